@@ -1,0 +1,106 @@
+"""What of an event's time blocks bookings: its facts, the calendar's policy, and the decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.interval import Span
+
+
+class BusyRule(StrEnum):
+    BLOCK = "BLOCK"
+    IGNORE = "IGNORE"
+
+
+class ShowAs(StrEnum):
+    BUSY = "BUSY"
+    FREE = "FREE"
+
+
+class EventStatus(StrEnum):
+    CONFIRMED = "CONFIRMED"
+    TENTATIVE = "TENTATIVE"
+    CANCELLED = "CANCELLED"
+
+
+class Participation(StrEnum):
+    """The owner's own answer to an invitation."""
+
+    ACCEPTED = "ACCEPTED"
+    DECLINED = "DECLINED"
+    TENTATIVE = "TENTATIVE"
+    NEEDS_ACTION = "NEEDS_ACTION"
+
+
+@dataclass(frozen=True, slots=True)
+class BusyPolicy:
+    """What counts as busy in one calendar. FREE timed events and cancelled ones never do."""
+
+    declined: BusyRule = BusyRule.IGNORE
+    unanswered: BusyRule = BusyRule.BLOCK
+    tentative: BusyRule = BusyRule.BLOCK
+    all_day_busy: BusyRule = BusyRule.BLOCK
+    all_day_free: BusyRule = BusyRule.IGNORE
+    travel_time: BusyRule = BusyRule.BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One date of an event, with every fact that a policy may ask for."""
+
+    uid: str
+    key: str
+    """The original start as in RECURRENCE-ID: `20261101`, `20261101T090000Z`, or floating
+    `20261101T090000`. Stays when the occurrence is moved and when the owner's zone changes."""
+    start: int
+    end: int
+    busy: Span
+    """The widest time that it blocks, before travel. Wider than start to end where the clocks go
+    back or the zone is unknown; empty where it blocks nothing."""
+    is_all_day: bool
+    start_date: str | None
+    end_date: str | None
+    """ISO dates, for all-day events alone; the end is exclusive."""
+    title: str
+    is_recurring: bool
+    show_as: ShowAs
+    status: EventStatus
+    participation: Participation | None
+    travel_before: int
+    travel_after: int
+
+
+def blocked_span(occurrence: Occurrence, policy: BusyPolicy) -> Span | None:
+    """The time that this occurrence closes under this policy, travel included."""
+    if not _counts(occurrence, policy):
+        return None
+    span = occurrence.busy
+    if policy.travel_time is BusyRule.BLOCK:
+        span = Span(span.start - occurrence.travel_before, span.end + occurrence.travel_after)
+    return None if span.is_empty else span
+
+
+def _counts(occurrence: Occurrence, policy: BusyPolicy) -> bool:
+    if occurrence.status is EventStatus.CANCELLED:
+        return False
+    return all(rule is BusyRule.BLOCK for rule in _rules(occurrence, policy))
+
+
+def _rules(occurrence: Occurrence, policy: BusyPolicy) -> list[BusyRule]:
+    """Every rule of the policy that this occurrence falls under: one IGNORE is enough to open it."""
+    is_free = occurrence.show_as is ShowAs.FREE
+    if occurrence.is_all_day:
+        rules = [policy.all_day_free if is_free else policy.all_day_busy]
+    else:
+        rules = [BusyRule.IGNORE if is_free else BusyRule.BLOCK]
+    match occurrence.participation:
+        case Participation.DECLINED:
+            rules.append(policy.declined)
+        case Participation.NEEDS_ACTION:
+            rules.append(policy.unanswered)
+        case Participation.TENTATIVE:
+            rules.append(policy.tentative)
+    if occurrence.status is EventStatus.TENTATIVE:
+        rules.append(policy.tentative)
+    return rules

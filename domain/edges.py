@@ -1,0 +1,88 @@
+"""Sets of instants as edges: a flat, strictly increasing list, in at each even place and out at each odd one.
+
+Spans that touch are one here, so a stretch of time is in a set exactly when it lies between one pair of edges.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+from domain.interval import Span
+
+Edges = list[int]
+
+
+def merge(spans: Iterable[tuple[int, int]]) -> Edges:
+    """The instants of any spans, in any order; empty ones hold none."""
+    edges: Edges = []
+    for start, end in sorted(spans):
+        if end <= start:
+            continue
+        if edges and start <= edges[-1]:
+            edges[-1] = max(edges[-1], end)
+        else:
+            edges += (start, end)
+    return edges
+
+
+def clip(edges: Sequence[int], start: int, end: int) -> Edges:
+    """What of a set lies in `[start, end)`: two bisections and a slice."""
+    if end <= start:
+        return []
+    first, last = bisect_right(edges, start), bisect_left(edges, end)
+    clipped = list(edges[first:last])
+    if first & 1:  # An odd number of edges up to here: inside a span.
+        clipped.insert(0, start)
+    if last & 1:
+        clipped.append(end)
+    return clipped
+
+
+def meets(edges: Sequence[int], start: int, end: int) -> bool:
+    first = bisect_right(edges, start)
+    return start < end and (first & 1 == 1 or first < bisect_left(edges, end))
+
+
+def complement(edges: Sequence[int], start: int, end: int) -> Edges:
+    """What of `[start, end)` is not in the set."""
+    if end <= start:
+        return []
+    outside = clip(edges, start, end)
+    if outside and outside[0] == start:
+        del outside[0]
+    else:
+        outside.insert(0, start)
+    if outside[-1] == end:
+        del outside[-1]
+    else:
+        outside.append(end)
+    return outside
+
+
+def intersect(one: Edges, other: Edges) -> Edges:
+    """Clips the longer by each span of the shorter: the Python loop runs over the shorter only."""
+    few, many = (one, other) if len(one) <= len(other) else (other, one)
+    both: Edges = []
+    for start, end in pairs(few):
+        both += clip(many, start, end)
+    return both
+
+
+def subtract(edges: Edges, holes: Edges) -> Edges:
+    if not edges or not holes:
+        return edges
+    return intersect(edges, complement(holes, edges[0], edges[-1]))
+
+
+def unite(sets: Iterable[Edges]) -> Edges:
+    return merge(span for edges in sets for span in pairs(edges))
+
+
+def pairs(edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    walk = iter(edges)
+    return zip(walk, walk, strict=True)
+
+
+def spans(edges: Edges) -> list[Span]:
+    return [Span(start, end) for start, end in pairs(edges)]

@@ -1,0 +1,107 @@
+"""Time zones as tables of integers: from the clock on the wall to the instant, gaps and folds included.
+
+A wall time is counted in seconds as if it were UTC, so that days are 86,400 of them and adding is plain
+arithmetic; only a zone turns it into an instant.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+DAY = 86_400
+FIRST_INSTANT = -62_135_596_800  # 0001-01-01T00:00:00Z
+LAST_INSTANT = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+# The table holds what a calendar asks for. Before and after it the offset at its edge is used.
+_TABLE_START = 0  # 1970
+_TABLE_END = 4_102_444_800  # 2100
+_PROBE = 14 * DAY  # Shorter than any summer time on record, Ramadan's breaks in Morocco included.
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
+_NO_ZONE = frozenset({"localtime", "factory", "posixrules"})  # The host's own zone, or none at all.
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """`offsets[i]` holds from change `i - 1` to change `i`; the breaks are what the clock shows then."""
+
+    name: str
+    offsets: tuple[int, ...]
+    changes: tuple[int, ...]
+    first_breaks: tuple[int, ...]
+    last_breaks: tuple[int, ...]
+
+    def earliest(self, wall: int) -> int:
+        """The instant of a wall time. In a gap by the offset before it; in a fold the first (RFC 5545 3.3.5)."""
+        return wall - self.offsets[bisect_right(self.first_breaks, wall)]
+
+    def latest(self, wall: int) -> int:
+        """The same, but in a fold the second."""
+        return wall - self.offsets[bisect_right(self.last_breaks, wall)]
+
+    def is_in_gap(self, wall: int) -> bool:
+        return self.wall(self.earliest(wall)) != wall
+
+    def wall(self, instant: int) -> int:
+        """What the clock shows at an instant."""
+        return instant + self.offsets[bisect_right(self.changes, instant)]
+
+
+def zone_of_changes(name: str, first_offset: int, changes: Iterable[tuple[int, int]]) -> Zone:
+    """A zone from its changes: pairs of the instant and the offset from then on, in order."""
+    offsets, instants, first_breaks, last_breaks = [first_offset], [], [], []
+    for instant, after in changes:
+        before = offsets[-1]
+        if after == before:
+            continue
+        offsets.append(after)
+        instants.append(instant)
+        first_breaks.append(instant + max(before, after))
+        last_breaks.append(instant + after)
+    return Zone(name, tuple(offsets), tuple(instants), tuple(first_breaks), tuple(last_breaks))
+
+
+UTC_ZONE = zone_of_changes("UTC", 0, [])
+
+
+@lru_cache(maxsize=1024)
+def find_zone(name: str) -> Zone | None:
+    """The IANA zone of this name, in any case; None where there is none."""
+    if not _NAME.fullmatch(name) or name.lower() in _NO_ZONE:
+        return None
+    try:
+        return _tabulate(name, ZoneInfo(name))
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        known = _names_by_lower_case().get(name.lower())
+        return find_zone(known) if known and known != name else None
+
+
+@cache
+def _names_by_lower_case() -> dict[str, str]:
+    return {name.lower(): name for name in available_timezones()}
+
+
+def _tabulate(name: str, info: ZoneInfo) -> Zone:
+    def offset(instant: int) -> int:
+        delta = datetime.fromtimestamp(instant, UTC).astimezone(info).utcoffset()
+        assert delta is not None
+        return delta.days * DAY + delta.seconds
+
+    changes: list[tuple[int, int]] = []
+    first = before = offset(_TABLE_START)
+    for probe in range(_TABLE_START + _PROBE, _TABLE_END + _PROBE, _PROBE):
+        after = offset(probe)
+        if after != before:
+            low, high = probe - _PROBE, probe
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == before else (low, middle)
+            changes.append((high, after))
+            before = after
+    return zone_of_changes(name, first, changes)
