@@ -1,0 +1,152 @@
+"""Calendars as iCloud lists them, their resources as fetched, and the occurrences in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from tortoise import fields
+from tortoise.models import Model
+
+from domain.calendars import ListedCalendar
+from domain.ids import Kind, new_id
+from models.database import Db
+from models.icloud import ICloudAccount
+
+
+class Calendar(Model):
+    id = fields.CharField(max_length=32, primary_key=True)
+    subaccount_id = fields.CharField(max_length=32)
+    user_id = fields.CharField(max_length=32)
+    account_id = fields.CharField(max_length=32)
+    # The identity: iCloud's partition host can change, the path does not.
+    path = fields.CharField(max_length=1000)
+    name = fields.CharField(max_length=255)
+    color = fields.CharField(max_length=7, null=True)
+    kind = fields.CharField(max_length=16)
+    can_write = fields.BooleanField()
+    is_gone = fields.BooleanField(default=False)
+    is_linked = fields.BooleanField(default=False)
+    is_conflict = fields.BooleanField(default=False)
+    # Only what differs from the default: `{"declined": "BLOCK"}`.
+    policy: fields.Field[dict[str, str]] = fields.JSONField(default=dict)
+    # Where the next sync-collection goes on; saved a page at a time.
+    sync_token = fields.TextField(null=True)
+    # The home listing's token at the last complete pull: equal means nothing to ask.
+    listed_token = fields.TextField(null=True)
+    # Null until it was read whole once.
+    last_synced_at = fields.FloatField(null=True)
+    # Counts how often all that was read of it was dropped: a poll that began before stores nothing after.
+    generation = fields.IntField(default=0)
+
+    class Meta:
+        table = "calendar"
+        unique_together = (("account_id", "path"),)
+        indexes = (("subaccount_id", "user_id"),)
+
+
+class Resource(Model):
+    id = fields.CharField(max_length=32, primary_key=True)
+    subaccount_id = fields.CharField(max_length=32)
+    user_id = fields.CharField(max_length=32)
+    calendar_id = fields.CharField(max_length=32)
+    href = fields.CharField(max_length=1000)
+    etag = fields.CharField(max_length=255)
+    uid = fields.CharField(max_length=1000, null=True)
+    # Empty for the first resource of a UID in its calendar, else the href: keeps the ids of the two apart.
+    salt = fields.CharField(max_length=1000, default="")
+    # Kept to expand again when the horizon rolls or the owner's zone changes.
+    body = fields.TextField()
+    is_readable = fields.BooleanField(default=True)
+    # Whether another day of horizon can bring more occurrences.
+    is_open_ended = fields.BooleanField(default=False)
+    problems: fields.Field[list[dict[str, object]]] = fields.JSONField(default=list)
+    has_problems = fields.BooleanField(default=False)
+    # The appointment that this is our copy of.
+    appointment_id = fields.CharField(max_length=32, null=True)
+
+    class Meta:
+        table = "resource"
+        unique_together = (("calendar_id", "href"),)
+        indexes = (("subaccount_id", "user_id", "uid"),)
+
+
+class Event(Model):
+    # Derived from calendar, UID, original start (and salt): the same occurrence keeps its id.
+    id = fields.CharField(max_length=32, primary_key=True)
+    subaccount_id = fields.CharField(max_length=32)
+    user_id = fields.CharField(max_length=32)
+    calendar_id = fields.CharField(max_length=32)
+    resource_id = fields.CharField(max_length=32)
+    uid = fields.CharField(max_length=1000)
+    key = fields.CharField(max_length=32)
+    title = fields.TextField(null=True)
+    starts = fields.BigIntField()
+    ends = fields.BigIntField()
+    busy_starts = fields.BigIntField()
+    busy_ends = fields.BigIntField()
+    travel_before = fields.IntField(default=0)
+    travel_after = fields.IntField(default=0)
+    is_all_day = fields.BooleanField()
+    start_date = fields.CharField(max_length=10, null=True)
+    end_date = fields.CharField(max_length=10, null=True)
+    is_recurring = fields.BooleanField()
+    show_as = fields.CharField(max_length=8)
+    status = fields.CharField(max_length=12)
+    participation = fields.CharField(max_length=16, null=True)
+    blocks = fields.BooleanField()
+    appointment_id = fields.CharField(max_length=32, null=True)
+
+    class Meta:
+        table = "event"
+        indexes = (("subaccount_id", "user_id", "starts", "id"), ("calendar_id",), ("resource_id",))
+
+
+async def calendars_of(db: Db, account: ICloudAccount) -> list[Calendar]:
+    """By name, then id; those that are gone from iCloud too, while they are linked or read."""
+    return await Calendar.filter(account_id=account.id).using_db(db).order_by("name", "id")
+
+
+async def store_listing(
+    db: Db, account: ICloudAccount, listed: Sequence[ListedCalendar], *, now: float
+) -> bool:
+    """Brings the calendars' facts to what iCloud lists; whether anything changed.
+
+    A calendar that is no longer listed is deleted, unless it is linked or a conflict calendar: that one is only
+    marked as gone, and what becomes of its events is the caller's decision.
+    """
+    known = {calendar.path: calendar for calendar in await calendars_of(db, account)}
+    changed = False
+    for item in listed:
+        facts = {
+            "name": item.name,
+            "color": item.color,
+            "kind": str(item.kind),
+            "can_write": item.can_write,
+            "is_gone": False,
+        }
+        calendar = known.pop(item.path, None)
+        if calendar is None:
+            changed = True
+            await Calendar.create(
+                using_db=db,
+                id=new_id(Kind.CALENDAR, now=now, entropy=os.urandom(10)),
+                subaccount_id=account.subaccount_id,
+                user_id=account.user_id,
+                account_id=account.id,
+                path=item.path,
+                **facts,
+            )
+        elif any(getattr(calendar, name) != value for name, value in facts.items()):
+            changed = True
+            await calendar.update_from_dict(facts).save(using_db=db, update_fields=list(facts))
+    for calendar in known.values():
+        if calendar.is_linked or calendar.is_conflict:
+            if not calendar.is_gone:
+                changed = True
+                calendar.is_gone = True
+                await calendar.save(using_db=db, update_fields=["is_gone"])
+        else:
+            changed = True
+            await calendar.delete(using_db=db)
+    return changed

@@ -1,0 +1,265 @@
+"""The change log: per user, every change that can alter its availability, numbered without gaps.
+
+The user's lock is the cursor's lock: whoever changes a user's time takes the row of `timeline` first, decides, and
+last gives the rows their numbers. A serial id would not do: a reader of `id > last` misses rows that commit late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tortoise import fields
+from tortoise.models import Model
+
+from domain.actor import UserRef
+from domain.changes import MOST_SLOTS_AT_ONCE, SLOT_KINDS, BlockedSlotSource, ChangeKind, Slot
+from models.bell import Bell
+from models.database import Database, Db, execute, execute_many, fetch
+
+
+class Timeline(Model):
+    user_id = fields.CharField(max_length=32, primary_key=True)
+    subaccount_id = fields.CharField(max_length=32)
+    seq = fields.BigIntField(default=0)
+    # Rows up to here were dropped as too old.
+    floor = fields.BigIntField(default=0)
+
+    class Meta:
+        table = "timeline"
+
+
+class Change(Model):
+    id = fields.BigIntField(primary_key=True, generated=True)  # The database's own; `seq` is the position.
+    subaccount_id = fields.CharField(max_length=32)
+    user_id = fields.CharField(max_length=32)
+    seq = fields.BigIntField()
+    kind = fields.CharField(max_length=32)
+    subject_id = fields.CharField(max_length=32, null=True)
+    payload = fields.TextField(null=True)
+    detected_at = fields.FloatField()
+
+    class Meta:
+        table = "change"
+        unique_together = (("user_id", "seq"),)
+        indexes = (("detected_at",),)
+
+
+class NoSuchUserError(Exception):
+    """The user was removed, or never was in this subaccount."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One row of the log. `slot` and `previous` are set for the slot kinds, as that kind needs."""
+
+    seq: int
+    kind: ChangeKind
+    subject_id: str | None
+    slot: Slot | None
+    previous: Slot | None
+    detected_at: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The user's timeline, locked: what is noted here is numbered and stored when the transaction ends."""
+
+    db: Db
+    user: UserRef
+    position: int
+    now: float
+    _noted: list[tuple[ChangeKind, str | None, str | None]] = field(default_factory=list)
+    _slots: int = 0
+
+    def note(self, kind: ChangeKind, subject_id: str | None = None) -> None:
+        self._noted.append((kind, subject_id, None))
+
+    def slot_added(self, slot: Slot) -> None:
+        self._note_slot(ChangeKind.SLOT_ADDED, slot, None)
+
+    def slot_changed(self, slot: Slot, previous: Slot) -> None:
+        self._note_slot(ChangeKind.SLOT_CHANGED, slot, previous)
+
+    def slot_removed(self, previous: Slot) -> None:
+        self._note_slot(ChangeKind.SLOT_REMOVED, None, previous)
+
+    def reset_slots(self) -> None:
+        """One row in place of each change: a calendar chosen or left, a disconnect, a policy."""
+        self._slots = MOST_SLOTS_AT_ONCE + 1
+
+    @property
+    def slot_changes(self) -> int:
+        return self._slots
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._noted) or self._slots > MOST_SLOTS_AT_ONCE
+
+    def _note_slot(self, kind: ChangeKind, slot: Slot | None, previous: Slot | None) -> None:
+        self._slots += 1
+        if self._slots > MOST_SLOTS_AT_ONCE:
+            return
+        subject = slot or previous
+        assert subject is not None
+        self._noted.append((kind, subject.id, _dump(slot, previous)))
+
+    async def write(self) -> None:
+        """Numbers and stores what was noted; a transaction that noted nothing uses no number."""
+        noted = self._noted
+        if self._slots > MOST_SLOTS_AT_ONCE:
+            noted = [row for row in noted if row[0] not in SLOT_KINDS]
+            noted.append((ChangeKind.SLOTS_RESET, None, None))
+        if not noted:
+            return
+        await execute_many(
+            self.db,
+            "INSERT INTO change (subaccount_id, user_id, seq, kind, subject_id, payload, detected_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            [
+                (
+                    self.user.subaccount,
+                    self.user.user,
+                    self.position + number,
+                    str(kind),
+                    subject,
+                    payload,
+                    self.now,
+                )
+                for number, (kind, subject, payload) in enumerate(noted, 1)
+            ],
+        )
+        self.position += len(noted)
+        await execute(
+            self.db, "UPDATE timeline SET seq = $1 WHERE user_id = $2", self.position, self.user.user
+        )
+
+
+@asynccontextmanager
+async def changing(database: Database, bell: Bell, user: UserRef, *, now: float) -> AsyncIterator[Ledger]:
+    """The one way to change a user's time: its lock, then the block's reads and writes, then the log, then the bell.
+
+    Raises NoSuchUserError where the user is gone.
+    """
+    async with database.writing() as db:
+        ledger = await lock(db, user, now=now)
+        yield ledger
+        changed = ledger.has_changes
+        await ledger.write()
+    if changed:
+        await bell.ring(user.user)
+
+
+async def lock(db: Db, user: UserRef, *, now: float) -> Ledger:
+    # A write, so that it locks on PostgreSQL and SQLite alike.
+    rows = await fetch(
+        db,
+        "UPDATE timeline SET seq = seq WHERE user_id = $1 AND subaccount_id = $2 RETURNING seq",
+        user.user,
+        user.subaccount,
+    )
+    if not rows:
+        raise NoSuchUserError(user.user)
+    return Ledger(db=db, user=user, position=rows[0]["seq"], now=now)
+
+
+async def read_position(db: Db, user: UserRef) -> int:
+    """The log's newest position in this snapshot; 0 before the first change."""
+    rows = await fetch(
+        db,
+        "SELECT seq FROM timeline WHERE user_id = $1 AND subaccount_id = $2",
+        user.user,
+        user.subaccount,
+    )
+    if not rows:
+        raise NoSuchUserError(user.user)
+    position: int = rows[0]["seq"]
+    return position
+
+
+async def read_floor(db: Db, user: UserRef) -> int:
+    """The highest position whose row is no longer kept; what comes after it can be read."""
+    rows = await fetch(db, "SELECT floor FROM timeline WHERE user_id = $1", user.user)
+    return int(rows[0]["floor"]) if rows else 0
+
+
+async def read_after(db: Db, user: UserRef, after: int, *, limit: int = 1000) -> list[LogRow]:
+    """Rows with a higher position than `after`, in order."""
+    rows = await fetch(
+        db,
+        "SELECT seq, kind, subject_id, payload, detected_at FROM change"
+        " WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        user.user,
+        after,
+        limit,
+    )
+    return [_load(row) for row in rows]
+
+
+async def erase_icloud_texts(db: Db, user: UserRef) -> None:
+    """Takes iCloud's titles and times out of the log, and keeps the numbers."""
+    await execute(
+        db,
+        "UPDATE change SET kind = $1, payload = NULL, subject_id = NULL"
+        " WHERE user_id = $2 AND payload IS NOT NULL AND payload LIKE '%\"ICLOUD\"%'",
+        str(ChangeKind.ERASED),
+        user.user,
+    )
+
+
+async def trim(db: Db, *, before: float, most_rows: int) -> None:
+    """Drops rows older than `before` and all but the newest `most_rows` of each user, and remembers where it cut."""
+    await execute(
+        db,
+        "UPDATE timeline SET floor = COALESCE((SELECT MAX(c.seq) FROM change c"
+        " WHERE c.user_id = timeline.user_id AND (c.detected_at < $1 OR c.seq <= timeline.seq - $2)), floor)",
+        before,
+        most_rows,
+    )
+    await execute(
+        db,
+        "DELETE FROM change WHERE seq <= (SELECT t.floor FROM timeline t WHERE t.user_id = change.user_id)",
+    )
+
+
+def _dump(slot: Slot | None, previous: Slot | None) -> str:
+    both = {"slot": slot and asdict(slot), "previous": previous and asdict(previous)}
+    return json.dumps(both, separators=(",", ":"), ensure_ascii=False)
+
+
+def _load(row: dict[str, Any]) -> LogRow:
+    payload = json.loads(row["payload"]) if row["payload"] else {}
+    return LogRow(
+        seq=row["seq"],
+        kind=ChangeKind(row["kind"]),
+        subject_id=row["subject_id"],
+        slot=_slot(payload.get("slot")),
+        previous=_slot(payload.get("previous")),
+        detected_at=row["detected_at"],
+    )
+
+
+def _slot(stored: dict[str, Any] | None) -> Slot | None:
+    if stored is None:
+        return None
+    return Slot(**{**stored, "source": BlockedSlotSource(stored["source"])})
+
+
+def slots_of(rows: Sequence[dict[str, Any]]) -> list[Slot]:
+    """Rows of `blocked_slot` as values."""
+    return [
+        Slot(
+            id=row["id"],
+            start=row["starts"],
+            end=row["ends"],
+            is_all_day=bool(row["is_all_day"]),
+            source=BlockedSlotSource(row["source"]),
+            title=row["title"],
+            event_id=row["event_id"],
+            calendar_id=row["calendar_id"],
+        )
+        for row in rows
+    ]

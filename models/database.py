@@ -1,0 +1,181 @@
+"""The door to the database: transactions that write, snapshots that read, and plain SQL for both dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
+from tortoise.backends.asyncpg.client import TransactionWrapper as PostgresTransaction
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
+
+Db = BaseDBAsyncClient
+"""A connection inside a transaction or a snapshot. Handed from function to function, never found by context."""
+
+Row = dict[str, Any]
+
+
+class Snapshot:
+    """One state of the database, read-only, until it is closed. Opened in one task, it may be closed in another."""
+
+    def __init__(self, db: Db, release: Any) -> None:
+        self.db = db
+        self._release = release
+
+    async def close(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            await asyncio.shield(release())
+
+
+class Database:
+    """Where everything is kept: one SQLite file, or PostgreSQL.
+
+    On SQLite one connection writes and a few read (WAL lets them); `BEGIN IMMEDIATE` takes the write lock at
+    once, because a deferred transaction that reads and then writes fails with "database is locked".
+    """
+
+    def __init__(self, writer: BaseDBAsyncClient, readers: Sequence[BaseDBAsyncClient] = ()) -> None:
+        self._writer = writer
+        self._readers: asyncio.Queue[BaseDBAsyncClient] = asyncio.Queue()
+        for reader in readers:
+            self._readers.put_nowait(reader)
+        self.is_postgres = isinstance(writer, AsyncpgDBClient)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Db]:
+        """One transaction: committed at the end, undone on any exception."""
+        begin = _begin_postgres if self.is_postgres else _begin_sqlite
+        async with begin(self._writer) as db:
+            yield db
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Db]:
+        """One snapshot for all that is read inside."""
+        snapshot = await self.open_snapshot()
+        try:
+            yield snapshot.db
+        finally:
+            await snapshot.close()
+
+    async def open_snapshot(self) -> Snapshot:
+        if isinstance(self._writer, AsyncpgDBClient):
+            return await _postgres_snapshot(self._writer)
+        reader = await self._readers.get()
+        try:
+            return await _sqlite_snapshot(reader, self._readers)
+        except BaseException:
+            self._readers.put_nowait(reader)
+            raise
+
+
+@asynccontextmanager
+async def _begin_postgres(client: BaseDBAsyncClient) -> AsyncIterator[Db]:
+    assert isinstance(client, AsyncpgDBClient)
+    assert client._pool is not None
+    async with client._pool.acquire() as connection, connection.transaction():
+        yield _postgres_wrapper(client, connection)
+
+
+def _postgres_wrapper(client: AsyncpgDBClient, connection: Any) -> PostgresTransaction:
+    wrapper = PostgresTransaction(client)
+    wrapper._connection = connection
+    return wrapper
+
+
+async def _postgres_snapshot(client: AsyncpgDBClient) -> Snapshot:
+    assert client._pool is not None
+    pool = client._pool
+    connection = await pool.acquire()
+    try:
+        transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+        await transaction.start()
+    except BaseException:
+        await pool.release(connection)
+        raise
+
+    async def release() -> None:
+        try:
+            await transaction.rollback()
+        finally:
+            await pool.release(connection)
+
+    return Snapshot(_postgres_wrapper(client, connection), release)
+
+
+@asynccontextmanager
+async def _begin_sqlite(client: BaseDBAsyncClient) -> AsyncIterator[Db]:
+    assert isinstance(client, SqliteClient)
+    assert client._connection is not None
+    async with client._lock:
+        connection = client._connection
+        try:
+            await _whole(connection.execute("BEGIN IMMEDIATE"))
+            yield SqliteTransactionWrapper(client)
+            await _whole(connection.commit())
+        except BaseException:
+            await _whole(connection.rollback())
+            raise
+
+
+async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDBAsyncClient]) -> Snapshot:
+    assert isinstance(client, SqliteClient)
+    assert client._connection is not None
+    connection = client._connection
+    try:
+        await _whole(connection.execute("BEGIN"))
+    except BaseException:
+        await _whole(connection.rollback())
+        raise
+
+    async def release() -> None:
+        try:
+            await connection.rollback()
+        finally:
+            pool.put_nowait(client)
+
+    return Snapshot(SqliteTransactionWrapper(client), release)
+
+
+async def _whole(statement: Any) -> None:
+    """Runs to its end though the caller is cancelled: a half-known COMMIT would poison the connection."""
+    task = asyncio.ensure_future(statement)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+async def fetch(db: Db, statement: str, *values: object) -> list[Row]:
+    """Rows of a statement with `$1, $2, …`, also one with RETURNING. Booleans are 0 and 1 on SQLite."""
+    return await db.execute_query_dict(_dialect(statement, db.capabilities.dialect), list(values))
+
+
+async def execute(db: Db, statement: str, *values: object) -> int:
+    """How many rows an UPDATE or DELETE changed."""
+    count, _ = await db.execute_query(_dialect(statement, db.capabilities.dialect), list(values))
+    return count
+
+
+async def execute_many(db: Db, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        await db.execute_many(_dialect(statement, db.capabilities.dialect), [list(row) for row in rows])
+
+
+@functools.lru_cache(maxsize=512)
+def _dialect(statement: str, dialect: str) -> str:
+    if dialect != "sqlite":
+        return statement
+    # SQLite compares texts by code point anyway, which is what "C" asks of PostgreSQL.
+    return re.sub(r"\$(\d+)", r"?\1", statement.replace(' COLLATE "C"', ""))
+
+
+def marks(count: int, *, after: int = 0) -> str:
+    """`$1, $2, …`: placeholders for a list of `count` values that come after `after` others."""
+    return ", ".join(f"${after + position}" for position in range(1, count + 1))

@@ -1,0 +1,192 @@
+"""The outbox: which appointments' copies in iCloud are not yet what they should be, and who is writing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.actor import UserRef
+from domain.changes import ChangeKind
+from models.calendar import Calendar
+from models.changelog import Ledger
+from models.database import Db, execute, fetch
+
+
+class WriteState(StrEnum):
+    """How far an appointment's copy in iCloud is; the contract tells each."""
+
+    NOT_LINKED = "NOT_LINKED"
+    PENDING = "PENDING"
+    WRITTEN = "WRITTEN"
+    FAILED = "FAILED"
+    CHANGED_IN_ICLOUD = "CHANGED_IN_ICLOUD"
+    DELETED_IN_ICLOUD = "DELETED_IN_ICLOUD"
+    REMOVED = "REMOVED"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenWrite:
+    """An outbox row that is ours until `lease_until`, which tells our lease from a later one."""
+
+    appointment_id: str
+    user: UserRef
+    attempts: int
+    lease_until: float
+
+
+async def queue_write(db: Db, user: UserRef, appointment_id: str, *, now: float) -> None:
+    """In the transaction that changed the appointment; several changes before a write are one row."""
+    await execute(
+        db,
+        "INSERT INTO pending_write (appointment_id, subaccount_id, user_id, due_at, attempts, created_at)"
+        " VALUES ($1, $2, $3, $4, 0, $4)"
+        " ON CONFLICT (appointment_id) DO UPDATE SET due_at = $4, attempts = 0",
+        appointment_id,
+        user.subaccount,
+        user.user,
+        now,
+    )
+
+
+async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[TakenWrite]:
+    """Leases what is due; of accounts whose password was refused for good nothing is."""
+    skip = "FOR UPDATE OF p SKIP LOCKED" if db.capabilities.dialect == "postgres" else ""
+    rows = await fetch(
+        db,
+        "UPDATE pending_write SET lease_until = $1 WHERE appointment_id IN ("  # noqa: S608 - a constant.
+        " SELECT p.appointment_id FROM pending_write p JOIN icloud_account a ON a.user_id = p.user_id"
+        " WHERE p.due_at <= $2 AND (p.lease_until IS NULL OR p.lease_until <= $2)"
+        f" AND a.status <> 'NEEDS_NEW_PASSWORD' ORDER BY p.due_at LIMIT $3 {skip})"
+        " RETURNING appointment_id, subaccount_id, user_id, attempts, lease_until",
+        now + lease,
+        now,
+        limit,
+    )
+    return [
+        TakenWrite(
+            row["appointment_id"],
+            UserRef(row["subaccount_id"], row["user_id"]),
+            row["attempts"],
+            row["lease_until"],
+        )
+        for row in rows
+    ]
+
+
+async def is_ours(db: Db, taken: TakenWrite) -> bool:
+    """Whether the row is still there and leased to us."""
+    rows = await fetch(
+        db,
+        "SELECT 1 FROM pending_write WHERE appointment_id = $1 AND lease_until = $2",
+        taken.appointment_id,
+        taken.lease_until,
+    )
+    return bool(rows)
+
+
+async def is_queued(db: Db, appointment_id: str) -> bool:
+    return bool(await fetch(db, "SELECT 1 FROM pending_write WHERE appointment_id = $1", appointment_id))
+
+
+async def finish_write(db: Db, taken: TakenWrite) -> None:
+    await execute(db, "DELETE FROM pending_write WHERE appointment_id = $1", taken.appointment_id)
+
+
+async def put_back(db: Db, taken: TakenWrite, *, due_at: float | None, attempts: int) -> None:
+    """Frees the row for a later try; without `due_at` it waits for the owner."""
+    await execute(
+        db,
+        "UPDATE pending_write SET due_at = $1, attempts = $2, lease_until = NULL WHERE appointment_id = $3",
+        due_at,
+        attempts,
+        taken.appointment_id,
+    )
+
+
+async def hasten_writes(db: Db, user: UserRef, *, now: float) -> None:
+    """After a renewed password: what was waiting for a later try is due at once."""
+    await execute(
+        db,
+        "UPDATE pending_write SET due_at = $1 WHERE subaccount_id = $2 AND user_id = $3 AND due_at > $1",
+        now,
+        user.subaccount,
+        user.user,
+    )
+
+
+async def revive_writes(ledger: Ledger, calendar: Calendar) -> None:
+    """The linked calendar takes writes again: those that were given up are due."""
+    rows = await fetch(
+        ledger.db,
+        "UPDATE appointment SET write_state = $1, write_problem = NULL"
+        " WHERE subaccount_id = $2 AND user_id = $3 AND calendar_id = $4 AND write_state = $5"
+        " AND id IN (SELECT appointment_id FROM pending_write WHERE user_id = $3) RETURNING id",
+        str(WriteState.PENDING),
+        ledger.user.subaccount,
+        ledger.user.user,
+        calendar.id,
+        str(WriteState.FAILED),
+    )
+    for row in rows:
+        await queue_write(ledger.db, ledger.user, row["id"], now=ledger.now)
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["id"])
+
+
+async def relink_writes(ledger: Ledger, linked: Calendar | None) -> None:
+    """The linked calendar changed: unsent and given-up writes to come go to the new one; without one, nowhere.
+
+    A write that was sent and not answered stays where it was sent until it is known to be there or not.
+    """
+    rows = await fetch(
+        ledger.db,
+        "SELECT id FROM appointment WHERE subaccount_id = $1 AND user_id = $2 AND status = 'CONFIRMED'"
+        " AND ends > $3 AND (href IS NULL OR write_state = $4)"
+        " AND id IN (SELECT appointment_id FROM pending_write WHERE user_id = $2)",
+        ledger.user.subaccount,
+        ledger.user.user,
+        int(ledger.now),
+        str(WriteState.FAILED),
+    )
+    state = WriteState.NOT_LINKED if linked is None else WriteState.PENDING
+    for row in rows:
+        await execute(
+            ledger.db,
+            "UPDATE appointment SET calendar_id = $1, href = NULL, etag = NULL, write_state = $2,"
+            " write_problem = NULL WHERE id = $3",
+            None if linked is None else linked.id,
+            str(state),
+            row["id"],
+        )
+        if linked is None:
+            await execute(ledger.db, "DELETE FROM pending_write WHERE appointment_id = $1", row["id"])
+        else:
+            await queue_write(ledger.db, ledger.user, row["id"], now=ledger.now)
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["id"])
+
+
+async def drop_writes(ledger: Ledger) -> None:
+    """The account is disconnected: nothing more is written, and what is in iCloud stays there."""
+    rows = await fetch(
+        ledger.db,
+        "DELETE FROM pending_write WHERE subaccount_id = $1 AND user_id = $2 RETURNING appointment_id",
+        ledger.user.subaccount,
+        ledger.user.user,
+    )
+    for row in rows:
+        await execute(
+            ledger.db,
+            "UPDATE appointment SET write_state = $1, write_problem = CASE WHEN href IS NULL THEN NULL"
+            " ELSE 'iCloud was disconnected before its event there could be brought up to date.' END"
+            " WHERE id = $2",
+            str(WriteState.NOT_LINKED),
+            row["appointment_id"],
+        )
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["appointment_id"])
+    # The UID stays: by it the event is known again after a new connection.
+    await execute(
+        ledger.db,
+        "UPDATE appointment SET calendar_id = NULL, href = NULL, etag = NULL"
+        " WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id IS NOT NULL",
+        ledger.user.subaccount,
+        ledger.user.user,
+    )

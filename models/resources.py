@@ -1,0 +1,315 @@
+"""Storing what was fetched from iCloud: resources, the occurrences in them, and with them the blocked slots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.busy import Occurrence
+from domain.ids import Kind, derived_id
+from domain.interval import Span
+from models.booking import Appointment
+from models.calendar import Calendar
+from models.changelog import Ledger
+from models.database import Db, Row, execute, execute_many, fetch, marks
+from models.settle import Roll, chunks, differs, insert_rows, salt_of, settle_events, update_rows
+
+_EVENT_COLUMNS = (
+    "id",
+    "subaccount_id",
+    "user_id",
+    "calendar_id",
+    "resource_id",
+    "uid",
+    "key",
+    "title",
+    "starts",
+    "ends",
+    "busy_starts",
+    "busy_ends",
+    "travel_before",
+    "travel_after",
+    "is_all_day",
+    "start_date",
+    "end_date",
+    "is_recurring",
+    "show_as",
+    "status",
+    "participation",
+    "blocks",
+    "appointment_id",
+)
+_LONGEST_UID = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProblem:
+    """Why a resource could not be read whole, and the time that is blocked because of it."""
+
+    uid: str | None
+    code: str
+    message: str
+    blocked: Span | None
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "uid": self.uid,
+            "code": self.code,
+            "message": self.message,
+            "blocked": None if self.blocked is None else list(self.blocked),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadResource:
+    """A resource as fetched and read. `keeps_events`: unreadable now, so what was last readable goes on blocking."""
+
+    href: str
+    etag: str
+    body: str
+    uid: str | None
+    occurrences: tuple[Occurrence, ...]
+    problems: tuple[StoredProblem, ...] = ()
+    is_readable: bool = True
+    is_open_ended: bool = False
+    keeps_events: bool = False
+
+
+def resource_id(calendar: Calendar, href: str) -> str:
+    return derived_id(Kind.RESOURCE, calendar.id, href)
+
+
+async def store_resources(
+    ledger: Ledger,
+    calendar: Calendar,
+    found: Sequence[ReadResource],
+    *,
+    owns: Mapping[str, Appointment],
+    roll: Roll | None = None,
+) -> None:
+    """Puts them in place of what was stored of them; the log hears of the slots that changed.
+
+    `owns`: the appointments that some are our copies of, by href.
+    """
+    if not found:
+        return
+    stored = await _stored(ledger.db, calendar, [each.href for each in found])
+    salts = await _salts(ledger.db, calendar, found, stored)
+    await _upsert(ledger.db, calendar, found, salts, owns)
+    read = [each for each in found if not each.keeps_events]
+    ids = [resource_id(calendar, each.href) for each in read]
+    wanted = {
+        row["id"]: row
+        for each in read
+        for row in _event_rows(calendar, each, salts[each.href], _id_of(owns.get(each.href)))
+    }
+    events = await _replace_events(ledger.db, ids, wanted)
+    await settle_events(
+        ledger, calendar, events, await _of_resources(ledger.db, "blocked_slot", ids), roll=roll
+    )
+
+
+async def own_appointments(
+    db: Db, calendar: Calendar, found: Sequence[ReadResource]
+) -> dict[str, Appointment]:
+    """Which are copies of this user's appointments: by href, else by UID, also after a new connection."""
+    mine = Appointment.filter(subaccount_id=calendar.subaccount_id, user_id=calendar.user_id).using_db(db)
+    hrefs = [each.href for each in found]
+    by_href = {each.href: each for each in await mine.filter(calendar_id=calendar.id, href__in=hrefs)}
+    uids = {each.uid for each in found if each.uid and each.href not in by_href and len(each.uid) <= 200}
+    by_uid = {each.uid: each for each in await mine.filter(uid__in=list(uids))} if uids else {}
+    owns = {each.href: by_href.get(each.href) or by_uid.get(each.uid) for each in found}
+    return {href: own for href, own in owns.items() if own is not None}
+
+
+async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:
+    """They are proved gone: with them go their events and slots."""
+    ids = [resource_id(calendar, href) for href in hrefs]
+    slots = await _of_resources(ledger.db, "blocked_slot", ids)
+    await settle_events(ledger, calendar, [], slots)
+    for table, column in (("event", "resource_id"), ("resource", "id")):
+        for part in chunks(ids):
+            await execute(ledger.db, f"DELETE FROM {table} WHERE {column} IN ({marks(len(part))})", *part)  # noqa: S608
+
+
+async def settle_copies(ledger: Ledger, appointment_id: str) -> None:
+    """After an appointment moved or was cancelled: what its copies in iCloud block is decided anew."""
+    rows = await fetch(
+        ledger.db,
+        "SELECT id, calendar_id FROM resource WHERE subaccount_id = $1 AND user_id = $2 AND appointment_id = $3",
+        ledger.user.subaccount,
+        ledger.user.user,
+        appointment_id,
+    )
+    for row in rows:
+        calendar = await Calendar.filter(id=row["calendar_id"]).using_db(ledger.db).get()
+        events = await _of_resources(ledger.db, "event", [row["id"]])
+        slots = await _of_resources(ledger.db, "blocked_slot", [row["id"]])
+        await settle_events(ledger, calendar, events, slots)
+
+
+async def drop_past(db: Db, calendar_ids: Sequence[str], *, before: int) -> None:
+    """What ended before the window is kept no longer; the past is no change."""
+    for table in ("blocked_slot", "event"):
+        for calendar in calendar_ids:
+            await execute(db, f"DELETE FROM {table} WHERE calendar_id = $1 AND ends <= $2", calendar, before)  # noqa: S608
+
+
+async def _stored(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, Row]:
+    rows = await _named(
+        db,
+        "SELECT href, uid, salt FROM resource WHERE id IN",
+        [resource_id(calendar, href) for href in hrefs],
+    )
+    return {row["href"]: row for row in rows}
+
+
+async def _salts(
+    db: Db, calendar: Calendar, found: Sequence[ReadResource], stored: dict[str, Row]
+) -> dict[str, str]:
+    """Empty for the first resource of a UID in this calendar; a second one's events are named apart by its href."""
+    uids = {each.uid[:_LONGEST_UID] for each in found if each.uid}
+    rows = await _named(
+        db,
+        "SELECT uid, href FROM resource WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id = $3"
+        " AND salt = '' AND uid IN",
+        list(uids),
+        calendar.subaccount_id,
+        calendar.user_id,
+        calendar.id,
+    )
+    first = {row["uid"]: row["href"] for row in rows}
+    salts: dict[str, str] = {}
+    for each in found:
+        uid = (each.uid or "")[:_LONGEST_UID]
+        known = stored.get(each.href)
+        if known is not None and known["uid"] == uid:
+            salts[each.href] = known["salt"]
+        elif uid:
+            salts[each.href] = "" if first.setdefault(uid, each.href) == each.href else each.href
+        else:
+            salts[each.href] = each.href
+    return salts
+
+
+async def _upsert(
+    db: Db,
+    calendar: Calendar,
+    found: Sequence[ReadResource],
+    salts: dict[str, str],
+    owns: Mapping[str, Appointment],
+) -> None:
+    kept = [each for each in found if each.keeps_events]
+    read = [each for each in found if not each.keeps_events]
+    await execute_many(
+        db,
+        "INSERT INTO resource (id, subaccount_id, user_id, calendar_id, href, etag, uid, salt, body, is_readable,"
+        " is_open_ended, problems, has_problems, appointment_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        " ON CONFLICT (id) DO UPDATE SET etag = excluded.etag, uid = excluded.uid, salt = excluded.salt,"
+        " body = excluded.body, is_readable = excluded.is_readable, is_open_ended = excluded.is_open_ended,"
+        " problems = excluded.problems, has_problems = excluded.has_problems,"
+        " appointment_id = excluded.appointment_id",
+        [
+            (
+                resource_id(calendar, each.href),
+                calendar.subaccount_id,
+                calendar.user_id,
+                calendar.id,
+                each.href,
+                each.etag,
+                (each.uid or "")[:_LONGEST_UID],
+                salts[each.href],
+                each.body,
+                each.is_readable,
+                each.is_open_ended,
+                *_problems(each),
+                _id_of(owns.get(each.href)),
+            )
+            for each in read
+        ],
+    )
+    # The last readable text stays, to be expanded again when the horizon rolls.
+    await execute_many(
+        db,
+        "UPDATE resource SET etag = $1, is_readable = $2, problems = $3, has_problems = $4 WHERE id = $5",
+        [(each.etag, False, *_problems(each), resource_id(calendar, each.href)) for each in kept],
+    )
+
+
+def _id_of(own: Appointment | None) -> str | None:
+    return None if own is None else own.id
+
+
+def _problems(each: ReadResource) -> tuple[str, bool]:
+    return json.dumps([problem.as_json() for problem in each.problems], ensure_ascii=False), bool(
+        each.problems
+    )
+
+
+def _event_rows(
+    calendar: Calendar, each: ReadResource, salt: str, appointment_id: str | None
+) -> Iterable[Row]:
+    seen: dict[tuple[str, str], int] = {}
+    for occurrence in each.occurrences:
+        uid = occurrence.uid[:_LONGEST_UID]
+        # Two components of one date, of which a server should store one: each blocks, under a name of its own.
+        count = seen[uid, occurrence.key] = seen.get((uid, occurrence.key), 0) + 1
+        key = occurrence.key if count == 1 else f"{occurrence.key}#{count}"
+        named_apart = salt_of(uid, (each.uid or "")[:_LONGEST_UID], salt, each.href)
+        yield {
+            "id": derived_id(Kind.EVENT, calendar.id, uid, key, named_apart),
+            "subaccount_id": calendar.subaccount_id,
+            "user_id": calendar.user_id,
+            "calendar_id": calendar.id,
+            "resource_id": resource_id(calendar, each.href),
+            "uid": uid,
+            "key": key,
+            "title": occurrence.title,
+            "starts": occurrence.start,
+            "ends": occurrence.end,
+            "busy_starts": occurrence.busy.start,
+            "busy_ends": occurrence.busy.end,
+            "travel_before": occurrence.travel_before,
+            "travel_after": occurrence.travel_after,
+            "is_all_day": occurrence.is_all_day,
+            "start_date": occurrence.start_date,
+            "end_date": occurrence.end_date,
+            "is_recurring": occurrence.is_recurring,
+            "show_as": str(occurrence.show_as),
+            "status": str(occurrence.status),
+            "participation": None if occurrence.participation is None else str(occurrence.participation),
+            "blocks": False,
+            "appointment_id": appointment_id,
+        }
+
+
+async def _replace_events(db: Db, resources: Sequence[str], wanted: dict[str, Row]) -> list[Row]:
+    """The events that stand after it, each with the `blocks` that is stored."""
+    stored = {row["id"]: row for row in await _of_resources(db, "event", resources)}
+    for name, row in wanted.items():
+        if name in stored:
+            row["blocks"] = bool(stored[name]["blocks"])
+    await execute_many(
+        db, "DELETE FROM event WHERE id = $1", [(name,) for name in stored if name not in wanted]
+    )
+    added = [row for name, row in wanted.items() if name not in stored]
+    changed = [
+        row for name, row in wanted.items() if name in stored and differs(stored[name], row, _EVENT_COLUMNS)
+    ]
+    await insert_rows(db, "event", _EVENT_COLUMNS, added)
+    await update_rows(db, "event", _EVENT_COLUMNS, changed)
+    return list(wanted.values())
+
+
+async def _of_resources(db: Db, table: str, ids: Sequence[str]) -> list[Row]:
+    return await _named(db, f"SELECT * FROM {table} WHERE resource_id IN", ids)  # noqa: S608
+
+
+async def _named(db: Db, statement: str, names: Sequence[str], *values: object) -> list[Row]:
+    """A statement that ends in `IN`, for any number of names."""
+    rows: list[Row] = []
+    for part in chunks(names):
+        rows += await fetch(db, f"{statement} ({marks(len(part), after=len(values))})", *values, *part)
+    return rows

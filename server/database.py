@@ -1,0 +1,154 @@
+"""Opens the database that a URL names, and brings its tables up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.context import TortoiseContext
+from tortoise.exceptions import BaseORMException, OperationalError
+from tortoise.migrations.executor import MigrationExecutor
+
+import migrations
+from models import MODULES
+from models.database import Database
+
+APP = "slotwire"
+SQLITE_READERS = 4
+_MIGRATION_LOCK = 0x510_7312E  # Any number that is ours: two processes never migrate at once.
+
+
+class DatabaseUnusableError(Exception):
+    """The database can't be reached or is not ready; the text is one line for the operator."""
+
+
+@asynccontextmanager
+async def open_database(url: str, *, pool_size: int = 10) -> AsyncIterator[Database]:
+    """The database behind `sqlite:///path` or `postgres://user@host/name`, ready to use.
+
+    Raises DatabaseUnusableError where it can't be reached, or its tables are older or newer than this code.
+    """
+    async with _connected(url, pool_size=pool_size) as (writer, readers):
+        applied = await _applied(writer)
+        if missing := [name for name in known_migrations() if name not in applied]:
+            raise DatabaseUnusableError(
+                f"The database is not migrated ({len(missing)} to go): run `python -m server migrate`."
+            )
+        if newer := sorted(applied.difference(known_migrations())):
+            raise DatabaseUnusableError(
+                f"The database was migrated by a newer Slotwire ({newer[-1]}): start that one."
+            )
+        yield Database(writer, readers)
+
+
+async def migrate(url: str) -> list[str]:
+    """Applies what is missing; the names of the migrations that were applied."""
+    if _is_sqlite(url):
+        Path(_sqlite_path(url)).resolve().parent.mkdir(parents=True, exist_ok=True)
+    async with _connected(url, pool_size=2) as (writer, _), _migrating(writer, url):
+        applied = await _applied(writer)
+        await MigrationExecutor(writer, _apps(writer.connection_name)).migrate()
+        if _is_sqlite(url):
+            # One whole file, that can be copied as it is.
+            await writer.execute_query("PRAGMA wal_checkpoint(TRUNCATE)")
+        return [name for name in known_migrations() if name not in applied]
+
+
+def known_migrations() -> list[str]:
+    """The names of this code's migrations, in order."""
+    return sorted(path.stem for path in Path(migrations.__path__[0]).glob("[0-9]*.py"))
+
+
+@asynccontextmanager
+async def _connected(
+    url: str, *, pool_size: int
+) -> AsyncIterator[tuple[BaseDBAsyncClient, list[BaseDBAsyncClient]]]:
+    connections = _connections(url, pool_size=pool_size)
+    context = TortoiseContext()
+    async with context:
+        try:
+            await context.init({"connections": connections, "apps": _apps(next(iter(connections)))})
+            clients = [context.connections.get(name) for name in connections]
+            for client in clients:
+                await asyncio.wait_for(client.create_connection(with_db=True), 15)
+        except (OSError, TimeoutError, BaseORMException, ssl.SSLError) as error:
+            raise DatabaseUnusableError(f"The database can't be reached: {_one_line(error)}") from error
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in {"asyncpg", "sqlite3"}:
+                raise
+            raise DatabaseUnusableError(f"The database can't be reached: {_one_line(error)}") from error
+        yield clients[0], clients[1:]
+
+
+def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
+    if _is_sqlite(url):
+        path = _sqlite_path(url)
+        # Full: an acknowledged booking survives a power cut.
+        pragmas = {"busy_timeout": 10_000, "synchronous": "FULL", "foreign_keys": "OFF"}
+        reading = {"busy_timeout": 10_000, "query_only": "ON"}
+        # The names tell the dialects apart: Tortoise caches INSERT statements by connection name.
+        names = {"sqlite": pragmas, **{f"reader{number}": reading for number in range(SQLITE_READERS)}}
+        return {
+            name: {"engine": "tortoise.backends.sqlite", "credentials": {"file_path": path, **settings}}
+            for name, settings in names.items()
+        }
+    expanded = expand_db_url(url.replace("postgresql://", "postgres://", 1))
+    expanded["credentials"] |= {"minsize": 1, "maxsize": pool_size}
+    return {"postgres": expanded}
+
+
+def _apps(connection: str) -> dict[str, Any]:
+    return {APP: {"models": list(MODULES), "default_connection": connection, "migrations": "migrations"}}
+
+
+async def _applied(writer: BaseDBAsyncClient) -> set[str]:
+    # Not Tortoise's own recorder: it takes every error for an empty database.
+    try:
+        _, rows = await writer.execute_query("SELECT name FROM tortoise_migrations")
+    except OperationalError as error:
+        if "no such table" in str(error) or "does not exist" in str(error):
+            return set()
+        raise DatabaseUnusableError(f"The database can't be read: {_one_line(error)}") from error
+    return {row["name"] for row in rows}
+
+
+@asynccontextmanager
+async def _migrating(writer: BaseDBAsyncClient, url: str) -> AsyncIterator[None]:
+    """Holds off every other process that would migrate the same database."""
+    if isinstance(writer, AsyncpgDBClient):
+        assert writer._pool is not None
+        async with writer._pool.acquire() as connection:
+            await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+            try:
+                yield
+            finally:
+                await connection.execute("SELECT pg_advisory_unlock($1)", _MIGRATION_LOCK)
+        return
+    with Path(f"{_sqlite_path(url)}.lock").open("w") as held:
+        await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+        yield
+
+
+def _is_sqlite(url: str) -> bool:
+    return url.startswith("sqlite:")
+
+
+def _sqlite_path(url: str) -> str:
+    # Three slashes and a relative path, four and an absolute one, as is the custom.
+    return url.removeprefix("sqlite:///").partition("?")[0]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+TORTOISE = {"connections": _connections("sqlite:///:memory:", pool_size=1), "apps": _apps("sqlite")}
+"""For `tortoise -c server.database.TORTOISE makemigrations`."""

@@ -1,0 +1,112 @@
+"""What every test can ask for: a migrated, empty database of each kind, a clock it owns, a bell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from models.bell import Bell
+from models.database import Database
+from server.database import migrate, open_database
+
+POSTGRES = os.environ.get("SLOTWIRE_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres")
+IN_CI = os.environ.get("CI") == "true"
+
+
+async def _reachable() -> bool:
+    try:
+        connection = await asyncpg.connect(POSTGRES, timeout=3)
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        return False
+    await connection.close()
+    return True
+
+
+@pytest.fixture(scope="session")
+def postgres_is_reachable() -> bool:
+    return asyncio.run(_reachable())
+
+
+def need_postgres(is_reachable: bool) -> None:
+    if not is_reachable:
+        assert not IN_CI, "CI tests PostgreSQL too, and none answers at SLOTWIRE_TEST_POSTGRES."
+        pytest.skip("PostgreSQL is not reachable (SLOTWIRE_TEST_POSTGRES)")
+
+
+class TestServer:
+    """Makes databases on the PostgreSQL server of the tests, and drops them."""
+
+    __test__ = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def run(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def url_of(self, name: str) -> str:
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_is_reachable: bool) -> object:
+    """A migrated database to copy: copying takes a tenth of migrating anew."""
+    if not postgres_is_reachable:
+        yield None
+        return
+    server = TestServer(POSTGRES)
+    name = f"slotwire_template_{secrets.token_hex(6)}"
+    asyncio.run(server.run(f"CREATE DATABASE {name}"))
+    asyncio.run(migrate(server.url_of(name)))
+    yield name
+    asyncio.run(server.run(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "slotwire.sqlite3"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def database_url(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    sqlite_template: Path,
+    postgres_is_reachable: bool,
+    postgres_template: str | None,
+) -> AsyncIterator[str]:
+    """The URL of a migrated, empty database: once SQLite, once PostgreSQL."""
+    if request.param == "sqlite":
+        path = tmp_path / "slotwire.sqlite3"
+        path.write_bytes(sqlite_template.read_bytes())
+        yield f"sqlite:///{path}"
+        return
+    need_postgres(postgres_is_reachable)
+    server = TestServer(POSTGRES)
+    name = f"slotwire_test_{secrets.token_hex(6)}"
+    await server.run(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield server.url_of(name)
+    await server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def bell() -> Bell:
+    return Bell()

@@ -1,0 +1,95 @@
+"""The change log: gapless, in order, held by the user's lock."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from domain.actor import UserRef
+from domain.changes import BlockedSlotSource, ChangeKind, Slot
+from models.bell import Bell
+from models.changelog import NoSuchUserError, Timeline, changing, read_after, read_floor, read_position, trim
+from models.database import Database
+
+USER = UserRef("sub_1", "usr_1")
+
+
+def slot(number: int) -> Slot:
+    return Slot(f"blk_{number}", number, number + 1, False, BlockedSlotSource.MANUAL, None)
+
+
+@pytest.fixture(autouse=True)
+async def timeline(database: Database) -> None:
+    async with database.writing() as db:
+        await Timeline.create(using_db=db, user_id=USER.user, subaccount_id=USER.subaccount)
+
+
+async def test_concurrent_changes_are_numbered_without_gaps(database: Database, bell: Bell) -> None:
+    async def change(number: int) -> None:
+        async with changing(database, bell, USER, now=float(number)) as ledger:
+            ledger.slot_added(slot(number))
+
+    await asyncio.gather(*(change(number) for number in range(40)))
+    async with database.reading() as db:
+        rows = await read_after(db, USER, 0)
+    assert [row.seq for row in rows] == list(range(1, 41))
+    assert {row.slot.start for row in rows if row.slot} == set(range(40))
+
+
+async def test_a_refusal_uses_no_number(database: Database, bell: Bell) -> None:
+    async with changing(database, bell, USER, now=1.0):
+        pass
+    with pytest.raises(RuntimeError):
+        async with changing(database, bell, USER, now=1.0) as ledger:
+            ledger.slot_added(slot(1))
+            raise RuntimeError
+    async with database.reading() as db:
+        assert await read_position(db, USER) == 0
+        assert await read_after(db, USER, 0) == []
+
+
+async def test_over_500_slots_at_once_are_one_reset(database: Database, bell: Bell) -> None:
+    async with changing(database, bell, USER, now=1.0) as ledger:
+        ledger.note(ChangeKind.HOURS)
+        for number in range(501):
+            ledger.slot_added(slot(number))
+    async with database.reading() as db:
+        rows = await read_after(db, USER, 0)
+    assert [row.kind for row in rows] == [ChangeKind.HOURS, ChangeKind.SLOTS_RESET]
+
+
+async def test_a_removed_user_cannot_be_changed(database: Database, bell: Bell) -> None:
+    with pytest.raises(NoSuchUserError):
+        async with changing(database, bell, UserRef("sub_2", USER.user), now=1.0):
+            raise AssertionError
+
+
+async def test_a_listener_is_rung_after_the_commit(database: Database, bell: Bell) -> None:
+    with bell.listen(USER.user) as rung:
+        async with changing(database, bell, USER, now=1.0) as ledger:
+            ledger.slot_added(slot(1))
+            assert not rung.is_set()
+        assert rung.is_set()
+
+
+async def test_a_snapshot_does_not_see_what_lands_after_it(database: Database, bell: Bell) -> None:
+    async with database.reading() as db:
+        assert await read_position(db, USER) == 0
+        async with changing(database, bell, USER, now=1.0) as ledger:
+            ledger.slot_added(slot(1))
+        assert await read_position(db, USER) == 0
+    async with database.reading() as db:
+        assert await read_position(db, USER) == 1
+
+
+async def test_trimming_remembers_where_it_cut(database: Database, bell: Bell) -> None:
+    for moment in (1.0, 2.0, 3.0, 4.0):
+        async with changing(database, bell, USER, now=moment) as ledger:
+            ledger.slot_added(slot(int(moment)))
+    async with database.writing() as db:
+        await trim(db, before=2.5, most_rows=100)
+        assert await read_floor(db, USER) == 2
+        await trim(db, before=0.0, most_rows=1)
+        assert await read_floor(db, USER) == 3
+        assert [row.seq for row in await read_after(db, USER, 0)] == [4]
