@@ -1,0 +1,1 @@
+"""A stand-in for iCloud to develop and test against: Radicale behind iCloud's manners."""

@@ -1,0 +1,153 @@
+"""Radicale, called in this process: it validates, stores and serves every body."""
+
+import asyncio
+import io
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from radicale import config
+from radicale import item as radicale_item
+from radicale.app import Application
+from radicale.item import filter as radicale_filter
+
+from standin.ics import without_overrides
+
+_TIME_RANGE = "{urn:ietf:params:xml:ns:caldav}time-range"
+_ONE_DATE = ("RRULE", "RDATE", "RECURRENCE-ID")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    name: str
+    uid: str
+    etag: str
+
+
+class Backend:
+    """Blocking work runs in threads, and writes one at a time: Radicale locks its folder anyway."""
+
+    def __init__(self, folder: Path) -> None:
+        logging.getLogger("radicale").setLevel(logging.ERROR)  # Bad input is answered, not reported.
+        configuration = config.load()
+        configuration.update(
+            {
+                "auth": {"type": "remote_user"},
+                "rights": {"type": "owner_only"},
+                "storage": {"type": "standin.storage", "filesystem_folder": str(folder)},
+                "web": {"type": "none"},
+            },
+            "stand-in",
+        )
+        # What is lost with the power is only a stand-in's.
+        configuration.update({"storage": {"_filesystem_fsync": "False"}}, "stand-in", privileged=True)
+        self._radicale = Application(configuration)
+        self._storage = self._radicale._storage  # noqa: SLF001 - the one instance that holds the lock.
+
+    async def put(self, dsid: str, calendar: str, name: str, text: str) -> Answer:
+        return await asyncio.to_thread(self._call, dsid, "PUT", f"{calendar}/{name}", text)
+
+    async def delete(self, dsid: str, calendar: str, name: str = "") -> Answer:
+        return await asyncio.to_thread(self._call, dsid, "DELETE", f"{calendar}/{name}", "")
+
+    async def bodies(self, dsid: str, calendar: str, names: Iterable[str]) -> Mapping[str, str]:
+        """The texts of those `names` that are there."""
+        return await asyncio.to_thread(self._bodies, dsid, calendar, list(names))
+
+    async def between(self, dsid: str, calendar: str, span: tuple[str, str], *, as_moved: bool) -> set[str]:
+        """The names of events with an occurrence in `span`, whose ends are iCalendar UTC texts or empty."""
+        return await asyncio.to_thread(self._between, dsid, calendar, span, as_moved)
+
+    def make_calendar(self, dsid: str, calendar: str, *, name: str, component: str) -> None:
+        props = {
+            "tag": "VCALENDAR",
+            "D:displayname": name,
+            "C:supported-calendar-component-set": component,
+        }
+        with self._storage.acquire_lock("w", dsid):
+            self._storage.create_collection(f"/{dsid}/{calendar}/", props=props)
+
+    def load(self, dsid: str, calendar: str, texts: Mapping[str, str]) -> list[Stored]:
+        """Store many resources under one lock, as the seed does."""
+        stored = []
+        with self._collection(dsid, calendar, "w") as collection:
+            for name, text in texts.items():
+                item = radicale_item.Item(
+                    collection_path=collection.path, vobject_item=radicale_item.read_components(text)[0]
+                )
+                item.prepare()
+                uploaded, _ = collection.upload(name, item)
+                stored.append(Stored(name, uploaded.uid, uploaded.etag))
+        return stored
+
+    def stored(self, dsid: str, calendar: str) -> list[Stored]:
+        with self._collection(dsid, calendar, "r") as collection:
+            return [Stored(item.href, item.uid, item.etag) for item in _items(collection)]
+
+    def _bodies(self, dsid: str, calendar: str, names: list[str]) -> dict[str, str]:
+        with self._collection(dsid, calendar, "r") as collection:
+            if collection is None:
+                return {}
+            return {name: item.serialize() for name, item in collection.get_multi(names) if item is not None}
+
+    def _between(self, dsid: str, calendar: str, span: tuple[str, str], as_moved: bool) -> set[str]:  # noqa: FBT001 - to_thread takes positions.
+        bounds = {key: value for key, value in zip(("start", "end"), span, strict=True) if value}
+        time_range = Element(_TIME_RANGE, bounds)
+        with self._collection(dsid, calendar, "r") as collection:
+            return {item.href for item in _items(collection) if _meets(item, time_range, as_moved=as_moved)}
+
+    @contextmanager
+    def _collection(self, dsid: str, calendar: str, mode: str) -> Iterator[Any]:
+        with self._storage.acquire_lock(mode, dsid):
+            yield next(iter(self._storage.discover(f"/{dsid}/{calendar}/")), None)
+
+    def _call(self, dsid: str, method: str, path: str, text: str) -> Answer:
+        body = text.encode()
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": f"/{dsid}/{path}",
+            "SCRIPT_NAME": "",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_USER": dsid,
+            "CONTENT_TYPE": "text/calendar; charset=utf-8",
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": io.StringIO(),
+        }
+        answers: list[Answer] = []
+
+        def start(status: str, headers: list[tuple[str, str]]) -> None:
+            answers.append(Answer(int(status[:3]), dict(headers).get("ETag", "")))
+
+        self._radicale(environ, start)
+        return answers[0]
+
+
+def _items(collection: Any) -> Iterator[radicale_item.Item]:
+    if collection is not None:
+        yield from collection.get_all()
+
+
+def _meets(item: radicale_item.Item, time_range: Element, *, as_moved: bool) -> bool:
+    first, last = item.time_range
+    start, end = radicale_filter.time_range_timestamps(time_range)
+    if last <= start or end <= first:
+        return False
+    text = item.serialize()
+    if not any(word in text for word in _ONE_DATE):
+        return True
+    original = None if as_moved else without_overrides(text)
+    asked = item
+    if original is not None:
+        asked = radicale_item.Item(collection=item.collection, text=original)
+    return bool(radicale_filter.time_range_match(asked.vobject_item, time_range, item.component_name, None))

@@ -1,0 +1,183 @@
+"""The stand-in's state: who can sign in, their calendars, and how a change reaches Radicale and the journal."""
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from standin.backend import Backend, Stored
+from standin.catalog import Account, Calendar, CalendarFacts, Kind, Resource, digest
+from standin.journal import Journal, new_epoch
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong for one account. Counts run down; a negative count never ends."""
+
+    throttled: int = 0
+    retry_after: int = 1
+    unauthorized: int = 0
+    failing: int = 0
+    failing_status: int = 500
+    slow: float = 0.0
+    dropped_puts: int = 0
+
+
+@dataclass(slots=True)
+class Member:
+    """An account, with what changes about it."""
+
+    account: Account
+    app_passwords: set[str]
+    calendars: dict[str, Calendar] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    mails: int = 0  # Invitations that iCloud would have sent.
+
+    def calendar(self, wanted: str) -> Calendar:
+        """By id, else by name."""
+        named = (known for known in self.calendars.values() if known.facts.name == wanted)
+        found = self.calendars.get(wanted) or next(named, None)
+        if found is None:
+            raise LookupError(f"{self.account.apple_id} has no calendar {wanted!r}")
+        return found
+
+    def holder_of(self, uid: str) -> tuple[str, str] | None:
+        """The calendar and the name of the resource that has `uid`, anywhere in the account."""
+        for calendar in self.calendars.values():
+            name = calendar.holder_of(uid)
+            if name is not None:
+                return calendar.facts.id, name
+        return None
+
+
+class Cloud:
+    def __init__(self, backend: Backend, journal: Journal) -> None:
+        self.backend = backend
+        self.writing = asyncio.Lock()  # Held from the look at the preconditions to the index's change.
+        self._journal = journal
+        self._members: dict[str, Member] = {}
+        self._dsids: dict[str, str] = {}  # By sign-in name.
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(folder / "standin.sqlite3")
+        cloud = cls(Backend(folder), journal)
+        for account in journal.accounts():
+            member = cloud._admit(account, journal.app_passwords(account.dsid))
+            member.calendars = {known.facts.id: known for known in journal.calendars(account.dsid)}
+            for calendar in member.calendars.values():
+                cloud._reconcile(calendar)
+        return cloud
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def members(self) -> Iterator[Member]:
+        yield from self._members.values()
+
+    def member(self, sign_in_name: str) -> Member:
+        dsid = self._dsids.get(sign_in_name.casefold())
+        if dsid is None:
+            raise LookupError(f"nobody signs in as {sign_in_name!r}")
+        return self._members[dsid]
+
+    def by_dsid(self, dsid: str) -> Member | None:
+        return self._members.get(dsid)
+
+    def sign_in(self, name: str, password: str) -> Member | None:
+        """App-specific passwords only: the account's own is as wrong as any other."""
+        dsid = self._dsids.get(name.casefold(), "")
+        member = self._members.get(dsid)
+        return member if member is not None and digest(password) in member.app_passwords else None
+
+    def add_account(self, account: Account, app_passwords: Iterable[str]) -> Member:
+        taken = [name for name in account.sign_in_names if name.casefold() in self._dsids]
+        if taken or account.dsid in self._members:
+            raise ValueError(f"{', '.join(taken) or account.dsid} is there already")
+        self._journal.add_account(account)
+        member = self._admit(account, set())
+        self.allow(member, *app_passwords)
+        return member
+
+    def allow(self, member: Member, *app_passwords: str) -> None:
+        member.app_passwords |= {digest(password) for password in app_passwords}
+        self._journal.set_app_passwords(member.account.dsid, member.app_passwords)
+
+    def revoke(self, member: Member, *app_passwords: str) -> None:
+        """Those passwords; all of them where none is named, as when the owner changes the account's own."""
+        revoked = {digest(password) for password in app_passwords} or set(member.app_passwords)
+        member.app_passwords -= revoked
+        self._journal.set_app_passwords(member.account.dsid, member.app_passwords)
+
+    def add_calendar(self, member: Member, facts: CalendarFacts) -> Calendar:
+        calendar = Calendar(member.account.dsid, facts, new_epoch())
+        if facts.kind is not Kind.SUBSCRIBED:
+            self.backend.make_calendar(calendar.dsid, facts.id, name=facts.name, component=facts.component)
+        member.calendars[facts.id] = calendar
+        self._journal.save(calendar)
+        return calendar
+
+    def describe(self, calendar: Calendar, **changed: str | int | bool | None) -> None:
+        calendar.facts = replace(calendar.facts, **changed)  # type: ignore[arg-type]
+        self._journal.save(calendar)
+
+    def load(self, calendar: Calendar, texts: Mapping[str, str]) -> None:
+        """Store many resources at once, as changes like any other."""
+        stored = self.backend.load(calendar.dsid, calendar.facts.id, texts)
+        self._journal.save(calendar, *[self._placed(calendar, one) for one in stored])
+
+    def note_put(self, calendar: Calendar, one: Stored) -> Resource:
+        resource = self._placed(calendar, one)
+        self._journal.save(calendar, resource)
+        return resource
+
+    def note_delete(self, calendar: Calendar, name: str) -> None:
+        self._journal.save(calendar, calendar.remove(name))
+
+    def touch(self, calendar: Calendar, names: Iterable[str] = ()) -> None:
+        """New ETags for the same content, as after the server's own housekeeping."""
+        touched = []
+        for name in list(names) or [resource.name for resource in calendar.present()]:
+            held = calendar.get(name)
+            if held is None:
+                raise LookupError(f"{calendar.path} has no {name!r}")
+            touched.append(calendar.place(name, uid=held.uid, stored=held.stored))
+        self._journal.save(calendar, *touched)
+
+    def purge_tokens(self, calendar: Calendar) -> None:
+        calendar.purge()
+        self._journal.save(calendar)
+
+    async def delete_calendar(self, member: Member, calendar: Calendar) -> None:
+        async with self.writing:
+            await self.backend.delete(calendar.dsid, calendar.facts.id)
+            del member.calendars[calendar.facts.id]
+            self._journal.drop(calendar)
+
+    def _admit(self, account: Account, app_passwords: set[str]) -> Member:
+        member = Member(account, app_passwords)
+        self._members[account.dsid] = member
+        self._dsids.update({name.casefold(): account.dsid for name in account.sign_in_names})
+        return member
+
+    def _placed(self, calendar: Calendar, one: Stored) -> Resource:
+        return calendar.place(one.name, uid=one.uid, stored=one.etag)
+
+    def _reconcile(self, calendar: Calendar) -> None:
+        """Catch up with writes that a killed process stored without noting them."""
+        there = {one.name: one for one in self.backend.stored(calendar.dsid, calendar.facts.id)}
+        gone = [resource.name for resource in calendar.present() if resource.name not in there]
+        changed = [calendar.remove(name) for name in gone]
+        for one in there.values():
+            held = calendar.get(one.name)
+            if held is None or held.stored != one.etag:
+                changed.append(self._placed(calendar, one))
+        if changed:
+            self._journal.save(calendar, *changed)
+
+
+def new_dsid() -> str:
+    return str(100_000_000 + secrets.randbelow(900_000_000))

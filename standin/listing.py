@@ -1,0 +1,214 @@
+"""PROPFIND: the way from `/` to the home, the home's listing, and what each collection says of itself."""
+
+from collections.abc import Iterator, Mapping
+from xml.sax.saxutils import escape
+
+from standin import markup
+from standin.catalog import ISSUED_HERE, Account, Calendar, Kind, Resource, short_etag
+from standin.cloud import Member
+from standin.manners import Manners
+from standin.markup import Found, c, cs, d, ical
+from standin.messages import RefusedError, Request, Response, bad_request, failed, xml
+
+SPECIAL = ("inbox", "outbox", "notification")
+
+_READ = ("read", c("read-free-busy"), "read-current-user-privilege-set")
+_WRITE = ("write", "write-properties", "write-content", "bind", "unbind")
+_REPORTS = (
+    *("acl-principal-prop-set", "principal-match", "principal-property-search", "sync-collection"),
+    *(c("calendar-query"), c("calendar-multiget"), c("free-busy-query")),
+)
+# What `allprop` gives: neither the resourcetype nor the data.
+_ALLPROP = (d("displayname"), d("getetag"), d("getcontenttype"), d("getlastmodified"), d("creationdate"))
+
+
+def propfind(request: Request, member: Member, *, home_url: str, manners: Manners) -> Response:
+    root = markup.parse(request.body) if request.body else None
+    asked = markup.asked_properties(root)
+    members = list(_members(request, member, home_url, manners))
+    if asked is None:
+        asked = [name for name in _ALLPROP if any(name in found.properties for found in members)]
+    return xml(207, markup.multistatus(members, asked))
+
+
+def resource_properties(resource: Resource) -> dict[str, str]:
+    return {
+        d("getetag"): f'"{resource.etag}"',
+        d("getcontenttype"): "text/calendar",
+        d("resourcetype"): "",
+    }
+
+
+def collection_etag(calendar: Calendar) -> dict[str, str]:
+    return {d("getetag"): f'"{calendar.etag}"'}
+
+
+def _members(request: Request, member: Member, home_url: str, manners: Manners) -> Iterator[Found]:
+    account, deep = member.account, _is_deep(request)
+    parts = request.path.strip("/").split("/")
+    match parts:
+        case [""] | [".well-known", "caldav"]:
+            _refuse_deep(deep=deep and manners.deep_root_refused)
+            yield Found(request.path, _principal_of(account))
+        case [_, "principal"]:
+            _refuse_deep(deep=deep and manners.deep_root_refused)
+            yield Found(request.path, _principal(account, home_url))
+        case [_, "calendars"]:
+            yield Found(account.home, _home(member))
+            if deep:
+                yield from _collections(member)
+        case [_, "calendars", id_] if id_ in SPECIAL:
+            yield Found(account.home + id_ + "/", _special(account, id_))
+        case [_, "calendars", id_]:
+            calendar = member.calendars.get(id_)
+            if calendar is None:
+                raise RefusedError(Response(404))
+            if not request.path.endswith("/"):
+                raise RefusedError(bad_request())
+            yield Found(calendar.path, _calendar(account, calendar))
+            if deep and calendar.facts.kind is not Kind.SUBSCRIBED:
+                for resource in calendar.present():
+                    yield Found(calendar.path + resource.name, resource_properties(resource))
+        case [_, "calendars", id_, name]:
+            held = member.calendars[id_].get(name) if id_ in member.calendars else None
+            if held is None:
+                raise RefusedError(Response(404))
+            yield Found(request.path, resource_properties(held))
+        case _:
+            raise RefusedError(Response(404))
+
+
+def _is_deep(request: Request) -> bool:
+    match request.depth:
+        case "0":
+            return False
+        case "1":
+            return True
+        case _:  # RFC 4918 9.1: a server may refuse infinity, which a missing header means.
+            raise RefusedError(failed(403, "<propfind-finite-depth/>"))
+
+
+def _refuse_deep(*, deep: bool) -> None:
+    if deep:
+        raise RefusedError(bad_request())
+
+
+def _collections(member: Member) -> Iterator[Found]:
+    account = member.account
+    for calendar in sorted(member.calendars.values(), key=lambda known: known.facts.order):
+        yield Found(calendar.path, _calendar(account, calendar))
+    for id_ in SPECIAL:
+        yield Found(account.home + id_ + "/", _special(account, id_))
+
+
+def _principal_of(account: Account) -> dict[str, str]:
+    return {d("current-user-principal"): _href(account.principal)}
+
+
+def _principal(account: Account, home_url: str) -> dict[str, str]:
+    mails = [address for address in account.sign_in_names if "@" in address]
+    addresses = [markup.element(d("href"), f"mailto:{markup.href(mail)}") for mail in mails]
+    own = [_href(account.principal), markup.element(d("href"), f"urn:uuid:{account.dsid}")]
+    return {
+        **_principal_of(account),
+        d("displayname"): markup.cdata(account.full_name),
+        d("resourcetype"): markup.element(d("collection")) + markup.element(d("principal")),
+        c("calendar-home-set"): markup.element(d("href"), escape(home_url)),
+        c("calendar-user-address-set"): "".join([*addresses, *own]),
+    }
+
+
+def _home(member: Member) -> dict[str, str]:
+    account = member.account
+    tokens = [calendar.token for calendar in member.calendars.values()]
+    return {
+        **_principal_of(account),
+        d("displayname"): markup.cdata(account.full_name),
+        d("resourcetype"): markup.element(d("collection")),
+        d("owner"): _href(account.principal),
+        d("current-user-privilege-set"): _privileges(*_READ, *_WRITE),
+        c("supported-calendar-component-set"): _components("VEVENT", "VTODO", "VFREEBUSY"),
+        cs("getctag"): f"{ISSUED_HERE}{short_etag(*tokens)}==",
+    }
+
+
+def _calendar(account: Account, calendar: Calendar) -> Mapping[str, str]:
+    facts = calendar.facts
+    found = {
+        **_principal_of(account),
+        **collection_etag(calendar),
+        d("displayname"): markup.cdata(facts.name),
+        d("resourcetype"): _resource_type(facts.kind),
+        d("owner"): _href(account.principal),
+        d("current-user-privilege-set"): _privileges(*_READ, *(_WRITE if facts.writable else ())),
+        d("sync-token"): escape(calendar.token),
+        cs("getctag"): escape(calendar.token),
+        ical("calendar-order"): str(facts.order),
+    }
+    if facts.color is not None:
+        found[ical("calendar-color")] = facts.color
+    if facts.kind is Kind.SUBSCRIBED:
+        return {**found, cs("source"): markup.element(d("href"), escape(facts.source or ""))}
+    found[d("supported-report-set")] = "".join(
+        markup.element(d("supported-report"), markup.element(d("report"), markup.element(_named(name))))
+        for name in _REPORTS
+    )
+    if facts.kind is not Kind.SHARED:  # Somebody else's calendar answers the component set with a 404.
+        found[c("supported-calendar-component-set")] = _components(facts.component)
+    return found
+
+
+def _resource_type(kind: Kind) -> str:
+    collection, calendar = markup.element(d("collection")), markup.element(c("calendar"))
+    match kind:
+        case Kind.SUBSCRIBED:  # No `calendar`: its events are not there to be read.
+            return collection + markup.element(cs("subscribed"))
+        case Kind.SHARED:
+            return collection + calendar + markup.element(cs("shared"))
+        case Kind.SHARED_OUT:
+            return collection + calendar + markup.element(cs("shared-owner"))
+        case _:
+            return collection + calendar
+
+
+def _special(account: Account, id_: str) -> dict[str, str]:
+    collection = markup.element(d("collection"))
+    owner = {**_principal_of(account), d("owner"): _href(account.principal)}
+    match id_:
+        case "inbox":
+            return {
+                **owner,
+                d("resourcetype"): collection + markup.element(c("schedule-inbox")),
+                d("current-user-privilege-set"): _privileges("read", c("schedule-deliver")),
+                cs("getctag"): f"{ISSUED_HERE}Inbox==",
+                # A bare path, without the href element that the RFC asks for.
+                c("schedule-default-calendar-URL"): f"{account.home}home/",
+            }
+        case "outbox":
+            return {
+                **owner,
+                d("resourcetype"): collection + markup.element(c("schedule-outbox")),
+                d("current-user-privilege-set"): _privileges("read", c("schedule-send")),
+            }
+        case _:
+            return {
+                **owner,
+                d("resourcetype"): collection + markup.element(cs("notification")),
+                d("current-user-privilege-set"): _privileges("read", "unbind"),
+            }
+
+
+def _href(path: str) -> str:
+    return markup.element(d("href"), markup.href(path))
+
+
+def _named(name: str) -> str:
+    return name if name.startswith("{") else d(name)
+
+
+def _privileges(*names: str) -> str:
+    return "".join(markup.element(d("privilege"), markup.element(_named(name))) for name in names)
+
+
+def _components(*names: str) -> str:
+    return "".join(f"<comp name='{name}' xmlns='{markup.CALDAV}'/>" for name in names)

@@ -1,0 +1,209 @@
+"""The stand-in as a server: two listeners on the loopback, the entry host and the partition host."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from standin.admin import PREFIX, Admin
+from standin.catalog import Account, Calendar, CalendarFacts
+from standin.cloud import Cloud, new_dsid
+from standin.faults import AccountFaults
+from standin.front import Front, Seen
+from standin.manners import STRICT, Manners
+from standin.messages import Request, Response
+
+HOST = "127.0.0.1"
+_HOME_AND_WORK = (
+    CalendarFacts(id="home", name="Home", color="#1BADF8FF", order=1),
+    CalendarFacts(id="work", name="Work", color="#63DA38FF", order=2),
+)
+
+
+class PortTakenError(Exception):
+    """Another program listens on a port that was asked for."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} on {HOST} is taken by another program")
+        self.port = port
+
+
+class StandIn:
+    """An iCloud in this process, for as long as the `async with` lasts. Port 0 takes any free port."""
+
+    def __init__(
+        self,
+        *,
+        storage: Path | None = None,
+        entry_port: int = 0,
+        partition_port: int = 0,
+        manners: Manners = STRICT,
+        admin_token: str | None = None,
+    ) -> None:
+        self._storage = storage
+        self._ports = (entry_port, partition_port)
+        self._manners = manners
+        self._admin_token = admin_token
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            folder = self._storage or Path(stack.enter_context(TemporaryDirectory(prefix="standin-")))
+            listeners = [stack.enter_context(_listener(port)) for port in self._ports]
+            self.cloud = Cloud.open(folder)
+            stack.callback(self.cloud.close)
+            self.front = Front(self.cloud, self._manners)
+            self.entry_url, self.partition_url = (f"http://{HOST}:{_port(one)}" for one in listeners)
+            self.front.partition_url = self.partition_url
+            admin = Admin(self.cloud, self.front, token=self._admin_token)
+            await self._serve(stack, listeners, admin)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def requests(self) -> list[Seen]:
+        return list(self.front.log)
+
+    def add_account(
+        self,
+        apple_id: str,
+        *app_passwords: str,
+        aliases: Sequence[str] = (),
+        main_password: str = "",
+        full_name: str = "Test User",
+        dsid: str | None = None,
+        calendars: Collection[CalendarFacts] = _HOME_AND_WORK,
+    ) -> Account:
+        """A new account, by default with the calendars that Apple makes: `home` and `work`."""
+        account = Account(
+            apple_id=apple_id,
+            dsid=dsid or new_dsid(),
+            full_name=full_name,
+            aliases=tuple(aliases),
+            main_password=main_password,
+        )
+        member = self.cloud.add_account(account, app_passwords)
+        for facts in calendars:
+            self.cloud.add_calendar(member, facts)
+        return account
+
+    def add_calendar(self, apple_id: str, facts: CalendarFacts) -> Calendar:
+        return self.cloud.add_calendar(self.cloud.member(apple_id), facts)
+
+    def faults(self, apple_id: str) -> AccountFaults:
+        return AccountFaults(self.cloud, self.cloud.member(apple_id))
+
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, listeners: list[socket.socket], admin: Admin
+    ) -> None:
+        config = uvicorn.Config(
+            _application(self.front, admin, entry_port=_port(listeners[0])),
+            http=_Droppable,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=listeners))
+
+        async def stop() -> None:
+            server.should_exit = True
+            await task
+
+        stack.push_async_callback(stop)
+        while not server.started:
+            if task.done():
+                await task
+            await asyncio.sleep(0.005)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the caller's: a test's process has its own."""
+        yield
+
+
+class _Droppable(HttpToolsProtocol):
+    """Tells the application how to end the connection without an answer, which ASGI has no word for."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"standin.drop": {"abort": self.transport.abort}}
+
+
+def _listener(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        raise PortTakenError(port) from error
+    listener.setblocking(False)  # noqa: FBT003 - its only argument.
+    return listener
+
+
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+def _application(front: Front, admin: Admin, *, entry_port: int) -> Callable[..., Any]:
+    async def application(
+        scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
+    ) -> None:
+        listener = "entry" if scope["server"][1] == entry_port else "partition"
+        request = await _read(scope, receive, listener)
+        answers = admin.answer if request.path.startswith(PREFIX) else front.answer
+        try:
+            response = await answers(request)
+        except asyncio.CancelledError:  # The server ends, and does not wait for a slow account.
+            response = Response(503, dropped=True)
+        if response.dropped:
+            scope["extensions"]["standin.drop"]["abort"]()
+            await asyncio.sleep(0)  # The loop reports the lost connection before the application returns.
+        else:
+            await _write(response, send)
+
+    return application
+
+
+async def _read(scope: dict[str, Any], receive: Callable[..., Any], listener: str) -> Request:
+    chunks: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return Request(
+        method=scope["method"],
+        path=scope["path"],
+        headers=headers,
+        body=b"".join(chunks),
+        listener=listener,
+    )
+
+
+async def _write(response: Response, send: Callable[..., Any]) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    if response.status != 204:  # RFC 9110 8.6: a 204 has no Content-Length.
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

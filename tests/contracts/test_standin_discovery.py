@@ -1,0 +1,208 @@
+"""The stand-in signs in, is found and lists a home as iCloud does."""
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.contracts.standin_http import ALIAS, APPLE_ID, MAIN_PASSWORD, NS, PASSWORD, served
+
+PRINCIPAL_PROP = "<d:current-user-principal/>"
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [(APPLE_ID, MAIN_PASSWORD), (APPLE_ID, "wrong"), ("nobody@x.example", PASSWORD), (APPLE_ID, None)],
+)
+async def test_every_wrong_sign_in_gets_the_same_401(user: str, password: str | None) -> None:
+    async with served() as dav:
+        reply = await dav.call("PROPFIND", "/", headers={"Depth": "0"}, user=user, password=password)
+    challenges = [value for name, value in reply.headers if name.lower() == "www-authenticate"]
+    assert (reply.status, reply.text) == (401, "")
+    assert challenges == ['Basic realm="MMCalDav"', 'X-MobileMe-AuthToken realm="MMCalDav"']
+    assert (reply.header("server") or "").startswith("AppleHttpServer/")
+    assert reply.header("x-apple-user-partition")
+
+
+async def test_a_revoked_password_is_refused_and_another_one_goes_on() -> None:
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        faults.allow("qrst-uvwx-yzab-cdef")
+        faults.revoke(PASSWORD)
+        refused = await dav.call("PROPFIND", "/", headers={"Depth": "0"})
+        taken = await dav.call("PROPFIND", "/", headers={"Depth": "0"}, password="qrst-uvwx-yzab-cdef")
+    assert (refused.status, taken.status) == (401, 207)
+
+
+async def test_aliases_lead_to_one_principal() -> None:
+    async with served() as dav:
+        body = '<propfind xmlns="DAV:"><prop><current-user-principal/></prop></propfind>'
+        replies = [
+            await dav.call("PROPFIND", "/", body, {"Depth": "0"}, user=user)
+            for user in (APPLE_ID, ALIAS.upper())
+        ]
+    found = [reply.texts(".//d:current-user-principal/d:href") for reply in replies]
+    assert found == [[dav.account.principal]] * 2
+
+
+@pytest.mark.parametrize("path", ["/", "/.well-known/caldav"])
+async def test_the_root_names_the_principal_by_path(path: str) -> None:
+    async with served() as dav:
+        reply = await dav.find(path, PRINCIPAL_PROP)
+    principal = reply.prop(path, "d:current-user-principal")
+    assert principal is not None
+    assert principal.findtext("d:href", "", NS) == dav.account.principal
+
+
+async def test_a_get_of_well_known_is_refused() -> None:
+    async with served() as dav:
+        assert (await dav.call("GET", "/.well-known/caldav")).status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "principal"])
+async def test_depth_one_is_refused_above_the_home(path: str) -> None:
+    async with served() as dav:
+        at = dav.account.principal if path == "principal" else path
+        assert (await dav.find(at, PRINCIPAL_PROP, "1")).status == 400
+
+
+async def test_the_home_is_absolute_on_the_partition_host_with_its_port() -> None:
+    async with served() as dav:
+        reply = await dav.find(dav.account.principal, "<c:calendar-home-set/><c:calendar-user-address-set/>")
+        home = urlsplit(reply.texts(".//c:calendar-home-set/d:href")[0])
+        listed = await dav.call("PROPFIND", home.path, headers={"Depth": "1"}, url=dav.icloud.partition_url)
+        entry = urlsplit(dav.icloud.entry_url)
+    assert f"{home.scheme}://{home.netloc}" == dav.icloud.partition_url
+    assert home.port != entry.port
+    assert listed.status == 207
+    addresses = reply.texts(".//c:calendar-user-address-set/d:href")
+    assert {f"mailto:{APPLE_ID}", f"mailto:{ALIAS}", dav.account.principal} <= set(addresses)
+
+
+async def test_both_hosts_serve_the_same_home() -> None:
+    async with served() as dav:
+        body = '<propfind xmlns="DAV:"><prop><displayname/></prop></propfind>'
+        replies = [
+            await dav.call("PROPFIND", dav.home, body, {"Depth": "1"}, url=url)
+            for url in (dav.icloud.entry_url, dav.icloud.partition_url)
+        ]
+    assert replies[0].text == replies[1].text
+
+
+async def test_the_home_lists_itself_and_every_kind_of_collection() -> None:
+    async with served() as dav:
+        listed = (await dav.listing()).hrefs
+    kinds = (
+        "",
+        "home/",
+        "work/",
+        "f" * 64 + "/",
+        "holidays/",
+        "tasks/",
+        "inbox/",
+        "outbox/",
+        "notification/",
+    )
+    assert listed == [dav.home + kind for kind in kinds]
+
+
+async def test_a_calendar_says_what_it_is() -> None:
+    async with served() as dav:
+        reply = await dav.listing()
+    at = f"{dav.home}home/"
+    kinds = reply.prop(at, "d:resourcetype")
+    components = reply.prop(at, "c:supported-calendar-component-set")
+    color, name = reply.prop(at, "i:calendar-color"), reply.prop(at, "d:displayname")
+    assert kinds is not None
+    assert components is not None
+    assert color is not None
+    assert name is not None
+    assert [kind.tag for kind in kinds] == ["{DAV:}collection", "{urn:ietf:params:xml:ns:caldav}calendar"]
+    assert [comp.get("name") for comp in components] == ["VEVENT"]
+    assert (color.text, name.text) == ("#1BADF8FF", "Home")
+
+
+async def test_the_ctag_is_the_sync_token_in_icloud_s_form() -> None:
+    async with served() as dav:
+        reply = await dav.listing()
+    token, ctag = (reply.prop(f"{dav.home}home/", name) for name in ("d:sync-token", "cs:getctag"))
+    assert token is not None
+    assert ctag is not None
+    assert token.text is not None
+    assert token.text == ctag.text
+    assert token.text.startswith("HwoQEgwAA")
+    assert token.text.endswith("==")
+
+
+async def test_a_read_only_share_has_no_write_privilege_and_no_component_set() -> None:
+    async with served() as dav:
+        reply = await dav.listing()
+    at = f"{dav.home}{'f' * 64}/"
+    privileges = reply.prop(at, "d:current-user-privilege-set")
+    kinds = reply.prop(at, "d:resourcetype")
+    assert privileges is not None
+    assert kinds is not None
+    names = {privilege[0].tag.rpartition("}")[2] for privilege in privileges}
+    assert names == {"read", "read-free-busy", "read-current-user-privilege-set"}
+    assert kinds.find("cs:shared", NS) is not None
+    assert reply.prop(at, "c:supported-calendar-component-set") is None
+
+
+async def test_a_subscription_is_no_calendar_though_its_privileges_say_write() -> None:
+    async with served() as dav:
+        reply = await dav.listing()
+    at = f"{dav.home}holidays/"
+    kinds, source = reply.prop(at, "d:resourcetype"), reply.prop(at, "cs:source")
+    privileges = reply.prop(at, "d:current-user-privilege-set")
+    assert kinds is not None
+    assert source is not None
+    assert privileges is not None
+    assert kinds.find("c:calendar", NS) is None
+    assert kinds.find("cs:subscribed", NS) is not None
+    assert source.findtext("d:href", "", NS) == "webcal://x.example/h"
+    assert privileges.find("d:privilege/d:write", NS) is not None
+
+
+async def test_reminders_are_a_calendar_of_tasks_without_a_colour() -> None:
+    async with served() as dav:
+        reply = await dav.listing()
+    components = reply.prop(f"{dav.home}tasks/", "c:supported-calendar-component-set")
+    assert components is not None
+    assert [comp.get("name") for comp in components] == ["VTODO"]
+    assert reply.prop(f"{dav.home}tasks/", "i:calendar-color") is None
+
+
+async def test_what_is_lacking_comes_empty_in_a_propstat_of_its_own() -> None:
+    async with served() as dav:
+        reply = await dav.find(f"{dav.home}home/", "<d:displayname/><d:quota-used-bytes/>")
+    statuses = reply.texts("d:response/d:propstat/d:status")
+    assert statuses == ["HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found"]
+    assert "<quota-used-bytes xmlns=" in reply.text
+
+
+async def test_the_xml_has_no_prefixes_and_a_namespace_on_each_element() -> None:
+    async with served() as dav:
+        reply = await dav.listing()
+    assert reply.text.startswith('<?xml version="1.0" encoding="UTF-8" standalone="yes"?>')
+    assert '<multistatus xmlns="DAV:">' in reply.text
+    assert '<response xmlns="DAV:">' in reply.text
+    assert "xmlns:" not in reply.text
+    assert "<d:" not in reply.text
+
+
+async def test_allprop_gives_no_resourcetype() -> None:
+    async with served() as dav:
+        reply = await dav.call("PROPFIND", f"{dav.home}home/", headers={"Depth": "0"})
+    assert reply.prop(f"{dav.home}home/", "d:displayname") is not None
+    assert "resourcetype" not in reply.text
+
+
+async def test_blanks_before_the_prolog_are_refused() -> None:
+    async with served() as dav:
+        body = '\n<?xml version="1.0"?><propfind xmlns="DAV:"><prop><displayname/></prop></propfind>'
+        assert (await dav.call("PROPFIND", dav.home, body, {"Depth": "0"})).status == 400
+
+
+async def test_another_account_s_path_is_forbidden() -> None:
+    async with served() as dav:
+        other = dav.icloud.add_account("other@icloud.example", "zzzz-zzzz-zzzz-zzzz")
+        assert (await dav.find(other.home, "<d:displayname/>")).status == 403

@@ -1,0 +1,127 @@
+"""The stand-in goes wrong when told to, for one account at a time, and keeps a log of what was asked."""
+
+import asyncio
+import http.client
+import json
+import time
+
+import pytest
+
+from standin.server import PortTakenError, StandIn
+from tests.contracts.standin_http import APPLE_ID, Dav, event, served
+
+PROBE = "<d:displayname/>"
+
+
+async def probe(dav: Dav) -> int:
+    return (await dav.find(dav.home, PROBE)).status
+
+
+async def test_a_throttled_account_is_told_how_long_to_wait() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).throttle(2, retry_after=7)
+        replies = [await dav.find(dav.home, PROBE) for _ in range(3)]
+    assert [reply.status for reply in replies] == [503, 503, 207]
+    assert replies[0].header("retry-after") == "7"
+
+
+async def test_a_throttle_without_an_end_lasts_until_cleared() -> None:
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        faults.throttle()
+        throttled = [await probe(dav) for _ in range(3)]
+        faults.clear()
+        assert (throttled, await probe(dav)) == ([503] * 3, 207)
+
+
+async def test_stray_401s_and_5xxs_end_by_themselves() -> None:
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        faults.unauthorized(1)
+        faults.fail(2, status=502)
+        assert [await probe(dav) for _ in range(4)] == [401, 502, 502, 207]
+
+
+async def test_a_fault_is_one_account_s_alone() -> None:
+    async with served() as dav:
+        other = dav.icloud.add_account("other@icloud.example", "zzzz-zzzz-zzzz-zzzz")
+        dav.icloud.faults("other@icloud.example").throttle()
+        theirs = await dav.call("PROPFIND", other.home, user=other.apple_id, password="zzzz-zzzz-zzzz-zzzz")
+        assert (await probe(dav), theirs.status) == (207, 503)
+
+
+async def test_a_slow_account_is_slow() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).slow(0.2)
+        started = time.monotonic()
+        await probe(dav)
+    assert time.monotonic() - started >= 0.2
+
+
+async def test_the_end_waits_for_no_slow_account() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).slow(30)
+        waiting = asyncio.create_task(probe(dav))
+        await asyncio.sleep(0.1)
+        started = time.monotonic()
+    took = time.monotonic() - started
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        await waiting
+    assert took < 2
+
+
+async def test_a_dropped_answer_leaves_the_event_stored() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).drop_put_answers()
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+            await dav.put("home/a.ics", event(), If_None_Match="*")
+        again = await dav.put("home/a.ics", event(), If_None_Match="*")
+        held = await dav.call("GET", f"{dav.home}home/a.ics")
+    assert (again.status, held.status) == (412, 200)
+    assert "UID:one" in held.text
+
+
+async def test_the_log_has_every_request_and_no_credentials() -> None:
+    async with served() as dav:
+        await dav.sync("home")
+        await dav.call("PROPFIND", "/", headers={"Depth": "0"}, password=None)
+        report, refused = dav.icloud.requests
+    assert (report.method, report.path, report.report) == ("REPORT", f"{dav.home}home/", "sync-collection")
+    assert (report.depth, report.status, report.authorized, report.listener) == ("1", 207, True, "entry")
+    assert (refused.status, refused.authorized) == (401, False)
+    assert "Basic" not in repr(dav.icloud.requests)
+
+
+async def test_the_admin_api_wants_its_token_and_names_what_is_wrong() -> None:
+    async with StandIn(admin_token="letmein") as icloud:
+        account = icloud.add_account(APPLE_ID, "abcd-efgh-ijkl-mnop")
+        dav, bearer = Dav(icloud, account), {"Authorization": "Bearer letmein"}
+        fault = f"/-/accounts/{APPLE_ID}/throttle"
+        refused = await dav.call("POST", fault, "{}", password=None)
+        unknown = await dav.call("POST", f"/-/accounts/{APPLE_ID}/explode", "{}", bearer, password=None)
+        wrong = await dav.call("POST", fault, '{"often": 1}', bearer, password=None)
+        done = await dav.call("POST", fault, '{"times": 1, "retry_after": 3}', bearer, password=None)
+        assert [reply.status for reply in (refused, unknown, wrong, done)] == [401, 404, 400, 204]
+        assert await probe(dav) == 503
+
+
+async def test_the_admin_api_adds_accounts_and_calendars_and_reads_the_log() -> None:
+    async with StandIn() as icloud:
+        said = {"appleId": "new@x.example", "appPasswords": ["abcd-efgh-ijkl-mnop"], "dsid": "7"}
+        calendar = {"id": "home", "name": "Home"}
+        dav = Dav(icloud, icloud.add_account("first@x.example"))
+        await dav.call("POST", "/-/accounts", json.dumps(said), password=None)
+        await dav.call("POST", "/-/accounts/new@x.example/calendars", json.dumps(calendar), password=None)
+        listed = await dav.call(
+            "PROPFIND", "/7/calendars/home/", headers={"Depth": "0"}, user="new@x.example"
+        )
+        log = json.loads((await dav.call("GET", "/-/requests", password=None)).text)
+    assert listed.status == 207
+    assert [seen["path"] for seen in log] == ["/7/calendars/home/"]
+
+
+async def test_a_taken_port_is_named() -> None:
+    async with StandIn() as icloud:
+        port = int(icloud.entry_url.rpartition(":")[2])
+        with pytest.raises(PortTakenError, match=str(port)):
+            await StandIn(entry_port=port).__aenter__()
