@@ -1,0 +1,88 @@
+// The operations that this page sends, and the one way it sends them.
+export const WEEK = `query Week($userId: ID!, $from: DateTime!, $to: DateTime!, $input: AvailabilityInput!) {
+  user(id: $userId) {
+    timeZone
+    cursor
+    iCloudAccount { status lastSyncedAt problem { message } progress { done total } }
+    blockedSlots(from: $from, to: $to, first: 200) { edges { node { start end title } } }
+    appointments(from: $from, to: $to, status: CONFIRMED, first: 200) { edges { node { start end title } } }
+  }
+  availability(input: $input) {
+    ... on Availability { windows { start end } }
+    ... on UserError { message }
+  }
+}`;
+
+export const BLOCKED_SLOT_CHANGES = `subscription BlockedSlotChanges($userId: ID!, $after: Cursor) {
+  blockedSlotChanges(userId: $userId, after: $after) {
+    cursor
+    kind
+    detectedAt
+    slot { title start end source }
+    previous { title start end source }
+  }
+}`;
+
+export const APPOINTMENT_CHANGES = `subscription AppointmentChanges($userId: ID!, $after: Cursor) {
+  appointmentChanges(userId: $userId, after: $after) {
+    cursor
+    kind
+    detectedAt
+    appointment { title start end }
+  }
+}`;
+
+export const ACCOUNT_CHANGES = `subscription AccountChanges($userId: ID!) {
+  iCloudAccountChanges(userId: $userId) { account { status } }
+}`;
+
+export const BLOCK = `mutation Block($input: CreateBlockedSlotInput!) {
+  createBlockedSlot(input: $input) {
+    ... on BlockedSlotCreated { blockedSlot { id } }
+    ... on UserError { message }
+  }
+}`;
+
+export const UNBLOCK = `mutation Unblock($input: DeleteBlockedSlotInput!) {
+  deleteBlockedSlot(input: $input) {
+    ... on BlockedSlotDeleted { blockedSlotId }
+    ... on UserError { message }
+  }
+}`;
+
+export const CONNECT = `mutation Connect($input: ConnectICloudInput!) {
+  connectICloud(input: $input) {
+    ... on ICloudConnected {
+      account { calendars { id linkable { yes } conflictSelectable { yes } } }
+    }
+    ... on UserError { message }
+  }
+}`;
+
+export const CALENDARS = `query Calendars($userId: ID!) {
+  user(id: $userId) {
+    iCloudAccount { calendars { id linkable { yes } conflictSelectable { yes } } }
+  }
+}`;
+
+export const CHOOSE = `mutation Choose($linked: SetLinkedCalendarInput!, $conflicts: SetConflictCalendarsInput!) {
+  setLinkedCalendar(input: $linked) { ... on UserError { message } }
+  setConflictCalendars(input: $conflicts) { ... on UserError { message } }
+}`;
+
+/** Gives the data, or throws the first sentence that says why not, be it an error or a typed refusal. */
+export async function send(key, query, variables) {
+  const response = await fetch("/graphql", {
+    method: "POST",
+    headers: {
+      accept: "application/graphql-response+json",
+      authorization: `Bearer ${key}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ query, variables }),
+  });
+  const { data, errors } = await response.json();
+  const refusal = errors?.[0]?.message ?? Object.values(data).find((answer) => answer?.message)?.message;
+  if (refusal) throw new Error(refusal);
+  return data;
+}

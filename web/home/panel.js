@@ -1,0 +1,187 @@
+// The live panel: follows one user's changes, and reads the coming week anew at each.
+import * as api from "./api.js";
+import { instant } from "./fill.js";
+import { follow } from "./live.js";
+import { clock, dayName, drawWeek, midnights, within } from "./week.js";
+
+const HOUR = 3_600_000;
+const STATES = { connecting: "Connecting…", live: "Live", refused: "Refused" };
+const ACCOUNT = {
+  NEEDS_CALENDARS: "iCloud is connected; no calendar is chosen yet.",
+  SYNCING: "Reading the calendars for the first time…",
+  CONNECTED: "iCloud is connected.",
+  NEEDS_NEW_PASSWORD: "iCloud asks for a new app-specific password.",
+  UNREACHABLE: "iCloud can't be reached; it is tried again by itself.",
+};
+const at = (id) => document.getElementById(id);
+
+export function startPanel({ key, facts, websocketUrl }) {
+  const userId = facts.userId;
+  const made = []; // The blocked slots made here, to open again.
+  let zone = "UTC";
+  let windows = [];
+  let reading = null;
+  let again = false;
+  let isConnected = false;
+
+  async function read() {
+    const now = Date.now();
+    const [from, to] = [instant(now - 24 * HOUR), instant(now + 8 * 24 * HOUR)];
+    const input = { userIds: [userId], from: instant(now), to, durationMinutes: 30 };
+    const { user, availability } = await api.send(key, api.WEEK, { userId, from, to, input });
+    zone = user.timeZone;
+    windows = availability.windows.map((window) => timed("free", window));
+    show(user, now);
+    return user.cursor;
+  }
+
+  function show(user, now) {
+    const days = midnights(now, zone);
+    const nodes = (kind, { edges }) => edges.map(({ node }) => timed(kind, node));
+    const spans = [...windows, ...nodes("blocked", user.blockedSlots), ...nodes("booked", user.appointments)];
+    drawWeek(at("week"), { days, zone, spans });
+    showToday(within(windows, days[0], days[1]), zone);
+    isConnected = user.iCloudAccount !== null;
+    showAccount(user.iCloudAccount, zone);
+    at("block").disabled = windows.length === 0;
+  }
+
+  /** One reading at a time; what changes during it is read after it. */
+  function readSoon() {
+    again = true;
+    reading ??= (async () => {
+      while (again) {
+        again = false;
+        await read().then(() => say(""), say);
+      }
+      reading = null;
+    })();
+  }
+
+  async function act(query, variables) {
+    try {
+      say("");
+      return await api.send(key, query, variables);
+    } catch (error) {
+      return say(error);
+    }
+  }
+
+  at("block").onclick = async () => {
+    const start = Math.ceil(windows[0].start / (HOUR / 4)) * (HOUR / 4);
+    const input = { userId, start: instant(start), end: instant(start + HOUR), title: "Blocked on the start page" };
+    const answer = await act(api.BLOCK, { input });
+    if (answer) made.push(answer.createBlockedSlot.blockedSlot.id);
+    at("unblock").hidden = made.length === 0;
+  };
+  at("unblock").onclick = async () => {
+    await act(api.UNBLOCK, { input: { blockedSlotId: made.pop() } });
+    at("unblock").hidden = made.length === 0;
+  };
+  at("connect").onclick = async () => {
+    at("connect").disabled = true;
+    const account = isConnected ? await found() : await connected();
+    if (account) await act(api.CHOOSE, choice(userId, account.calendars));
+    at("connect").disabled = false;
+    readSoon();
+  };
+
+  async function found() {
+    const answer = await act(api.CALENDARS, { userId });
+    return answer?.user.iCloudAccount;
+  }
+
+  async function connected() {
+    const { appleId, appSpecificPassword } = facts;
+    const answer = await act(api.CONNECT, { input: { userId, appleId, appSpecificPassword } });
+    return answer?.connectICloud.account;
+  }
+
+  function followChanges(cursor) {
+    const changes = (query, field, describe) => {
+      let after = cursor;
+      return {
+        query,
+        variables: () => ({ userId, after }),
+        onData: ({ [field]: change }) => {
+          after = change.cursor;
+          log(change, describe(change), zone);
+          readSoon();
+        },
+      };
+    };
+    follow({
+      url: websocketUrl,
+      key,
+      onState: showState,
+      subscriptions: [
+        changes(api.BLOCKED_SLOT_CHANGES, "blockedSlotChanges", ({ slot, previous }) => slot ?? previous),
+        changes(api.APPOINTMENT_CHANGES, "appointmentChanges", ({ appointment }) => appointment),
+        { query: api.ACCOUNT_CHANGES, variables: () => ({ userId }), onData: readSoon },
+      ],
+    });
+  }
+
+  function start() {
+    read().then(followChanges, (problem) => {
+      say(problem);
+      setTimeout(start, 5000);
+    });
+  }
+
+  start();
+  setInterval(readSoon, 60_000); // Time passing closes time too.
+}
+
+function timed(kind, { start, end, title }) {
+  return { kind, title, start: Date.parse(start), end: Date.parse(end) };
+}
+
+/** The first calendar that can be written to, and every one that can block time. */
+function choice(userId, calendars) {
+  const conflicts = calendars.filter(({ conflictSelectable }) => conflictSelectable.yes);
+  const linked = calendars.find(({ linkable }) => linkable.yes);
+  return {
+    linked: { userId, calendarId: linked?.id ?? null },
+    conflicts: { userId, calendarIds: conflicts.map(({ id }) => id) },
+  };
+}
+
+function showToday(free, zone) {
+  const chips = free.map(({ start, end }) => text("span", `${clock(start, zone)}–${clock(end, zone)}`));
+  at("today").replaceChildren(...(chips.length ? ["Free today:", ...chips] : ["Nothing is free today any more."]));
+}
+
+function showAccount(account, zone) {
+  at("connect-row").hidden = account !== null && account.status !== "NEEDS_CALENDARS";
+  at("connect").textContent = account === null ? "Connect it and choose calendars" : "Choose calendars";
+  const parts = account && [
+    account.problem?.message ?? ACCOUNT[account.status],
+    account.progress && `${account.progress.done} of ${account.progress.total ?? "…"} events so far.`,
+    account.lastSyncedAt && `Last read at ${clock(Date.parse(account.lastSyncedAt), zone)}.`,
+  ];
+  at("account").textContent = [...(parts ?? []), `Times are in ${zone}.`].filter(Boolean).join(" ");
+}
+
+function showState(state, reason) {
+  at("socket").textContent = STATES[state];
+  at("socket").classList.toggle("on", state === "live");
+  if (reason) say(reason);
+}
+
+function log({ kind, detectedAt }, what, zone) {
+  const when = what && `${dayName(Date.parse(what.start), zone)}, ${clock(Date.parse(what.start), zone)}–${clock(Date.parse(what.end), zone)}`;
+  const line = document.createElement("li");
+  line.append(text("strong", kind.replaceAll("_", " ")), what ? `${what.title ?? "Busy"} · ${when}` : "All was read anew");
+  line.append(text("span", ` · learned at ${new Date(detectedAt).toLocaleTimeString()}`, "quiet"));
+  const older = [...at("changes").querySelectorAll("li:has(strong)")].slice(0, 7);
+  at("changes").replaceChildren(line, ...older);
+}
+
+function text(tag, content, className = "") {
+  return Object.assign(document.createElement(tag), { textContent: content, className });
+}
+
+function say(problem) {
+  at("problem").textContent = problem?.message ?? problem;
+}
