@@ -1,27 +1,21 @@
 """The starts that a rule gives inside a window, in wall seconds: it jumps to the window and never walks there.
 
-Complete for RFC 5545 3.3.10, so that no rule needs an engine whose time has no bound. A day is counted from
-1970-01-01 as day 0, a Thursday; no date object is made but to learn a day's year and month.
+Complete for RFC 5545 3.3.10, so that no rule needs an engine whose time has no bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
 from itertools import product
 from typing import NamedTuple
 
 from domain.interval import Span
 from domain.rule import STEP, Frequency, Rule
+from domain.rule_days import civil, days_of_month, days_of_year, is_filtered, is_on_weekday, passes, week_of
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
 
 MOST_OCCURRENCES = 5_000
 _MOST_COUNTED = 20_000  # Periods walked to learn what COUNT leaves; past it COUNT is taken not to bite.
-_EPOCH = 719_163  # date(1970, 1, 1).toordinal()
-_MONTH_STARTS = (
-    (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365),
-    (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335, 366),
-)
 
 
 class Expansion(NamedTuple):
@@ -85,10 +79,10 @@ def _bounds(rule: Rule, first: int, until: int | None) -> tuple[int | None, int 
 
 
 def _last_of(rule: Rule, first: int, count: int) -> int | None:
-    if _is_filtered(rule) or rule.by_hour or rule.by_minute or rule.by_second or rule.by_set_position:
+    if is_filtered(rule) or rule.by_hour or rule.by_minute or rule.by_second or rule.by_set_position:
         return None
     if rule.frequency is Frequency.WEEKLY:
-        week, offsets = _week(rule, first // DAY)
+        week, offsets = week_of(rule, first // DAY)
         position = sum(week + offset < first // DAY for offset in offsets) + count - 1
         weeks, nth = divmod(position, len(offsets))
         return (week + 7 * rule.interval * weeks + offsets[nth]) * DAY + first % DAY
@@ -96,10 +90,6 @@ def _last_of(rule: Rule, first: int, count: int) -> int | None:
     if step is None or rule.by_day:
         return None
     return first + (count - 1) * rule.interval * step
-
-
-def _is_filtered(rule: Rule) -> bool:
-    return bool(rule.by_month or rule.by_month_day or rule.by_year_day or rule.by_week_number)
 
 
 # --- The periods of each frequency
@@ -120,17 +110,17 @@ def _periods(rule: Rule, first: int) -> _Periods:
 
 
 def _years(rule: Rule, first: int) -> _Periods:
-    origin = _civil(first // DAY)
+    origin = civil(first // DAY)
     times = _times(rule, first)
 
     def starts(index: int) -> Sequence[int]:
-        return _pick(_days_of_year(rule, origin.year + index * rule.interval, origin), times, rule)
+        return _pick(days_of_year(rule, origin.year + index * rule.interval, origin), times, rule)
 
-    return _Periods(lambda day: (_civil(day).year - origin.year) // rule.interval, starts)
+    return _Periods(lambda day: (civil(day).year - origin.year) // rule.interval, starts)
 
 
 def _months(rule: Rule, first: int) -> _Periods:
-    origin = _civil(first // DAY)
+    origin = civil(first // DAY)
     base = origin.year * 12 + origin.month - 1
     times = _times(rule, first)
     is_sifted = bool(rule.by_year_day or rule.by_week_number)
@@ -139,29 +129,29 @@ def _months(rule: Rule, first: int) -> _Periods:
         year, month = divmod(base + index * rule.interval, 12)
         if rule.by_month and month + 1 not in rule.by_month:
             return ()
-        days = _days_of_month(rule, year, month + 1, origin.day)
+        days = days_of_month(rule, year, month + 1, origin.day)
         if is_sifted:
-            days = [day for day in days if _passes(rule, day)]
+            days = [day for day in days if passes(rule, day)]
         return _pick(days, times, rule)
 
     def at(day: int) -> int:
-        date_ = _civil(day)
+        date_ = civil(day)
         return (date_.year * 12 + date_.month - 1 - base) // rule.interval
 
     return _Periods(at, starts)
 
 
 def _weeks(rule: Rule, first: int) -> _Periods:
-    week, offsets = _week(rule, first // DAY)
+    week, offsets = week_of(rule, first // DAY)
     times = _times(rule, first)
     stride = 7 * rule.interval
-    is_filtered = _is_filtered(rule)
+    is_sifted = is_filtered(rule)
 
     def starts(index: int) -> Sequence[int]:
         monday = week + stride * index
         days = [monday + offset for offset in offsets]
-        if is_filtered:
-            days = [day for day in days if _passes(rule, day)]
+        if is_sifted:
+            days = [day for day in days if passes(rule, day)]
         return _pick(days, times, rule)
 
     return _Periods(lambda day: (day - week) // stride, starts)
@@ -170,11 +160,11 @@ def _weeks(rule: Rule, first: int) -> _Periods:
 def _every_day(rule: Rule, first: int) -> _Periods:
     origin = first // DAY
     times = _times(rule, first)
-    is_filtered = bool(rule.by_day) or _is_filtered(rule)
+    is_sifted = bool(rule.by_day) or is_filtered(rule)
 
     def starts(index: int) -> Sequence[int]:
         day = origin + index * rule.interval
-        if is_filtered and not (_passes(rule, day) and _is_on_weekday(rule, day)):
+        if is_sifted and not (passes(rule, day) and is_on_weekday(rule, day)):
             return ()
         return _pick([day], times, rule)
 
@@ -190,7 +180,7 @@ def _within_days(rule: Rule, first: int) -> _Periods:
 
     def starts(index: int) -> Sequence[int]:
         day = first // DAY + index
-        if not (_passes(rule, day) and _is_on_weekday(rule, day)):
+        if not (passes(rule, day) and is_on_weekday(rule, day)):
             return ()
         units = range(day * DAY // unit, (day + 1) * DAY // unit)
         aligned = units[(base - units.start) % rule.interval :: rule.interval]
@@ -245,129 +235,3 @@ def _at_positions(starts: Sequence[int], positions: Sequence[int]) -> Sequence[i
     size = len(starts)
     indices = {at - 1 if at > 0 else size + at for at in positions if abs(at) <= size}
     return [starts[index] for index in sorted(indices)]
-
-
-# --- Days
-
-
-class _Civil(NamedTuple):
-    year: int
-    month: int
-    day: int
-
-
-def _civil(day: int) -> _Civil:
-    at = date.fromordinal(day + _EPOCH)
-    return _Civil(at.year, at.month, at.day)
-
-
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-
-
-def _year(year: int) -> range:
-    """The days of a year. By arithmetic: the year after 9999 is asked for too."""
-    before = year - 1
-    start = 365 * before + before // 4 - before // 100 + before // 400 + 1 - _EPOCH
-    return range(start, start + 365 + _is_leap(year))
-
-
-def _month(year: int, month: int) -> range:
-    starts = _MONTH_STARTS[_is_leap(year)]
-    new_year = _year(year).start
-    return range(new_year + starts[month - 1], new_year + starts[month])
-
-
-def _week(rule: Rule, day: int) -> tuple[int, list[int]]:
-    """The first day of this day's week, and the rule's days in it. A number before a weekday says nothing here."""
-    weekdays = {weekday for _, weekday in rule.by_day} or {(day + 3) % 7}
-    start = day - (day + 3 - rule.week_start) % 7
-    return start, sorted((weekday - rule.week_start) % 7 for weekday in weekdays)
-
-
-def _nth(days: range, numbers: Iterable[int]) -> set[int]:
-    """The days with these numbers, from 1, or from the end where negative."""
-    size = len(days)
-    return {days[n - 1 if n > 0 else n] for n in numbers if abs(n) <= size}
-
-
-def _nth_weekdays(days: range, by_day: Iterable[tuple[int, int]]) -> set[int]:
-    found: set[int] = set()
-    for nth, weekday in by_day:
-        same = days[(weekday - days.start - 3) % 7 :: 7]
-        found.update(_nth(same, (nth,)) if nth else same)
-    return found
-
-
-def _days_of_month(rule: Rule, year: int, month: int, default: int) -> list[int]:
-    days = _month(year, month)
-    if not rule.by_day:
-        return sorted(_nth(days, rule.by_month_day or (default,)))
-    found = _nth_weekdays(days, rule.by_day)
-    return sorted(found & _nth(days, rule.by_month_day) if rule.by_month_day else found)
-
-
-def _days_of_year(rule: Rule, year: int, origin: _Civil) -> list[int]:
-    """RFC 5545's table for YEARLY: the parts that are there, all at once; DTSTART fills what is left out."""
-    days = _year(year)
-    months = [_month(year, month) for month in rule.by_month]
-    found = [*_yearly_sets(rule, year, days, months, origin)]
-    if not found:
-        months = months or [_month(year, origin.month)]
-        return sorted(day for month in months for day in _nth(month, (origin.day,)))
-    if months:
-        found.append({day for month in months for day in month})
-    return sorted(set.intersection(*found))
-
-
-def _yearly_sets(
-    rule: Rule, year: int, days: range, months: list[range], origin: _Civil
-) -> Iterable[set[int]]:
-    by_day: Sequence[tuple[int, int]] = rule.by_day
-    if rule.by_week_number:
-        yield _days_of_weeks(rule, year)
-        # No number may stand before a weekday here.
-        by_day = [(0, weekday) for _, weekday in rule.by_day]
-        if not (by_day or rule.by_year_day or rule.by_month_day):
-            by_day = [(0, date(*origin).weekday())]
-    if rule.by_year_day:
-        yield _nth(days, rule.by_year_day)
-    if rule.by_month_day:
-        every = months or [_month(year, month) for month in range(1, 13)]
-        yield {day for month in every for day in _nth(month, rule.by_month_day)}
-    if by_day:
-        yield {day for part in months or [days] for day in _nth_weekdays(part, by_day)}
-
-
-def _days_of_weeks(rule: Rule, year: int) -> set[int]:
-    """The days of this calendar year in the named weeks, which may be counted in the year before or after."""
-    days = _year(year)
-    found: set[int] = set()
-    for counted in (year - 1, year, year + 1):
-        start, end = _first_week(rule, counted), _first_week(rule, counted + 1)
-        for week in _nth(range(start, end, 7), rule.by_week_number):
-            found.update(range(week, week + 7))
-    return found.intersection(days)
-
-
-def _first_week(rule: Rule, year: int) -> int:
-    """Week 1 is the first with at least four days in the year."""
-    fourth = _year(year).start + 3
-    return fourth - (fourth + 3 - rule.week_start) % 7
-
-
-def _passes(rule: Rule, day: int) -> bool:
-    """What BYMONTH, BYMONTHDAY, BYYEARDAY and BYWEEKNO let through, where they limit."""
-    if not _is_filtered(rule):
-        return True
-    at = _civil(day)
-    return (
-        (not rule.by_month or at.month in rule.by_month)
-        and (not rule.by_month_day or day in _nth(_month(at.year, at.month), rule.by_month_day))
-        and (not rule.by_year_day or day in _nth(_year(at.year), rule.by_year_day))
-        and (not rule.by_week_number or day in _days_of_weeks(rule, at.year))
-    )
-
-
-def _is_on_weekday(rule: Rule, day: int) -> bool:
-    return not rule.by_day or any((day + 3) % 7 == weekday for _, weekday in rule.by_day)

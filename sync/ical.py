@@ -1,0 +1,266 @@
+"""A calendar resource into what it blocks, and an appointment into a resource. Alone in knowing icalendar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import icalendar
+from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+
+from domain.busy import BusyPolicy, EventStatus, Occurrence, blocked_span
+from domain.interval import Span
+from domain.zone_table import UTC_ZONE, Zone, find_zone
+from sync.ical_event import LONGEST_TEXT, Event, Fault, ProblemCode, read_event
+from sync.ical_series import Scope, read_series
+from sync.ical_text import Component, Document, plain_text, read_document, without_controls
+from sync.ical_times import Places
+
+__all__ = [
+    "AppointmentText",
+    "Problem",
+    "ProblemCode",
+    "Reading",
+    "Written",
+    "read_resource",
+    "read_written",
+    "write_appointment",
+]
+
+_PRODID = "-//Slotwire//Slotwire//EN"
+_LONGEST_TITLE = 80
+_LONGEST_NOTE = 10_000
+_LONGEST_TZID = 255
+_WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
+_NO_ONE: frozenset[str] = frozenset()
+_POLICY = BusyPolicy()
+_UNDATED = Fault(ProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an event could not be read whole, as a sentence for the owner, and the time blocked because of it."""
+
+    uid: str | None
+    code: ProblemCode
+    message: str
+    blocked: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one resource blocks in a window."""
+
+    uid: str | None
+    occurrences: tuple[Occurrence, ...]
+    """Those that meet the window, by start and key."""
+    problems: tuple[Problem, ...]
+    is_readable: bool
+    """False where something may be missing: what was held before stays. Occurrences that could be dated all the
+    same are given, for who holds nothing before."""
+    is_open_ended: bool
+    """A later window could give more."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentText:
+    """What is written of an appointment. Nobody is invited by it: it has no attendee, no organizer and no alarm."""
+
+    uid: str
+    sequence: int
+    start: int
+    end: int
+    title: str
+    description: str
+    created_at: float
+    modified_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Our own copy as the calendar has it now, perhaps edited by the owner."""
+
+    uid: str
+    sequence: int
+    start: int
+    end: int
+    title: str
+    description: str
+    status: EventStatus
+    is_recurring: bool
+
+
+def read_resource(text: bytes | str, *, zone: str, addresses: frozenset[str], window: Span) -> Reading:
+    """Never raises: what cannot be read is a problem, and blocks what time can be made out.
+
+    `zone` is the owner's, for all-day events and floating times. `addresses` are the owner's own, without
+    mailto:, with the principal's paths.
+    """
+    document = read_document(text)
+    scope = Scope(Places(find_zone(zone), _named_zone, document.zones), window)
+    events, problems = _read_events(document.events, scope.places, addresses)
+    occurrences: list[Occurrence] = []
+    goes_on = False
+    for uid, group in _by_uid(events).items():
+        try:
+            found = read_series(group, scope)
+        except (ArithmeticError, ValueError):
+            problems.append(_problem(uid, group[0].title, _UNDATED, None))
+            continue
+        occurrences += _one_a_key(found.occurrences)
+        goes_on |= found.goes_on
+        problems += [
+            _problem(uid, event.title, fault, _hull(found.occurrences, window))
+            for event, fault in found.faults
+        ]
+    occurrences.sort(key=lambda occurrence: (occurrence.start, occurrence.key))
+    is_readable = document.is_whole and (bool(events) or not problems)
+    if document.fault is not None:
+        problems.append(_document_problem(document, events, _hull(occurrences, window)))
+    known = next((event.uid for event in events if event.uid), None)
+    return Reading(known, tuple(occurrences), tuple(dict.fromkeys(problems)), is_readable, goes_on)
+
+
+def write_appointment(appointment: AppointmentText) -> str:
+    """In UTC and always with an end: iCloud refuses an event without one, and no VTIMEZONE has to be right."""
+    event = icalendar.Event()
+    event.add("UID", appointment.uid)
+    event.add("SEQUENCE", appointment.sequence)
+    event.add("DTSTART", _datetime(appointment.start))
+    event.add("DTEND", _datetime(appointment.end))
+    event.add("SUMMARY", _line(appointment.title))
+    if appointment.description:
+        event.add("DESCRIPTION", _lines(appointment.description))
+    event.add("TRANSP", "OPAQUE")
+    event.add("STATUS", "CONFIRMED")
+    event.add("CREATED", _datetime(int(appointment.created_at)))
+    event.add("LAST-MODIFIED", _datetime(int(appointment.modified_at)))
+    event.add("DTSTAMP", _datetime(int(appointment.modified_at)))
+    calendar = icalendar.Calendar()
+    calendar.add("VERSION", "2.0")
+    calendar.add("PRODID", _PRODID)
+    calendar.add_component(event)
+    written: bytes = calendar.to_ical()
+    return written.decode()
+
+
+def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
+    """The first event as it stands, whoever edited it; None where it can't be read. `zone` as in read_resource."""
+    document = read_document(text)
+    places = Places(find_zone(zone), _named_zone, document.zones)
+    events, _ = _read_events(document.events, places, _NO_ONE)
+    event = next((event for event in events if event.recurrence_id is None and not event.is_guess), None)
+    if event is None or not document.is_whole:
+        return None
+    start, end, _ = event.times(event.start.wall, event.length)
+    return Written(
+        uid=event.uid,
+        sequence=event.sequence,
+        start=start,
+        end=end,
+        title=event.title,
+        description=plain_text(event.component.value("DESCRIPTION"), _LONGEST_NOTE),
+        status=event.status,
+        is_recurring=not event.component.properties.keys().isdisjoint(("RRULE", "RDATE")),
+    )
+
+
+# --- Reading
+
+
+@lru_cache(maxsize=1024)
+def _known_zone(tzid: str) -> Zone | None:
+    """IANA, then Windows, then what follows a vendor's prefix: `/freeassociation.sourceforge.net/Europe/Berlin`."""
+    zone = find_zone(tzid) or find_zone(_WINDOWS.get(tzid.lower(), ""))
+    if zone is None and tzid.upper() == "Z":
+        return UTC_ZONE
+    segments = tzid.split("/")
+    for count in (3, 2, 1):
+        if zone is None and len(segments) > count:
+            zone = find_zone("/".join(segments[-count:]))
+    return zone
+
+
+def _named_zone(tzid: str) -> Zone | None:
+    return _known_zone(tzid) if len(tzid) <= _LONGEST_TZID else None
+
+
+def _read_events(
+    components: Iterable[Component], places: Places, addresses: frozenset[str]
+) -> tuple[list[Event], list[Problem]]:
+    """One bad component costs only itself."""
+    events: list[Event] = []
+    problems: list[Problem] = []
+    for component in components:
+        try:
+            events.append(read_event(component, places, addresses))
+        except (ArithmeticError, ValueError):
+            title = plain_text(component.value("SUMMARY"), _LONGEST_TITLE)
+            problems.append(_problem(plain_text(component.value("UID"), LONGEST_TEXT), title, _UNDATED, None))
+    return events, problems
+
+
+def _by_uid(events: list[Event]) -> dict[str, list[Event]]:
+    groups: dict[str, list[Event]] = {}
+    for event in events:
+        groups.setdefault(event.uid, []).append(event)
+    return groups
+
+
+def _one_a_key(occurrences: list[Occurrence]) -> list[Occurrence]:
+    """Two that claim the same original start become one, which blocks as long as both."""
+    kept: dict[str, Occurrence] = {}
+    for occurrence in occurrences:
+        other = kept.setdefault(occurrence.key, occurrence)
+        if other is not occurrence:
+            kept[occurrence.key] = _merged(other, occurrence)
+    return list(kept.values())
+
+
+def _merged(one: Occurrence, other: Occurrence) -> Occurrence:
+    if blocked_span(one, _POLICY) is None:
+        return other
+    if blocked_span(other, _POLICY) is None:
+        return one
+    busy = Span(min(one.busy.start, other.busy.start), max(one.busy.end, other.busy.end))
+    return replace(one, busy=busy)
+
+
+# --- Problems
+
+
+def _problem(uid: str, title: str, fault: Fault, blocked: Span | None) -> Problem:
+    name = f"“{title[:_LONGEST_TITLE]}”" if title else "An event without a title"
+    return Problem(uid or None, fault.code, f"{name} {fault.text}.", blocked)
+
+
+def _document_problem(document: Document, events: list[Event], blocked: Span | None) -> Problem:
+    uid, title = (events[0].uid, events[0].title) if events else ("", "")
+    name = f"What iCloud holds for “{title[:_LONGEST_TITLE]}”" if title else "What iCloud holds for an event"
+    return Problem(uid or None, ProblemCode.UNREADABLE, f"{name} {document.fault}.", blocked)
+
+
+def _hull(occurrences: list[Occurrence], window: Span) -> Span | None:
+    spans = [occurrence.busy for occurrence in occurrences if not occurrence.busy.is_empty]
+    if not spans:
+        return None
+    hull = Span(min(span.start for span in spans), max(span.end for span in spans)).clipped(window)
+    return None if hull.is_empty else hull
+
+
+# --- Writing
+
+
+def _datetime(instant: int) -> datetime:
+    return datetime.fromtimestamp(instant, UTC)
+
+
+def _lines(text: str) -> str:
+    """Line ends as iCalendar escapes them; a lone CR would end the content line."""
+    return without_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _line(text: str) -> str:
+    return " ".join(_lines(text).split())

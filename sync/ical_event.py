@@ -1,0 +1,285 @@
+"""One VEVENT into the facts that decide what it blocks; what is odd in it is named, and blocks the wider time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from domain.busy import EventStatus, Participation, ShowAs
+from domain.interval import Span
+from domain.zone_table import DAY
+from sync.ical_text import Component, Property, plain_text
+from sync.ical_times import (
+    HOUR,
+    MOST_AHEAD,
+    MOST_BEHIND,
+    Duration,
+    Place,
+    Places,
+    When,
+    read_duration,
+    read_when,
+)
+
+LONGEST_TEXT = 1_000
+_LONGEST_TRAVEL = 7 * DAY
+_HOST = re.compile(r"https?://[^/]*")
+# The owner may be invited by several addresses: the answer that blocks most counts.
+_ANSWERS = {
+    "ACCEPTED": Participation.ACCEPTED,
+    "TENTATIVE": Participation.TENTATIVE,
+    "NEEDS-ACTION": Participation.NEEDS_ACTION,
+    "DECLINED": Participation.DECLINED,
+}
+
+
+class ProblemCode(StrEnum):
+    UNREADABLE = "UNREADABLE"
+    BAD_RECURRENCE = "BAD_RECURRENCE"
+    UNKNOWN_TIME_ZONE = "UNKNOWN_TIME_ZONE"
+    TOO_MANY_OCCURRENCES = "TOO_MANY_OCCURRENCES"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, as the end of a sentence that begins with the event's title."""
+
+    code: ProblemCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long each occurrence lasts.
+
+    DTEND gives an exact length to all (RFC 5545 3.8.5.3), but people see the time on the clock: it blocks to the
+    later of the two. DURATION gives days by the clock and the rest exactly (3.3.6).
+    """
+
+    exact: int | None
+    nominal: int
+    rest: int = 0
+
+    @property
+    def is_zero(self) -> bool:
+        return not (self.exact or self.nominal or self.rest)
+
+    @property
+    def most(self) -> int:
+        return max(self.exact or 0, self.nominal + self.rest)
+
+
+REACH = MOST_AHEAD + MOST_BEHIND + 4 * HOUR
+"""How far a wall time, counted as UTC, can be from any instant that it means."""
+ONE_DAY = Length(None, DAY)
+ONE_HOUR = Length(HOUR, HOUR)
+
+
+@dataclass(slots=True)
+class Event:
+    uid: str
+    component: Component
+    start: When
+    place: Place
+    length: Length
+    title: str
+    show_as: ShowAs
+    status: EventStatus
+    participation: Participation | None
+    travel_before: int
+    travel_after: int
+    sequence: int
+    recurrence_id: When | None
+    faults: list[Fault]
+    is_guess: bool
+    """DTSTART could not be read: the start is the best that could be made out."""
+
+    def times(self, wall: int, length: Length) -> tuple[int, int, Span]:
+        """Start and end as shown, and what it blocks, of the occurrence at this wall time."""
+        place = self.place
+        start = place.shown(wall)
+        if length.is_zero:
+            return start, start, Span(start, start)
+        end_of_days = place.shown(wall + length.nominal) + length.rest
+        end = end_of_days if length.exact is None else start + length.exact
+        if self.start.is_date and place.is_known:
+            return start, end, Span(start, end)  # A day ends at its midnight, though there be two.
+        busy_end = max(end, place.latest(wall + length.nominal) + length.rest)
+        return start, end, Span(place.earliest(wall), busy_end)
+
+
+def read_event(component: Component, places: Places, addresses: frozenset[str]) -> Event:
+    """Raises ValueError where the event cannot be dated at all."""
+    faults: list[Fault] = []
+    recurrence_id = _recurrence_id(component, faults)
+    start, length, is_guess = _dates(component, recurrence_id, places, faults)
+    place = places.of(start)
+    if not place.is_known:
+        faults.append(
+            Fault(
+                ProblemCode.UNKNOWN_TIME_ZONE,
+                "is in a time zone that is not known, so every time that it could mean is blocked",
+            )
+        )
+    return Event(
+        uid=plain_text(component.value("UID"), LONGEST_TEXT),
+        component=component,
+        start=start,
+        place=place,
+        length=length,
+        title=plain_text(component.value("SUMMARY"), LONGEST_TEXT),
+        show_as=ShowAs.FREE if component.value("TRANSP").upper() == "TRANSPARENT" else ShowAs.BUSY,
+        status=_status(component),
+        participation=_participation(component, addresses),
+        travel_before=_travel(component.value("X-APPLE-TRAVEL-DURATION")),
+        travel_after=_travel(component.value("X-APPLE-TRAVEL-RETURN-DURATION")),
+        sequence=read_sequence(component),
+        recurrence_id=recurrence_id,
+        faults=faults,
+        is_guess=is_guess,
+    )
+
+
+def read_sequence(component: Component) -> int:
+    text = component.value("SEQUENCE")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+@lru_cache(maxsize=256)
+def _normal_addresses(addresses: frozenset[str]) -> frozenset[str]:
+    return frozenset(_normal(address) for address in addresses)
+
+
+def _normal(address: str) -> str:
+    """mailto:, a principal's host and its last slash come and go between one server's answers."""
+    address = address.strip().strip('"').lower().removeprefix("mailto:")
+    return _HOST.sub("", address).rstrip("/") if "/" in address else address
+
+
+# --- Dates
+
+
+def _recurrence_id(component: Component, faults: list[Fault]) -> When | None:
+    given = component.first("RECURRENCE-ID")
+    if given is None:
+        return None
+    try:
+        return read_when(given)
+    except ValueError:
+        faults.append(
+            _unreadable("changes a date that cannot be read, so both the old and the new time are blocked")
+        )
+        return None
+
+
+def _dates(
+    component: Component, recurrence_id: When | None, places: Places, faults: list[Fault]
+) -> tuple[When, Length, bool]:
+    try:
+        start = read_when(component.first("DTSTART") or Property("", ""))
+    except ValueError:
+        start = _start_by_other_means(component, recurrence_id)
+        faults.append(_unreadable("has a start that cannot be read, so its time is a guess"))
+        return start, ONE_DAY if start.is_date else ONE_HOUR, True
+    try:
+        return start, _length(component, start, places), False
+    except ValueError:
+        what = "only its first day is" if start.is_date else "one hour from its start is"
+        faults.append(
+            _unreadable(f"has an end that cannot be read or is before its start, so {what} blocked")
+        )
+        return start, ONE_DAY if start.is_date else ONE_HOUR, False
+
+
+def _start_by_other_means(component: Component, recurrence_id: When | None) -> When:
+    if recurrence_id is not None:
+        return recurrence_id
+    end = component.first("DTEND")
+    if end is None:
+        raise ValueError("it cannot be dated")
+    when = read_when(end)
+    return when._replace(wall=when.wall - (DAY if when.is_date else HOUR))
+
+
+def _length(component: Component, start: When, places: Places) -> Length:
+    end, duration = component.first("DTEND"), component.first("DURATION")
+    if end is not None:
+        return length_to(start, read_when(end), places)
+    if duration is not None:
+        return length_of(start, read_duration(duration.value))
+    return ONE_DAY if start.is_date else Length(0, 0)  # RFC 5545 3.6.1
+
+
+def length_of(start: When, duration: Duration) -> Length:
+    if duration.total < 0:
+        raise ValueError("the duration is negative")
+    if start.is_date:
+        return Length(None, max(1, -(-duration.total // DAY)) * DAY)
+    return Length(None, duration.days * DAY, duration.seconds)
+
+
+def length_to(start: When, end: When, places: Places) -> Length:
+    on_clock = end.wall - start.wall
+    if start.is_date:
+        if on_clock < 0:
+            raise ValueError("it ends before it starts")
+        return Length(None, max(1, -(-on_clock // DAY)) * DAY)
+    place, place_of_end = places.of(start), places.of(end)
+    exact = place_of_end.shown(end.wall) - place.shown(start.wall)
+    if not (place.is_known and place_of_end.is_known) and start.tzid != end.tzid:
+        # Each may be anywhere by itself: to the latest end that either can mean.
+        exact = max(exact, HOUR)
+        return Length(exact, 0, max(exact, place_of_end.latest(end.wall) - place.earliest(start.wall)))
+    is_same_clock = (start.tzid, start.is_utc) == (end.tzid, end.is_utc)
+    if is_same_clock and (not place.is_known or place.zone.is_in_gap(start.wall)):
+        # In a gap the start is read an hour later on the clock, and its end with it.
+        exact = max(exact, on_clock)
+    if exact < 0:
+        raise ValueError("it ends before it starts")
+    return Length(exact, on_clock) if is_same_clock else Length(exact, 0, exact)
+
+
+# --- Facts
+
+
+def _status(component: Component) -> EventStatus:
+    match component.value("STATUS").upper():
+        case "CANCELLED":
+            return EventStatus.CANCELLED
+        case "TENTATIVE":
+            return EventStatus.TENTATIVE
+        case _:
+            return EventStatus.CONFIRMED
+
+
+def _participation(component: Component, addresses: frozenset[str]) -> Participation | None:
+    """The owner is named by the attendee's EMAIL, by a mailto: or by a principal's path."""
+    if not addresses or "ATTENDEE" not in component.properties:
+        return None
+    own = _normal_addresses(addresses)
+    answers = {_answer(given) for given in component.every("ATTENDEE") if _is_own(given, own)}
+    return next((answer for answer in _ANSWERS.values() if answer in answers), None)
+
+
+def _is_own(attendee: Property, own: frozenset[str]) -> bool:
+    return _normal(attendee.value) in own or _normal(attendee.param("EMAIL") or "") in own
+
+
+def _answer(attendee: Property) -> Participation:
+    """RFC 5545 3.2.12: missing, or not known to us, is NEEDS-ACTION."""
+    return _ANSWERS.get((attendee.param("PARTSTAT") or "").upper(), Participation.NEEDS_ACTION)
+
+
+def _travel(text: str) -> int:
+    if not text:
+        return 0
+    try:
+        return min(max(read_duration(text).total, 0), _LONGEST_TRAVEL)
+    except ValueError:
+        return 0
+
+
+def _unreadable(text: str) -> Fault:
+    return Fault(ProblemCode.UNREADABLE, text)

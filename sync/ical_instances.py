@@ -1,0 +1,198 @@
+"""The starts of one series: what its rules and extra dates give, and what its exceptions take away.
+
+They are wall times in the series' own zone: by them an EXDATE or a RECURRENCE-ID finds its instance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from domain.interval import Span
+from domain.recurrence import MOST_OCCURRENCES, expand, last_possible
+from domain.rule import BadRuleError, Rule, for_dates, parse_rule
+from domain.zone_table import DAY
+from sync.ical_event import REACH, Event, Fault, Length, ProblemCode, length_of, length_to
+from sync.ical_text import Property
+from sync.ical_times import Duration, Places, When, read_list, read_period, read_when
+
+_MOST_DATES = 10_000
+
+
+@dataclass(slots=True)
+class Budget:
+    """What one resource may cost, however many events and rules it has."""
+
+    rules: int = 50
+    occurrences: int = MOST_OCCURRENCES
+
+
+@dataclass(slots=True)
+class Instances:
+    walls: set[int]
+    lengths: dict[int, Length] = field(default_factory=dict)
+    goes_on: bool = False
+    rest: tuple[int, int | None] | None = None
+    """Where it is too much to go through: busy from here on, to the last day where that is known."""
+
+
+def repeats(master: Event) -> bool:
+    return not master.component.properties.keys().isdisjoint(("RRULE", "RDATE"))
+
+
+def find_instances(master: Event, reach: Span, places: Places, budget: Budget) -> Instances:
+    instances = Instances({master.start.wall})
+    for given in master.component.every("RRULE"):
+        try:
+            rule, last = _read_rule(given.value, master)
+        except BadRuleError as error:
+            _report(
+                master,
+                f"repeats by a rule that cannot be followed ({error}): its first date alone blocks",
+            )
+        else:
+            _follow(rule, last, master, instances, reach=reach, budget=budget)
+    if instances.rest is not None:
+        report_too_many(master, "repeats too often to be gone through")
+        start, last = instances.rest
+        instances.walls = {w for w in instances.walls if w < start or (last is not None and w > last)}
+    if "EXRULE" in master.component.properties:
+        _report(master, "has an exception rule, which is not followed: the dates that it takes out block")
+    _add_dates(master, instances, places)
+    return instances
+
+
+def _follow(
+    rule: Rule, last: int | None, master: Event, instances: Instances, *, reach: Span, budget: Budget
+) -> None:
+    first = master.start.wall
+    end = last_possible(rule, first, last)
+    most = budget.occurrences - len(instances.walls)
+    if rule.is_too_frequent or budget.rules <= 0 or most <= 0:
+        _leave(instances, first - first % DAY, end)
+        return
+    budget.rules -= 1
+    expansion = expand(rule, first, until=last, within=reach, most=most)
+    instances.walls.update(expansion.starts)
+    instances.goes_on |= expansion.goes_on
+    if expansion.is_cut:
+        _leave(instances, expansion.starts[-1], end)
+
+
+def _leave(instances: Instances, wall: int, last: int | None) -> None:
+    """Of two rules that are too much, the earlier start and the later end."""
+    if instances.rest is None:
+        instances.rest = wall, last
+        return
+    known, end = instances.rest
+    instances.rest = min(known, wall), None if end is None or last is None else max(end, last)
+
+
+def _read_rule(text: str, master: Event) -> tuple[Rule, int | None]:
+    rule = parse_rule(text)
+    if master.start.is_date:
+        rule = for_dates(rule)
+    if rule.until is None:
+        return rule, None
+    try:
+        last = _last_wall(read_when(Property("", rule.until)), master)
+    except ValueError:
+        raise BadRuleError("its end cannot be read") from None
+    if last < master.start.wall:
+        raise BadRuleError("it ends before it begins")
+    return rule, last
+
+
+def _last_wall(until: When, master: Event) -> int:
+    """UNTIL on the series' own clock. Where it does not fit DTSTART's type, what it can mean at the latest."""
+    place = master.place
+    if master.start.is_date:
+        day = until.wall - until.wall % DAY
+        local = place.zone.wall(until.wall) if until.is_utc else day
+        return max(day, local - local % DAY)
+    if until.is_date:
+        return until.wall + DAY - 1
+    if not until.is_utc:
+        return until.wall
+    if not place.is_known:
+        return until.wall + REACH
+    wall = place.zone.wall(until.wall)
+    # In the second hour of a fold, all of the first is before it.
+    return wall + until.wall - place.zone.earliest(wall)
+
+
+def _add_dates(master: Event, instances: Instances, places: Places) -> None:
+    count = 0
+    for given in master.component.every("RDATE"):
+        for item in given.value.split(","):
+            count += 1
+            try:
+                wall, length = _extra_date(item, given, master, places)
+            except ValueError:
+                _report(master, "has an extra date that cannot be read")
+                continue
+            instances.walls.add(wall)
+            if length is not None:
+                instances.lengths[wall] = length
+    if count > _MOST_DATES:
+        report_too_many(master, "has over 10,000 extra dates")
+
+
+def _extra_date(item: str, given: Property, master: Event, places: Places) -> tuple[int, Length | None]:
+    length = None
+    if "/" in item:
+        when, end = read_period(item, given.param("TZID"))
+        length = length_of(when, end) if isinstance(end, Duration) else length_to(when, end, places)
+    else:
+        when = read_when(Property(given.params, item))
+    if when.is_date and not master.start.is_date:
+        return when.wall + master.start.wall % DAY, length
+    wall = wall_in(master, when, places)
+    return (when.wall if wall is None else wall), length
+
+
+def find_exceptions(master: Event, places: Places) -> tuple[set[int], set[int]]:
+    """The excepted wall times, and days: EXDATE may name a day of a timed series (RFC 5545 3.8.5.1)."""
+    walls: set[int] = set()
+    days: set[int] = set()
+    count = 0
+    for given in master.component.every("EXDATE"):
+        for when in read_list(given):
+            count += 1
+            if count > _MOST_DATES:
+                report_too_many(master, "has over 10,000 excepted dates")
+                return walls, days
+            if isinstance(when, ValueError):
+                _report(master, "has an excepted date that cannot be read, so that date is blocked")
+            elif when.is_date and not master.start.is_date:
+                days.add(when.wall)
+            elif (wall := wall_in(master, when, places)) is not None:
+                walls.add(wall)
+    return walls, days
+
+
+def wall_in(master: Event, when: When, places: Places) -> int | None:
+    """A time as the series' own clock shows it; None where it can't be told."""
+    if master.start.is_date:
+        local = when.wall
+        if when.is_utc:
+            # A midnight of the owner's, written in UTC, is meant as a date there.
+            shown = master.place.zone.wall(when.wall)
+            local = shown if shown % DAY == 0 else when.wall
+        return local - local % DAY
+    if (when.tzid, when.is_utc) == (master.start.tzid, master.start.is_utc) or (
+        when.tzid is None and not when.is_utc
+    ):
+        return when.wall
+    place = places.of(when)
+    if not (place.is_known and master.place.is_known):
+        return None
+    return master.place.zone.wall(place.shown(when.wall))
+
+
+def report_too_many(event: Event, text: str) -> None:
+    what = f"{text}, so what could not be told apart is blocked as a whole"
+    event.faults.append(Fault(ProblemCode.TOO_MANY_OCCURRENCES, what))
+
+
+def _report(event: Event, text: str) -> None:
+    event.faults.append(Fault(ProblemCode.BAD_RECURRENCE, text))

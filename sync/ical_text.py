@@ -1,0 +1,159 @@
+"""iCalendar text into components with the dozen properties that tell what is busy; the rest is passed over."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+MOST_CHARACTERS = 1_000_000
+_MOST_READ = 4 * MOST_CHARACTERS
+_DEEPEST = 10
+
+_NAMES = (
+    "BEGIN|END|UID|SEQUENCE|DTSTART|DTEND|DURATION|RRULE|RDATE|EXDATE|EXRULE|RECURRENCE-ID|SUMMARY|STATUS|TRANSP"
+    "|ATTENDEE|X-APPLE-TRAVEL-DURATION|X-APPLE-TRAVEL-RETURN-DURATION|DESCRIPTION"
+    "|TZID|TZOFFSETFROM|TZOFFSETTO"
+)
+# A colon or semicolon inside quotes belongs to the parameter's value. The second form, for a quote that is
+# never closed, ends at the first colon: better a doubtful parameter than a lost DTSTART.
+_PARAMS = r"""(?:;[^:"\n]*(?:"[^"\n]*"[^:"\n]*)*|;[^:\n]*)?"""
+_LINE = re.compile(rf"^({_NAMES})({_PARAMS}):(.*)$", re.MULTILINE | re.IGNORECASE)
+_PARAM = re.compile(r"""([^=;:]+)=("[^"]*"|[^;]*)""")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Property(NamedTuple):
+    """One content line: its parameters still as written, and its value."""
+
+    params: str
+    value: str
+
+    def param(self, name: str) -> str | None:
+        if not self.params:
+            return None
+        for key, value in _PARAM.findall(self.params):
+            if key.strip().upper() == name:
+                return str(value).strip('"')
+        return None
+
+
+@dataclass(slots=True)
+class Component:
+    name: str
+    properties: dict[str, list[Property]] = field(default_factory=dict)
+    parts: list[Component] = field(default_factory=list)
+    """What lies inside: a zone's STANDARD and DAYLIGHT."""
+
+    def first(self, name: str) -> Property | None:
+        found = self.properties.get(name)
+        return found[0] if found else None
+
+    def value(self, name: str) -> str:
+        found = self.properties.get(name)
+        return found[0].value.strip() if found else ""
+
+    def every(self, name: str) -> list[Property]:
+        return self.properties.get(name, [])
+
+
+@dataclass(slots=True)
+class Document:
+    """Every event and zone that could be made out, and what is wrong with the text, if something is."""
+
+    events: list[Component]
+    zones: list[Component]
+    fault: str | None = None
+    is_whole: bool = True
+    """False where something may be missing: cut off, not iCalendar, or not text."""
+
+
+def read_document(text: bytes | str) -> Document:
+    decoded, fault = _decode(text)
+    document = _components(_unfold(decoded[:_MOST_READ]))
+    if fault or len(decoded) > _MOST_READ:
+        document.is_whole = False
+    if len(decoded) > MOST_CHARACTERS:
+        fault = fault or "is over 1 MB"
+    document.fault = fault or document.fault
+    return document
+
+
+def plain_text(value: str, most: int) -> str:
+    """A TEXT value without its escapes (RFC 5545 3.3.11), and without what no database takes."""
+    if "\\" in value:
+        value = _ESCAPED.sub(lambda found: "\n" if found[1] in "nN" else found[1], value)
+    return without_controls(value)[:most]
+
+
+def without_controls(text: str) -> str:
+    return _CONTROL.sub("", text)
+
+
+def _decode(text: bytes | str) -> tuple[str, str | None]:
+    if isinstance(text, str):
+        # Half of a surrogate pair can be held in a str, but never stored.
+        return text.encode("utf-8", "replace").decode("utf-8").removeprefix("\ufeff"), None
+    try:
+        return text.decode("utf-8-sig"), None
+    except UnicodeDecodeError:
+        return text.decode("utf-8-sig", "replace"), "is not valid UTF-8"
+
+
+def _unfold(text: str) -> str:
+    """RFC 5545 3.1: a line goes on in the next where that begins with a space or tab."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\n ", "").replace("\n\t", "")
+
+
+def _components(text: str) -> Document:
+    document = Document([], [])
+    open_: list[Component] = [Component("")]
+    for name, params, value in _LINE.findall(text):
+        match name.upper():
+            case "BEGIN":
+                _begin(document, open_, value.strip().upper())
+            case "END":
+                _end(document, open_, value.strip().upper())
+            case known:
+                open_[-1].properties.setdefault(known, []).append(Property(params, value))
+    if len(open_) > 1:
+        document.fault, document.is_whole = "is cut off: a component is never closed", False
+    elif not open_[0].parts:
+        document.fault, document.is_whole = "is not iCalendar text", False
+    elif not document.events and not any(_holds_something(part) for part in open_[0].parts):
+        # RFC 5545 3.6: a calendar has at least one component. One without is a damaged one, not an empty one.
+        document.fault, document.is_whole = "holds no event", False
+    return document
+
+
+def _holds_something(part: Component) -> bool:
+    return part.name == "VCALENDAR" and any(inner.name != "VTIMEZONE" for inner in part.parts)
+
+
+def _begin(document: Document, open_: list[Component], name: str) -> None:
+    component = Component(name)
+    # An event is kept from its beginning: cut off, it can often be dated all the same.
+    if name == "VEVENT":
+        document.events.append(component)
+    elif name == "VTIMEZONE":
+        document.zones.append(component)
+    open_[-1].parts.append(component)
+    open_.append(component)
+    if len(open_) - 1 > _DEEPEST:
+        document.fault = "is nested over 10 deep"
+
+
+def _end(document: Document, open_: list[Component], name: str) -> None:
+    if open_[-1].name == name and len(open_) > 1:
+        open_.pop()
+        return
+    document.fault, document.is_whole = (
+        "is broken: a component ends that never began, or is never closed",
+        False,
+    )
+    if any(component.name == name for component in open_[1:]):
+        while open_.pop().name != name:
+            pass

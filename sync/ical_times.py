@@ -1,0 +1,216 @@
+"""iCalendar's dates, durations and zones, as wall seconds and tables (RFC 5545 3.3.4 to 3.3.6, 3.3.14, 3.6.5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+from domain.interval import Span
+from domain.recurrence import MOST_OCCURRENCES, expand
+from domain.rule import BadRuleError, parse_rule
+from domain.zone_table import DAY, UTC_ZONE, Zone, zone_of_changes
+from sync.ical_text import Component, Property
+
+HOUR = 3_600
+# What a wall time of an unknown zone can mean: any offset from UTC+14 (Kiritimati) to UTC-12.
+MOST_AHEAD, MOST_BEHIND = 14 * HOUR, 12 * HOUR
+
+_EPOCH = 719_163  # date(1970, 1, 1).toordinal()
+_DURATION = re.compile(
+    r"([+-]?)P(?=.*\d)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?"
+)
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d):?(\d\d)?")
+# Where a VTIMEZONE's own rules are followed: what any window can ask for, and a year before it.
+_ZONE_RANGE = Span(-365 * DAY, 4_102_444_800)
+_MOST_OBSERVANCES = 500
+
+
+class When(NamedTuple):
+    """A DATE or DATE-TIME as written: what the clock shows, and where."""
+
+    wall: int
+    is_date: bool
+    is_utc: bool
+    tzid: str | None
+
+
+class Duration(NamedTuple):
+    """Days are nominal and follow the clock; seconds are exact (RFC 5545 3.3.6)."""
+
+    days: int
+    seconds: int
+
+    @property
+    def total(self) -> int:
+        return self.days * DAY + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A zone to read wall times in; where it is unknown, the owner's to show them and every one to block."""
+
+    zone: Zone
+    is_known: bool = True
+    is_floating: bool = False
+
+    def shown(self, wall: int) -> int:
+        return self.zone.earliest(wall)
+
+    def earliest(self, wall: int) -> int:
+        return self.zone.earliest(wall) if self.is_known else wall - MOST_AHEAD
+
+    def latest(self, wall: int) -> int:
+        return self.zone.latest(wall) if self.is_known else wall + MOST_BEHIND
+
+
+@dataclass(slots=True)
+class Places:
+    """Finds the place of each time in one resource."""
+
+    owner: Zone | None
+    named: Callable[[str], Zone | None]
+    """IANA, Windows and vendors' names. They win over a VTIMEZONE of the same name, as they do at Apple."""
+    components: list[Component]
+    _custom: dict[str, Place] = field(default_factory=dict)
+
+    def of(self, when: When) -> Place:
+        if when.is_utc:
+            return Place(UTC_ZONE)
+        if when.is_date or when.tzid is None:
+            return Place(self.owner or UTC_ZONE, is_known=self.owner is not None, is_floating=True)
+        found = self.named(when.tzid)
+        return Place(found) if found is not None else self._of_component(when.tzid)
+
+    def _of_component(self, tzid: str) -> Place:
+        if tzid not in self._custom:
+            zone = next((custom_zone(c) for c in self.components if c.value("TZID").strip('"') == tzid), None)
+            self._custom[tzid] = (
+                Place(self.owner or UTC_ZONE, is_known=False) if zone is None else Place(zone)
+            )
+        return self._custom[tzid]
+
+
+def read_when(given: Property) -> When:
+    """Raises ValueError. A date without VALUE=DATE is one all the same."""
+    params, value = given.params, given.value.strip()
+    if not params:
+        return _when(value, None)
+    if params.startswith(";TZID=") and ";" not in params[6:]:
+        return _when(value, params[6:].strip('"').strip())
+    if (given.param("VALUE") or "").upper() == "DATE":
+        value = value[:8]
+    return _when(value, given.param("TZID"))
+
+
+def read_list(given: Property) -> Iterator[When | ValueError]:
+    """The times of an EXDATE, each by itself."""
+    for item in given.value.split(","):
+        try:
+            yield read_when(Property(given.params, item))
+        except ValueError as error:
+            yield error
+
+
+def read_period(item: str, tzid: str | None) -> tuple[When, When | Duration]:
+    """A PERIOD: a start, and an end or a duration."""
+    start, _, end = item.strip().partition("/")
+    return _when(start, tzid), read_duration(end) if "P" in end.upper() else _when(end, tzid)
+
+
+def read_duration(text: str) -> Duration:
+    found = _DURATION.fullmatch(text.strip().upper())
+    if not found:
+        raise ValueError("a duration cannot be read")
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:])
+    sign = -1 if found[1] == "-" else 1
+    return Duration(sign * (7 * weeks + days), sign * (hours * HOUR + minutes * 60 + seconds))
+
+
+def _when(value: str, tzid: str | None) -> When:
+    if len(value) == 8:
+        return When(_days(value) * DAY, is_date=True, is_utc=False, tzid=None)
+    is_utc = len(value) == 16 and value[15] in "Zz"
+    if (len(value) != 15 and not is_utc) or value[8] not in "Tt" or not value[9:15].isdecimal():
+        raise ValueError("a date or time cannot be read")
+    hour, minute, second = int(value[9:11]), int(value[11:13]), int(value[13:15])
+    # 24:00:00 and the leap second :60 are written by some; both are the instant that follows.
+    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
+        raise ValueError("a time of day is out of range")
+    wall = _days(value) * DAY + hour * HOUR + minute * 60 + second
+    return When(wall, is_date=False, is_utc=is_utc, tzid=None if is_utc else tzid)
+
+
+def _days(value: str) -> int:
+    if not value[:8].isdecimal():
+        raise ValueError("a date cannot be read")
+    return date(int(value[:4]), int(value[4:6]), int(value[6:8])).toordinal() - _EPOCH
+
+
+# --- A zone that an object brings along
+
+
+class _Observance(NamedTuple):
+    start: str
+    before: str
+    after: str
+    rules: tuple[str, ...]
+    dates: tuple[str, ...]
+
+
+def custom_zone(component: Component) -> Zone | None:
+    """The zone by its own STANDARD and DAYLIGHT parts; None where they can't be followed."""
+    observances = tuple(
+        _Observance(
+            part.value("DTSTART"),
+            part.value("TZOFFSETFROM"),
+            part.value("TZOFFSETTO"),
+            tuple(rule.value for rule in part.every("RRULE")),
+            tuple(item for dates in part.every("RDATE") for item in dates.value.split(",")),
+        )
+        for part in component.parts
+        if part.name in {"STANDARD", "DAYLIGHT"}
+    )
+    return _zone_of(observances) if 0 < len(observances) <= _MOST_OBSERVANCES else None
+
+
+@lru_cache(maxsize=256)
+def _zone_of(observances: tuple[_Observance, ...]) -> Zone | None:
+    changes: list[tuple[int, int]] = []
+    starts: list[tuple[int, int]] = []
+    try:
+        for observance in observances:
+            before, after = _offset(observance.before), _offset(observance.after)
+            onsets = _onsets(observance, before)
+            starts.append((min(onsets) - before, before))
+            changes += [(onset - before, after) for onset in onsets]
+            if len(changes) > MOST_OCCURRENCES:
+                return None
+    except ValueError:
+        return None
+    return zone_of_changes("", min(starts)[1], sorted(changes))
+
+
+def _onsets(observance: _Observance, before: int) -> set[int]:
+    """The wall times, by the clock before the change, at which it begins."""
+    first = _when(observance.start.strip(), None).wall
+    onsets = {first, *(_when(item.strip().partition("/")[0], None).wall for item in observance.dates)}
+    for text in observance.rules:
+        rule = parse_rule(text)
+        if rule.is_too_frequent:
+            raise BadRuleError("a zone cannot change so often")
+        until = None if rule.until is None else _when(rule.until, None)
+        last = None if until is None else until.wall + (before if until.is_utc else 0)
+        onsets.update(expand(rule, first, until=last, within=_ZONE_RANGE).starts)
+    return onsets
+
+
+def _offset(text: str) -> int:
+    found = _OFFSET.fullmatch(text.strip())
+    if not found or int(found[2]) > 23 or int(found[3]) > 59:
+        raise ValueError("an offset cannot be read")
+    seconds = int(found[2]) * HOUR + int(found[3]) * 60 + int(found[4] or 0)
+    return -seconds if found[1] == "-" else seconds

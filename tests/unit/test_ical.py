@@ -1,0 +1,412 @@
+"""Reading a resource: keys, windows, problems, bombs and nonsense; writing an appointment, and knowing it again."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import icalendar
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.busy import BusyPolicy, EventStatus, Participation, blocked_span
+from domain.interval import Span
+from sync.ical import (
+    AppointmentText,
+    ProblemCode,
+    Reading,
+    read_resource,
+    read_written,
+    write_appointment,
+)
+
+CORPUS = sorted((Path(__file__).parent.parent / "corpus").glob("*.ics"))
+
+
+def instant(text: str) -> int:
+    return int(datetime.strptime(text, "%Y%m%dT%H%M").replace(tzinfo=UTC).timestamp())
+
+
+WINDOW = Span(instant("20261101T0000"), instant("20271206T0000"))
+DAY = 86_400
+
+
+def event(*lines: str) -> str:
+    return "\r\n".join(["BEGIN:VEVENT", "UID:u", "SUMMARY:Event", *lines, "END:VEVENT"])
+
+
+def calendar(*components: str) -> str:
+    return "\r\n".join(["BEGIN:VCALENDAR", "VERSION:2.0", *components, "END:VCALENDAR", ""])
+
+
+def read(text: bytes | str, *, zone: str = "Europe/Berlin", window: Span = WINDOW) -> Reading:
+    return read_resource(text, zone=zone, addresses=frozenset({"ann@example.com"}), window=window)
+
+
+def keys(*lines: str, zone: str = "Europe/Berlin") -> list[str]:
+    return [occurrence.key for occurrence in read(calendar(event(*lines)), zone=zone).occurrences]
+
+
+def blocked(reading: Reading) -> list[Span]:
+    spans = (blocked_span(occurrence, BusyPolicy()) for occurrence in reading.occurrences)
+    return [span for span in spans if span is not None]
+
+
+# --- Keys
+
+
+def test_a_timed_key_is_the_start_in_utc() -> None:
+    assert keys("DTSTART;TZID=Europe/Berlin:20261110T090000", "DURATION:PT1H") == ["20261110T080000Z"]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_keys_stay_when_the_owners_zone_changes(zone: str) -> None:
+    assert keys("DTSTART;VALUE=DATE:20261110", zone=zone) == ["20261110"]
+    assert keys("DTSTART:20261110T090000", "DURATION:PT1H", zone=zone) == ["20261110T090000"]
+
+
+def test_a_moved_occurrence_keeps_the_key_of_its_original_start() -> None:
+    series = event("DTSTART:20261110T090000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=2")
+    moved = event("RECURRENCE-ID:20261111T090000Z", "DTSTART:20261112T120000Z", "DURATION:PT1H")
+    found = read(calendar(series, moved)).occurrences
+    assert [(o.key, o.start) for o in found] == [
+        ("20261110T090000Z", instant("20261110T0900")),
+        ("20261111T090000Z", instant("20261112T1200")),
+    ]
+
+
+def test_a_key_is_there_once() -> None:
+    one = event("DTSTART:20261110T090000Z", "DURATION:PT1H")
+    longer = event("DTSTART:20261110T090000Z", "DURATION:PT3H")
+    (found,) = read(calendar(one, longer)).occurrences
+    assert found.busy == Span(instant("20261110T0900"), instant("20261110T1200"))
+
+
+# --- What an occurrence tells
+
+
+def test_an_all_day_event_tells_its_dates() -> None:
+    (found,) = read(calendar(event("DTSTART;VALUE=DATE:20261110", "DTEND;VALUE=DATE:20261112"))).occurrences
+    assert (found.is_all_day, found.start_date, found.end_date) == (True, "2026-11-10", "2026-11-12")
+
+
+def test_facts_are_told_as_they_stand() -> None:
+    lines = [
+        "DTSTART:20261110T090000Z",
+        "DURATION:PT1H",
+        "STATUS:TENTATIVE",
+        "ATTENDEE;PARTSTAT=TENTATIVE:mailto:ann@example.com",
+    ]
+    (found,) = read(calendar(event(*lines))).occurrences
+    assert (found.title, found.is_recurring, found.status) == ("Event", False, EventStatus.TENTATIVE)
+    assert found.participation is Participation.TENTATIVE
+
+
+def test_a_title_loses_its_escapes_and_what_no_database_takes() -> None:
+    text = calendar(event("DTSTART:20261110T090000Z")).replace(
+        "SUMMARY:Event", "SUMMARY:A\\, b\\; c\\\\d\\ne\x00\x07"
+    )
+    assert read(text).occurrences[0].title == "A, b; c\\d\ne"
+
+
+def test_a_title_of_a_book_is_cut() -> None:
+    text = calendar(event("DTSTART:20261110T090000Z")).replace("SUMMARY:Event", "SUMMARY:" + "x" * 100_000)
+    assert len(read(text).occurrences[0].title) == 1_000
+
+
+# --- The window
+
+
+def test_a_window_is_half_open() -> None:
+    text = calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H"))
+    start, end = instant("20261110T0900"), instant("20261110T1000")
+    assert not read(text, window=Span(start - DAY, start)).occurrences
+    assert not read(text, window=Span(end, end + DAY)).occurrences
+    assert read(text, window=Span(end - 1, end)).occurrences
+    assert read(text, window=Span(start, start + 1)).occurrences
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", "UTC"])
+def test_a_series_meets_the_window_at_both_its_edges_in_any_zone(zone: str) -> None:
+    text = calendar(event(f"DTSTART;TZID={zone}:20261001T000000", "DURATION:PT1H", "RRULE:FREQ=HOURLY"))
+    window = Span(instant("20261110T0030"), instant("20261112T0030"))
+    assert [span.start for span in blocked(read(text, window=window))] == list(
+        range(instant("20261110T0000"), instant("20261112T0100"), 3_600)
+    )
+
+
+def test_travel_reaches_into_the_window() -> None:
+    text = calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H", "X-APPLE-TRAVEL-DURATION:PT1H"))
+    assert read(text, window=Span(instant("20261110T0700"), instant("20261110T0801"))).occurrences
+
+
+def test_a_long_occurrence_that_began_before_the_window_is_found() -> None:
+    text = calendar(event("DTSTART:20260101T090000Z", "DURATION:P20D", "RRULE:FREQ=MONTHLY"))
+    found = read(text, window=Span(instant("20261115T0000"), instant("20261116T0000"))).occurrences
+    assert [o.key for o in found] == ["20261101T090000Z"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_open_ended"),
+    [
+        (["DTSTART:20261110T090000Z", "DURATION:PT1H"], False),
+        (["DTSTART:20200101T090000Z", "DURATION:PT1H"], False),
+        (["DTSTART:20300101T090000Z", "DURATION:PT1H"], True),
+        (["DTSTART:20261110T090000Z", "RRULE:FREQ=DAILY"], True),
+        (["DTSTART:20261110T090000Z", "RRULE:FREQ=DAILY;COUNT=3"], False),
+        (["DTSTART:20261110T090000Z", "RRULE:FREQ=DAILY;UNTIL=20261120T000000Z"], False),
+        (["DTSTART:20261110T090000Z", "RRULE:FREQ=DAILY;UNTIL=20290101T000000Z"], True),
+        (["DTSTART:20261110T090000Z", "RDATE:20300101T090000Z"], True),
+        (["DTSTART:20261110T090000Z", "RRULE:FREQ=SECONDLY"], True),
+    ],
+)
+def test_what_a_later_window_could_add_to_is_open_ended(lines: list[str], is_open_ended: bool) -> None:
+    assert read(calendar(event(*lines))).is_open_ended is is_open_ended
+
+
+# --- Problems
+
+
+def test_a_problem_is_a_sentence_that_names_the_event_and_the_time() -> None:
+    (problem,) = read(calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H", "RRULE:FREQ=X"))).problems
+    assert problem.code is ProblemCode.BAD_RECURRENCE
+    assert problem.message.startswith("“Event” repeats by a rule that cannot be followed")
+    assert (problem.uid, problem.blocked) == ("u", Span(instant("20261110T0900"), instant("20261110T1000")))
+
+
+def test_over_a_megabyte_is_named_and_still_dated() -> None:
+    text = calendar(event("X-NOTE:" + "x" * 1_100_000, "DTSTART:20261110T090000Z", "DURATION:PT1H"))
+    found = read(text)
+    assert blocked(found) == [Span(instant("20261110T0900"), instant("20261110T1000"))]
+    assert [problem.code for problem in found.problems] == [ProblemCode.UNREADABLE]
+
+
+def test_nesting_over_10_is_named_and_still_dated() -> None:
+    begin = "\r\n".join(f"BEGIN:X-{n}" for n in range(11))
+    end = "\r\n".join(f"END:X-{n}" for n in reversed(range(11)))
+    found = read(calendar(begin, event("DTSTART:20261110T090000Z", "DURATION:PT1H"), end))
+    assert len(blocked(found)) == 1
+    assert [problem.code for problem in found.problems] == [ProblemCode.UNREADABLE]
+
+
+def test_an_owner_in_an_unknown_zone_is_blocked_for_all_it_could_mean() -> None:
+    found = read(calendar(event("DTSTART;VALUE=DATE:20261110")), zone="Mars/Olympus")
+    assert blocked(found) == [Span(instant("20261109T1000"), instant("20261111T1200"))]
+    assert [problem.code for problem in found.problems] == [ProblemCode.UNKNOWN_TIME_ZONE]
+
+
+# --- Bombs
+
+
+def _many(name: str, count: int) -> list[str]:
+    return [
+        name + ",".join(f"2026{1 + n % 12:02}{1 + n % 28:02}T{n % 24:02}{n % 60:02}00Z" for n in range(count))
+    ]
+
+
+BOMBS = {
+    "every second": ["RRULE:FREQ=SECONDLY"],
+    "every minute of year 1": ["RRULE:FREQ=MINUTELY;COUNT=1000000000"],
+    "every hour": ["RRULE:FREQ=HOURLY"],
+    "fifty thousand rules": ["RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"] * 20_000,
+    "ten thousand counted rules": ["RRULE:FREQ=DAILY;BYDAY=MO;COUNT=19999"] * 10_000,
+    "too many exceptions": ["RRULE:FREQ=DAILY", *_many("EXDATE:", 50_000)],
+    "too many extra dates": _many("RDATE:", 50_000),
+    "every time of day": [
+        "RRULE:FREQ=YEARLY;BYMONTHDAY=1,2,3,4,5,6,7,8,9,10;BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12;BYMINUTE="
+        + ",".join(map(str, range(60)))
+        + ";BYSECOND="
+        + ",".join(map(str, range(60)))
+        + ";COUNT=1"
+    ],
+    "attendees": ['ATTENDEE;CN="x;y:z";PARTSTAT=DECLINED:mailto:nobody@example.com'] * 12_000,
+    "quotes": ['ATTENDEE;CN="' + 'a";b="' * 100_000],
+    "folds": ["X-A:" + "\r\n " * 300_000],
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.parametrize("start", ["DTSTART:20261110T090000Z", "DTSTART:00010101T090000Z"])
+def test_a_bomb_takes_under_two_seconds(name: str, start: str) -> None:
+    began = time.process_time()
+    found = read(calendar(event(start, "DURATION:PT1H", *BOMBS[name])))
+    assert time.process_time() - began < 2
+    assert len(found.occurrences) <= 5_001
+
+
+def test_a_crowd_of_small_bombs_takes_under_two_seconds() -> None:
+    one = event("DTSTART:00010101T090000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;BYDAY=MO;COUNT=19999")
+    began = time.process_time()
+    read(calendar(*[one.replace("UID:u", f"UID:{n}") for n in range(7_000)]))
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("rule", ["FREQ=SECONDLY", "FREQ=HOURLY"])
+def test_what_is_too_much_is_busy_to_the_windows_end(rule: str) -> None:
+    found = read(calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H", f"RRULE:{rule}")))
+    assert max(span.end for span in blocked(found)) == WINDOW.end
+    assert [problem.code for problem in found.problems] == [ProblemCode.TOO_MANY_OCCURRENCES]
+
+
+# --- Nonsense
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    text = bytearray(draw(st.sampled_from(CORPUS)).read_bytes())
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(text)))
+        match draw(st.integers(0, 3)):
+            case 0:
+                del text[at : at + draw(st.integers(1, 40))]
+            case 1:
+                text[at:at] = draw(st.binary(min_size=1, max_size=6))
+            case 2:
+                other = draw(st.sampled_from(CORPUS)).read_bytes().splitlines(keepends=True)
+                text[at:at] = draw(st.sampled_from(other)) if other else b""
+            case _:
+                text[at : at + 1] = draw(
+                    st.sampled_from([b"0", b"9", b":", b";", b",", b'"', b"\n", b"-", b"/"])
+                )
+    return bytes(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(mutated())
+def test_nothing_makes_the_reader_raise(text: bytes) -> None:
+    for occurrence in read(text).occurrences:
+        assert occurrence.start <= occurrence.end
+        assert occurrence.busy.start <= occurrence.busy.end
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: str(path.stem))
+def test_what_is_cut_off_anywhere_leaves_what_was_before(path: Path) -> None:
+    text = path.read_bytes().rstrip()
+    for end in range(0, len(text), 7):
+        assert not read(text[:end]).is_readable
+
+
+@given(
+    st.text(max_size=20), st.sampled_from(["", ";TZID=Europe/Berlin", ";VALUE=DATE", ";TZID=Mars/Olympus"])
+)
+def test_a_start_of_any_kind_is_dated_or_named(value: str, params: str) -> None:
+    found = read(calendar(event(f"DTSTART{params}:{value}", "DURATION:PT1H")), window=Span(-(10**11), 10**12))
+    assert found.occurrences or (found.problems and not found.is_readable)
+
+
+@given(st.text(max_size=20))
+def test_an_end_of_any_kind_leaves_the_start_blocked(value: str) -> None:
+    found = read(calendar(event("DTSTART:20261110T090000Z", f"DTEND:{value}")))
+    assert found.occurrences
+    assert blocked(found) or not found.problems
+
+
+@given(st.text(max_size=40))
+def test_a_rule_of_any_kind_leaves_the_start_blocked(value: str) -> None:
+    found = read(calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H", f"RRULE:{value}")))
+    assert any(span.start <= instant("20261110T0900") for span in blocked(found))
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))
+def test_any_bytes_at_all_are_answered(text: bytes | str) -> None:
+    read(text)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "DTSTART:",
+        "DTSTART:2026",
+        "DTSTART:20261131",
+        "DTSTART:00000000T000000Z",
+        "DTSTART:20261110T250000Z",
+        "DTSTART;VALUE=DATE:x",
+        "DTSTART;TZID=\ud800:20261110T090000",
+        "DTSTART",
+    ],
+)
+def test_an_event_without_a_start_is_named_and_leaves_what_was_before(start: str) -> None:
+    found = read(calendar(event(start)))
+    if not found.occurrences:
+        assert [problem.code for problem in found.problems] == [ProblemCode.UNREADABLE]
+        assert not found.is_readable
+
+
+# --- Writing
+
+
+APPOINTMENT = AppointmentText(
+    uid="01890a5d@slotwire",
+    sequence=2,
+    start=instant("20261110T0900"),
+    end=instant("20261110T0930"),
+    title="Consultation",
+    description="With Bob\nPhone: 1; 2, 3",
+    created_at=1_790_000_000.5,
+    modified_at=1_790_000_100.5,
+)
+
+
+def test_an_appointment_reads_back_as_it_was_written() -> None:
+    written = read_written(write_appointment(APPOINTMENT))
+    assert written is not None
+    assert (written.uid, written.sequence) == (APPOINTMENT.uid, APPOINTMENT.sequence)
+    assert (written.start, written.end) == (APPOINTMENT.start, APPOINTMENT.end)
+    assert (written.title, written.description) == (APPOINTMENT.title, APPOINTMENT.description)
+    assert written.status is EventStatus.CONFIRMED
+
+
+def test_an_appointment_invites_nobody_and_says_its_times_in_utc() -> None:
+    names = {line.split(":")[0].split(";")[0] for line in write_appointment(APPOINTMENT).splitlines()}
+    assert names.isdisjoint({"ATTENDEE", "ORGANIZER", "METHOD", "TZID"})
+    assert "DTSTART:20261110T090000Z\r\nDTEND:20261110T093000Z\r\n" in write_appointment(APPOINTMENT)
+    assert "TRANSP:OPAQUE" in write_appointment(APPOINTMENT)
+
+
+def test_the_calendar_itself_has_no_uid() -> None:
+    assert "UID" not in icalendar.Calendar.from_ical(write_appointment(APPOINTMENT))
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_no_text_breaks_out_of_its_line(title: str, description: str) -> None:
+    hostile = AppointmentText("u", 0, 0, 60, title, description, 0.0, 0.0)
+    names = {
+        line.split(":")[0] for line in write_appointment(hostile).split("\r\n") if not line.startswith(" ")
+    }
+    assert names <= {
+        "BEGIN", "END", "VERSION", "PRODID", "UID", "SEQUENCE", "DTSTART", "DTEND", "SUMMARY", "DESCRIPTION",
+        "TRANSP", "STATUS", "CREATED", "LAST-MODIFIED", "DTSTAMP", "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "inside", ["\r\nATTENDEE:mailto:x@example.com", "\nEND:VEVENT", "\rX:1", "\x85A:1", "\u2028B:1"]
+)
+def test_a_line_end_in_a_title_writes_no_line(inside: str) -> None:
+    hostile = AppointmentText("u", 0, 0, 60, f"A{inside}", f"A{inside}", 0.0, 0.0)
+    written = icalendar.Calendar.from_ical(write_appointment(hostile)).events[0]
+    assert "ATTENDEE" not in written
+    assert len(written.property_items()) == 13
+
+
+def test_an_owners_edit_is_seen() -> None:
+    edited = calendar(
+        event(
+            "DTSTART;TZID=Europe/Berlin:20261110T110000",
+            "DTEND;TZID=Europe/Berlin:20261110T113000",
+            "SEQUENCE:3",
+            "STATUS:CANCELLED",
+            "RRULE:FREQ=DAILY",
+        )
+    )
+    written = read_written(edited)
+    assert written is not None
+    assert (written.start, written.end) == (instant("20261110T1000"), instant("20261110T1030"))
+    assert (written.sequence, written.status, written.is_recurring) == (3, EventStatus.CANCELLED, True)
+
+
+@pytest.mark.parametrize("text", ["", "<html>", calendar(), calendar(event("DTSTART:x")), b"\xff"])
+def test_what_is_not_an_event_is_not_known_again(text: str | bytes) -> None:
+    assert read_written(text) is None

@@ -1,0 +1,83 @@
+"""Zone tables, held to zoneinfo over every second that a table covers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.zone_table import find_zone
+
+ZONES = [
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Havana",
+    "America/Sao_Paulo",
+    "Africa/Casablanca",
+    "Africa/Cairo",
+    "Asia/Kathmandu",
+    "Asia/Beirut",
+    "Australia/Lord_Howe",
+    "Europe/Dublin",
+    "Pacific/Apia",
+    "Pacific/Kiritimati",
+    "UTC",
+]
+instants = st.integers(0, 4_102_444_799)
+
+
+@given(st.sampled_from(ZONES), instants)
+def test_the_clock_shows_what_zoneinfo_says(name: str, instant: int) -> None:
+    zone = find_zone(name)
+    assert zone is not None
+    shown = datetime.fromtimestamp(instant, ZoneInfo(name)).replace(tzinfo=UTC)
+    assert zone.wall(instant) == shown.timestamp()
+
+
+@given(st.sampled_from(ZONES), instants)
+def test_a_wall_time_is_the_instant_that_zoneinfo_says(name: str, wall: int) -> None:
+    zone = find_zone(name)
+    assert zone is not None
+    local = datetime.fromtimestamp(wall, UTC).replace(tzinfo=ZoneInfo(name))
+    # In a gap zoneinfo's two folds are swapped: fold 0 is by the offset before it, as RFC 5545 wants.
+    assert zone.earliest(wall) == local.timestamp()
+    assert zone.latest(wall) == max(local.timestamp(), local.replace(fold=1).timestamp()) or zone.is_in_gap(
+        wall
+    )
+
+
+def test_a_fold_has_two_instants_and_a_gap_one() -> None:
+    zone = find_zone("America/New_York")
+    assert zone is not None
+    fold = int(datetime(2026, 11, 1, 1, 30, tzinfo=UTC).timestamp())
+    gap = int(datetime(2027, 3, 14, 2, 30, tzinfo=UTC).timestamp())
+    assert zone.latest(fold) - zone.earliest(fold) == 3_600
+    assert zone.latest(gap) == zone.earliest(gap)
+    assert zone.is_in_gap(gap)
+    assert not zone.is_in_gap(fold)
+
+
+@pytest.mark.parametrize("name", ["europe/berlin", "EUROPE/BERLIN"])
+def test_case_does_not_matter(name: str) -> None:
+    assert find_zone(name) == find_zone("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Mars/Olympus",
+        "../../etc/passwd",
+        "/etc/localtime",
+        "localtime",
+        "Factory",
+        "Europe",
+        "A/B/C/D",
+        "x" * 999,
+    ],
+)
+def test_what_is_no_zone_is_none(name: str) -> None:
+    assert find_zone(name) is None
