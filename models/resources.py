@@ -13,7 +13,7 @@ from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import Db, Row, execute, execute_many, fetch, marks
-from models.settle import Roll, chunks, differs, insert_rows, salt_of, settle_events, update_rows
+from models.settle import Roll, chunks, differs, insert_rows, settle_events, update_rows
 
 _EVENT_COLUMNS = (
     "id",
@@ -108,6 +108,16 @@ async def store_resources(
     await settle_events(
         ledger, calendar, events, await _of_resources(ledger.db, "blocked_slot", ids), roll=roll
     )
+
+
+async def known_etags(db: Db, calendar: Calendar, hrefs: Sequence[str] | None) -> dict[str, str]:
+    """ETags by href: of these resources, or of all that the calendar has."""
+    if hrefs is None:
+        rows = await fetch(db, "SELECT href, etag FROM resource WHERE calendar_id = $1", calendar.id)
+    else:
+        ids = [resource_id(calendar, href) for href in hrefs]
+        rows = await _named(db, "SELECT href, etag FROM resource WHERE id IN", ids)
+    return {row["href"]: row["etag"] for row in rows}
 
 
 async def own_appointments(
@@ -254,18 +264,19 @@ def _event_rows(
     seen: dict[tuple[str, str], int] = {}
     for occurrence in each.occurrences:
         uid = occurrence.uid[:_LONGEST_UID]
-        # Two components of one date, of which a server should store one: each blocks, under a name of its own.
-        count = seen[uid, occurrence.key] = seen.get((uid, occurrence.key), 0) + 1
-        key = occurrence.key if count == 1 else f"{occurrence.key}#{count}"
-        named_apart = salt_of(uid, (each.uid or "")[:_LONGEST_UID], salt, each.href)
+        # A single event is the same one when it is moved; of a series each date is.
+        name = occurrence.key if occurrence.is_recurring else ""
+        count = seen[uid, name] = seen.get((uid, name), 0) + 1
+        # A component of another UID than its resource's can have a namesake elsewhere: its href keeps them apart.
+        apart = salt if uid and uid == (each.uid or "")[:_LONGEST_UID] else each.href
         yield {
-            "id": derived_id(Kind.EVENT, calendar.id, uid, key, named_apart),
+            "id": derived_id(Kind.EVENT, calendar.id, uid, name, apart, str(count)),
             "subaccount_id": calendar.subaccount_id,
             "user_id": calendar.user_id,
             "calendar_id": calendar.id,
             "resource_id": resource_id(calendar, each.href),
             "uid": uid,
-            "key": key,
+            "key": occurrence.key,
             "title": occurrence.title,
             "starts": occurrence.start,
             "ends": occurrence.end,

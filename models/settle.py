@@ -104,13 +104,12 @@ async def settle_events(
     policy = policy_of(calendar)
     wanted: dict[str, Row] = {}
     blocks: list[tuple[bool, str]] = []
-    salts = await _salts(ledger.db, events)
     for event in events:
         found = pieces(occurrence_of(event), policy, owns.get(event["resource_id"]))
         if bool(event["blocks"]) != bool(found):
             blocks.append((bool(found), event["id"]))
         for piece, span in found:
-            row = _slot_row(calendar, event, span, piece, salts[event["id"]])
+            row = _slot_row(calendar, event, span, piece)
             wanted[row["id"]] = row
     await execute_many(ledger.db, "UPDATE event SET blocks = $1 WHERE id = $2", blocks)
     await _replace_slots(ledger, {row["id"]: row for row in stored}, wanted, roll)
@@ -215,27 +214,9 @@ def _own_copy(row: Row) -> OwnCopy:
     )
 
 
-async def _salts(db: Db, events: Sequence[Row]) -> dict[str, str]:
-    """What was added to the parts of each event's id; its slots' ids have the same."""
-    salts: dict[str, tuple[str, str, str]] = {}
-    for part in chunks({event["resource_id"] for event in events}):
-        rows = await fetch(
-            db,
-            f"SELECT id, uid, salt, href FROM resource WHERE id IN ({marks(len(part))})",
-            *part,
-        )
-        salts |= {row["id"]: (row["uid"] or "", row["salt"], row["href"]) for row in rows}
-    return {event["id"]: salt_of(event["uid"], *salts[event["resource_id"]]) for event in events}
-
-
-def salt_of(uid: str, resource_uid: str, resource_salt: str, href: str) -> str:
-    """A component of another UID than its resource's can have a namesake elsewhere: its href keeps them apart."""
-    return resource_salt if uid == resource_uid and uid else href
-
-
-def _slot_row(calendar: Calendar, event: Row, span: Span, piece: int, salt: str) -> Row:
+def _slot_row(calendar: Calendar, event: Row, span: Span, piece: int) -> Row:
     return {
-        "id": derived_id(Kind.BLOCKED_SLOT, calendar.id, event["uid"], event["key"], salt, str(piece)),
+        "id": derived_id(Kind.BLOCKED_SLOT, event["id"], str(piece)),
         "subaccount_id": calendar.subaccount_id,
         "user_id": calendar.user_id,
         "starts": span.start,

@@ -41,12 +41,16 @@ async def test_a_refusal_uses_no_number(database: Database, bell: Bell) -> None:
     async with changing(database, bell, USER, now=1.0):
         pass
     with pytest.raises(RuntimeError):
-        async with changing(database, bell, USER, now=1.0) as ledger:
-            ledger.slot_added(slot(1))
-            raise RuntimeError
+        await _fail_midway(database, bell)
     async with database.reading() as db:
         assert await read_position(db, USER) == 0
         assert await read_after(db, USER, 0) == []
+
+
+async def _fail_midway(database: Database, bell: Bell) -> None:
+    async with changing(database, bell, USER, now=1.0) as ledger:
+        ledger.slot_added(slot(1))
+        raise RuntimeError
 
 
 async def test_over_500_slots_at_once_are_one_reset(database: Database, bell: Bell) -> None:

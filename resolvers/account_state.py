@@ -1,0 +1,91 @@
+"""An account's row: as a view, after a new password, after a choice of calendars, and when it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.actor import UserRef
+from domain.changes import ChangeKind
+from models.calendar import Calendar
+from models.changelog import Ledger
+from models.icloud import ICloudAccount
+from models.settle import forget_account
+from resolvers.principals import release
+from resolvers.views import AccountProblem, AccountStatus, AccountView, Progress
+
+LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
+
+HEALED = (
+    "status",
+    "problem_code",
+    "problem_message",
+    "problem_since",
+    "retry_at",
+    "failures",
+    "refusals",
+    "next_poll_at",
+    "poll_asked_at",
+)
+"""What `heal` may change. The rest of the row is the sync loop's, which may be at it right now."""
+
+
+def account_view(row: ICloudAccount) -> AccountView:
+    status = AccountStatus(row.status)
+    return AccountView(
+        id=row.id,
+        user=UserRef(row.subaccount_id, row.user_id),
+        apple_id=row.apple_id,
+        status=status,
+        problem=_problem(row),
+        connected_at=row.connected_at,
+        last_synced_at=row.last_synced_at,
+        next_sync_at=row.next_poll_at,
+        progress=_progress(row) if status is AccountStatus.SYNCING else None,
+    )
+
+
+def heal(row: ICloudAccount, chosen: Sequence[Calendar], *, now: float) -> None:
+    """Apple took a password: what it refused is over, and the account is where its calendars put it."""
+    row.failures = row.refusals = 0
+    if row.problem_code != LINKED_CALENDAR_UNUSABLE:
+        clear_problem(row)
+    row.retry_at = None
+    was = AccountStatus(row.status)
+    if not chosen and was in {AccountStatus.NEEDS_CALENDARS, AccountStatus.NEEDS_NEW_PASSWORD}:
+        # Nothing tells an empty choice from none after a refusal: better closed than open.
+        row.status = AccountStatus.NEEDS_CALENDARS
+        row.next_poll_at = None
+        return
+    is_read = was is not AccountStatus.SYNCING and all(each.last_synced_at is not None for each in chosen)
+    row.status = AccountStatus.CONNECTED if is_read else AccountStatus.SYNCING
+    row.next_poll_at = row.poll_asked_at = now
+
+
+def start_reading(row: ICloudAccount) -> None:
+    """A calendar is read for the first time; what keeps the account from being read stays as it is."""
+    if AccountStatus(row.status) in {AccountStatus.NEEDS_CALENDARS, AccountStatus.CONNECTED}:
+        row.status = AccountStatus.SYNCING
+        row.progress_done, row.progress_total = 0, None
+
+
+def clear_problem(row: ICloudAccount) -> None:
+    row.problem_code = row.problem_message = row.problem_since = None
+
+
+async def forget(ledger: Ledger, row: ICloudAccount) -> None:
+    """All that came from iCloud goes, and the Apple account is free again once no user has it."""
+    await forget_account(ledger, row)
+    await row.delete(using_db=ledger.db)
+    await release(ledger.db, row.principal_hmac)
+    ledger.note(ChangeKind.ACCOUNT, row.id)
+
+
+def _problem(row: ICloudAccount) -> AccountProblem | None:
+    if row.problem_code is None:
+        return None
+    since = row.connected_at if row.problem_since is None else row.problem_since
+    return AccountProblem(row.problem_code, row.problem_message or "", since, row.retry_at)
+
+
+def _progress(row: ICloudAccount) -> Progress | None:
+    return None if row.progress_done is None else Progress(row.progress_done, row.progress_total)

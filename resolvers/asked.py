@@ -1,0 +1,114 @@
+"""Whom and what a question about free time names, as far as its caller reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from domain.actor import Actor, Role, UserRef
+from domain.availability import Rules
+from domain.ids import Kind, is_id
+from models.booking import Appointment, AppointmentType
+from models.database import Db
+from models.people import User
+from resolvers import reach, scope
+from resolvers.outcomes import Forbidden, InvalidInput, NotFound
+from resolvers.question import (
+    GUESTS_ONLY_ASK,
+    AvailabilityQuestion,
+    check_question,
+    is_for_guests,
+    overridden,
+    usual_rules,
+)
+from resolvers.types import as_booked, rules_of
+from resolvers.user_time import Person
+
+NO_SUCH_PAGE = NotFound("There is no such booking page: it may have been closed.")
+NO_SUCH_BOOKING = NotFound("There is no such booking: use the link that came with it.")
+NO_SUCH_TYPE = NotFound("There is no such appointment type.")
+NO_SUCH_APPOINTMENT = NotFound("There is no such appointment.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question the caller may ask, and the rows it names. A guest is shown neither users nor cursors."""
+
+    question: AvailabilityQuestion
+    users: tuple[UserRef, ...]
+    is_guest: bool
+    type: AppointmentType | None = None
+    own: Appointment | None = None
+    own_hold: str | None = None
+
+
+async def resolve(
+    db: Db, actor: Actor, question: AvailabilityQuestion, *, identity_key: bytes, now: float
+) -> Asked | InvalidInput | NotFound | Forbidden:
+    """Whom and what the question names, as far as the caller reaches it."""
+    if actor.role is Role.BOOKING and not is_for_guests(question):
+        return GUESTS_ONLY_ASK
+    if refusal := check_question(question):
+        return refusal
+    found = await (_page(db, actor, question) if question.booking_page else _users(db, actor, question))
+    if not isinstance(found, Asked):
+        return found
+    return await _with_own(db, actor, found, identity_key=identity_key, now=now)
+
+
+async def _page(db: Db, actor: Actor, question: AvailabilityQuestion) -> Asked | NotFound | Forbidden:
+    type_ = await reach.page_type(db, actor, question.booking_page or "")
+    if type_ is None:
+        return NO_SUCH_PAGE
+    host = UserRef(type_.subaccount_id, type_.user_id)
+    is_guest = not actor.may_manage(host)
+    if is_guest and not is_for_guests(question):
+        return GUESTS_ONLY_ASK
+    return Asked(question, (host,), is_guest, type_)
+
+
+async def _users(db: Db, actor: Actor, question: AvailabilityQuestion) -> Asked | NotFound:
+    users = tuple(UserRef(actor.subaccount, user) for user in question.user_ids or ())
+    if not all(is_id(user.user, Kind.USER) and actor.may_manage(user) for user in users):
+        return scope.NO_SUCH_USER
+    if question.appointment_type_id is None:
+        return Asked(question, users, is_guest=False)
+    type_ = None
+    if is_id(question.appointment_type_id, Kind.APPOINTMENT_TYPE):
+        named = AppointmentType.filter(id=question.appointment_type_id, **scope.reach(actor))
+        type_ = await named.using_db(db).first()
+    return NO_SUCH_TYPE if type_ is None else Asked(question, users, is_guest=False, type=type_)
+
+
+async def _with_own(
+    db: Db, actor: Actor, asked: Asked, *, identity_key: bytes, now: float
+) -> Asked | NotFound:
+    """With the booking that moves and the hold, whose time counts as free."""
+    question = asked.question
+    own = None
+    if question.manage_token is not None:
+        own = await reach.booked(db, actor, question.manage_token, identity_key=identity_key)
+        if own is None:
+            return NO_SUCH_BOOKING
+    if question.appointment_id is not None:
+        if is_id(question.appointment_id, Kind.APPOINTMENT):
+            named = Appointment.filter(id=question.appointment_id, **scope.reach(actor))
+            own = await named.using_db(db).first()
+        if own is None:
+            return NO_SUCH_APPOINTMENT
+    hold = await reach.held(db, actor, question.hold_token, now=now)
+    return replace(asked, own=own, own_hold=hold.id if hold else None)
+
+
+async def rules_asked(db: Db, asked: Asked, people: Sequence[Person], *, now: int) -> Rules:
+    """The type's rules where there is one, as booked for a booking that moves, and what overrides them."""
+    rules = usual_rules(asked.question)
+    if asked.type is not None:
+        zone = next((person.zone for person in people if person.ref.user == asked.type.user_id), None)
+        if zone is None:
+            owner = await User.filter(id=asked.type.user_id).using_db(db).first()
+            zone = people[0].zone if owner is None else owner.time_zone
+        rules = rules_of(asked.type, zone, now=now)
+    if asked.own is not None and asked.type is not None and asked.own.user_id == asked.type.user_id:
+        rules = as_booked(rules, asked.own)
+    return overridden(rules, asked.question, grid_zone=people[0].zone)

@@ -1,0 +1,195 @@
+"""Which time is free, and why the rest is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from domain.actor import UserRef
+from domain.closed import BlockedTime, Reason, Subject, SubjectKind, why_closed
+from domain.interval import Span
+from models.blocked import BlockedSlot
+from models.booking import Appointment
+from models.changelog import slots_of
+from models.database import Db
+from resolvers import calendars, scope
+from resolvers.answers import Moment, answer
+from resolvers.appointments import appointment_view
+from resolvers.asked import NO_SUCH_TYPE, Asked, resolve
+from resolvers.context import Context, Services
+from resolvers.limits import Rule, network_of
+from resolvers.outcomes import Forbidden, InvalidInput, NotFound, RateLimited
+from resolvers.paging import read_range
+from resolvers.question import MOST_DAYS, AvailabilityQuestion, StalePolicy
+from resolvers.types import rules_of
+from resolvers.user_time import MARGIN, Wanted, load_user_times, read_people
+from resolvers.views import (
+    AvailabilityView,
+    ClosedReasonView,
+    ClosedSpanView,
+    SlotView,
+)
+
+TOO_OFTEN = "Too many calls from this address: wait a moment, then try again."
+
+__all__ = ["AvailabilityQuestion", "StalePolicy", "availability", "closed_spans", "refreshed"]
+
+
+async def availability(
+    ctx: Context, question: AvailabilityQuestion
+) -> AvailabilityView | RateLimited | InvalidInput | NotFound | Forbidden:
+    if refusal := limited(ctx):
+        return refusal
+    if question.on_stale == StalePolicy.REFRESH:
+        return await _after_a_refresh(ctx, question)
+    return await _answer(ctx, await ctx.db(), question, refreshed_at=None)
+
+
+def limited(ctx: Context) -> RateLimited | None:
+    """Counts one more question of a guest's address."""
+    if not ctx.is_booking:
+        return None
+    retry_at = ctx.services.limits.take(Rule.AVAILABILITY, network_of(ctx.address))
+    return None if retry_at is None else RateLimited(TOO_OFTEN, retry_at)
+
+
+async def _answer(
+    ctx: Context, db: Db, question: AvailabilityQuestion, *, refreshed_at: float | None
+) -> AvailabilityView | InvalidInput | NotFound | Forbidden:
+    services, now = ctx.services, ctx.now
+    asked = await resolve(db, ctx.actor, question, identity_key=services.identity_key, now=now)
+    if not isinstance(asked, Asked):
+        return asked
+    ctx.looks_at(asked.users)
+    moment = moment_of(question, services, now=now, rules_now=int(now), refreshed_at=refreshed_at)
+    found = await answer(db, services, asked, moment)
+    return found if isinstance(found, NotFound) else found.view
+
+
+async def _after_a_refresh(
+    ctx: Context, question: AvailabilityQuestion
+) -> AvailabilityView | InvalidInput | NotFound | Forbidden:
+    """From a snapshot of its own, since the operation's may be older than the poll."""
+    services, now = ctx.services, ctx.now
+    try:
+        async with _own_snapshot(services) as db:
+            asked = await resolve(db, ctx.actor, question, identity_key=services.identity_key, now=now)
+            stale = await stale_users(db, asked, services, now=now) if isinstance(asked, Asked) else ()
+        refreshed_at = now if await refreshed(services, stale) else None
+        async with _own_snapshot(services) as db:
+            return await _answer(ctx, db, question, refreshed_at=refreshed_at)
+    except TimeoutError:
+        return await _answer(ctx, await ctx.db(), question, refreshed_at=None)
+
+
+@asynccontextmanager
+async def _own_snapshot(services: Services) -> AsyncIterator[Db]:
+    """Raises TimeoutError: other fields of the operation may hold a snapshot while this one waits for its second."""
+    async with asyncio.timeout(services.settings.look_at_most):
+        snapshot = await services.database.open_snapshot()
+    try:
+        yield snapshot.db
+    finally:
+        await snapshot.close()
+
+
+def moment_of(
+    question: AvailabilityQuestion,
+    services: Services,
+    *,
+    now: float,
+    rules_now: int,
+    refreshed_at: float | None,
+) -> Moment:
+    """States from before `since` are too old; one that a poll has just given is not, however little is allowed."""
+    since = now - (question.max_staleness_seconds or services.settings.staleness_limit)
+    if refreshed_at is not None:
+        since = min(since, refreshed_at)
+    return Moment(now, rules_now, since, refreshed=refreshed_at is not None)
+
+
+async def stale_users(db: Db, asked: Asked, services: Services, *, now: float) -> tuple[UserRef, ...]:
+    people = await read_people(db, asked.users) or []
+    moment = moment_of(asked.question, services, now=now, rules_now=int(now), refreshed_at=None)
+    return tuple(person.ref for person in people if person.sync.older_than(moment.since))
+
+
+async def refreshed(services: Services, users: Sequence[UserRef]) -> bool:
+    """Polls iCloud for each at once; whether there was anything to poll."""
+    wait = services.settings.look_at_most
+    await asyncio.gather(*(services.icloud.refresh(user, wait=wait) for user in users))
+    return bool(users)
+
+
+async def closed_spans(
+    ctx: Context, user: UserRef, *, from_: int, to: int, type_id: str | None
+) -> tuple[ClosedSpanView, ...] | InvalidInput:
+    """All of the range that is not free, each span with every reason. By start."""
+    within = read_range(from_, to, most_days=MOST_DAYS)
+    if isinstance(within, InvalidInput):
+        return within
+    if not ctx.actor.may_manage(user):
+        return ()
+    db = await ctx.db()
+    type_ = await scope.appointment_type(ctx, type_id) if type_id is not None else None
+    if isinstance(type_, NotFound):
+        return InvalidInput(NO_SUCH_TYPE.message, "appointmentTypeId")
+    people = await read_people(db, (user,))
+    if people is None:
+        return ()
+    now, settings = ctx.now, ctx.services.settings
+    [time] = await load_user_times(
+        db,
+        people,
+        Wanted(within=within, now=now, type_id=type_id),
+        closures=[people[0].sync.closure(now - settings.staleness_limit)],
+        timelines=ctx.services.timelines,
+        days_ahead=settings.horizon_ahead_days,
+    )
+    slots = await _slots(db, user, within)
+    rules = None if type_ is None else rules_of(type_, time.zone, now=int(now))
+    blocked = (BlockedTime(Span(view.slot.start, view.slot.end), view.slot.id) for view in slots.values())
+    spans = why_closed(time, rules, blocked, within=within, now=int(now))
+    reasons = {reason for span in spans for reason in span.reasons}
+    views = await _views(ctx, db, reasons, slots)
+    return tuple(ClosedSpanView(span.span, tuple(views[reason] for reason in span.reasons)) for span in spans)
+
+
+async def _slots(db: Db, user: UserRef, within: Span) -> dict[object, SlotView]:
+    rows = (
+        await BlockedSlot.filter(
+            subaccount_id=user.subaccount,
+            user_id=user.user,
+            starts__lt=within.end + MARGIN,
+            ends__gt=within.start - MARGIN,
+        )
+        .using_db(db)
+        .values()
+    )
+    return {slot.id: SlotView(user, slot) for slot in slots_of(rows)}
+
+
+async def _views(
+    ctx: Context, db: Db, reasons: set[Reason], slots: dict[object, SlotView]
+) -> dict[Reason, ClosedReasonView]:
+    subjects = {reason.subject for reason in reasons if reason.subject is not None}
+    ids = [subject.id for subject in subjects if subject.kind is SubjectKind.APPOINTMENT]
+    rows = await Appointment.filter(id__in=ids).using_db(db) if ids else []
+    appointments = {Subject(SubjectKind.APPOINTMENT, row.id): appointment_view(row) for row in rows}
+    stale = {
+        subject: await calendars.calendar(ctx, str(subject.id))
+        for subject in subjects
+        if subject.kind is SubjectKind.CALENDAR
+    }
+    views: dict[Reason, ClosedReasonView] = {}
+    for reason in reasons:
+        subject = reason.subject
+        is_slot = subject is not None and subject.kind is SubjectKind.BLOCKED_SLOT
+        views[reason] = ClosedReasonView(
+            code=str(reason.code),
+            slot=slots.get(subject.id) if subject is not None and is_slot else None,
+            appointment=appointments.get(subject) if subject is not None else None,
+            calendar=stale.get(subject) if subject is not None else None,
+        )
+    return views

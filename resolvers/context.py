@@ -1,0 +1,113 @@
+"""What a use case gets: the process's services, who is calling, and one snapshot to read from."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sync.service import Discovered, RefreshOutcome
+
+from domain.actor import Actor, Role, UserRef
+from domain.ids import Kind, new_id
+from models.bell import Bell
+from models.changelog import Ledger, changing
+from models.database import Database, Db, Snapshot
+from models.seal import Sealer, Secret
+from resolvers.feeds import Closing, Feed, Shares
+from resolvers.keyring import Keyring
+from resolvers.limits import Limits
+from resolvers.settings import ResolverSettings
+from resolvers.timelines import Timelines
+from resolvers.watches import Watches
+
+
+class ICloud(Protocol):
+    """The two ways from here to the calendar server, and how well the loop keeps up."""
+
+    async def connect(self, apple_id: str, password: Secret) -> Discovered: ...
+
+    async def refresh(self, user: UserRef, *, wait: float) -> RefreshOutcome: ...
+
+    def lags(self) -> list[float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One a process."""
+
+    database: Database
+    bell: Bell
+    sealer: Sealer
+    # HMAC key of principals, manage tokens and guests' addresses; not rotated with the sealing keys.
+    identity_key: bytes
+    epoch: str
+    icloud: ICloud
+    limits: Limits
+    timelines: Timelines
+    settings: ResolverSettings
+    clock: Callable[[], float]
+    keyring: Keyring = field(default_factory=Keyring)
+    watches: Watches = field(default_factory=Watches)
+    # What this process's subscriptions share: logs by user, availability by question.
+    feeds: Shares[Feed] = field(default_factory=Shares)
+    sources: Shares[Closing] = field(default_factory=Shares)
+
+    def new_id(self, kind: Kind) -> str:
+        return new_id(kind, now=self.clock(), entropy=os.urandom(10))
+
+    async def watch(self, users: Iterable[UserRef]) -> None:
+        """Someone looks at their time now: poll them more often. It writes: hold no snapshot meanwhile."""
+        await self.watches.watch(
+            users, database=self.database, bell=self.bell, settings=self.settings, now=self.clock()
+        )
+
+
+class Context:
+    """One operation: every read comes from one snapshot, opened at the first read; `renew` after a commit."""
+
+    def __init__(self, services: Services, actor: Actor, *, address: str) -> None:
+        self.services = services
+        self.actor = actor
+        self.address = address
+        self._snapshot: Snapshot | None = None
+        self._looked_at: set[UserRef] = set()
+        self._opening = asyncio.Lock()
+
+    @property
+    def now(self) -> float:
+        return self.services.clock()
+
+    async def db(self) -> Db:
+        async with self._opening:
+            if self._snapshot is None:
+                self._snapshot = await self.services.database.open_snapshot()
+            return self._snapshot.db
+
+    async def renew(self) -> None:
+        """Lets the snapshot go: the next read sees what was committed since."""
+        async with self._opening:
+            snapshot, self._snapshot = self._snapshot, None
+            if snapshot is not None:
+                await snapshot.close()
+
+    def looks_at(self, users: Iterable[UserRef]) -> None:
+        """Their accounts are watched from when the operation ends and its snapshot is let go."""
+        self._looked_at.update(users)
+
+    async def close(self) -> None:
+        await self.renew()
+        looked_at, self._looked_at = self._looked_at, set()
+        if looked_at:
+            await self.services.watch(looked_at)
+
+    def changing(self, user: UserRef) -> AbstractAsyncContextManager[Ledger]:
+        """The transaction in which this user's time may change. Let the snapshot go before and after."""
+        return changing(self.services.database, self.services.bell, user, now=self.now)
+
+    @property
+    def is_booking(self) -> bool:
+        return self.actor.role is Role.BOOKING

@@ -1,0 +1,205 @@
+"""A user's change log as this process's subscribers follow it: read once, handed to all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
+
+from domain.actor import UserRef
+from domain.changes import ChangeKind
+from models.bell import Bell
+from models.changelog import LogRow, read_after, read_position
+from models.database import Database, Db
+
+_RING = 1000
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The log does not reach back to where the follower was: it goes on from `position`."""
+
+    position: int
+
+
+class Lookout:
+    """Many wait, one looks: who comes first looks for all, and when it goes another takes over.
+
+    No task of its own: a subscriber that is cancelled takes nothing with it.
+    """
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._left = asyncio.Event()
+
+    async def until(self, is_there: Callable[[], bool], look: Callable[[], Awaitable[None]]) -> None:
+        while not is_there():
+            if self._is_taken:
+                await self._left.wait()
+                continue
+            self._is_taken = True
+            try:
+                while not is_there():
+                    await look()
+            finally:
+                self._is_taken = False
+                self._left.set()
+                self._left = asyncio.Event()
+
+
+class Rings:
+    """The bell of some topics, heard while something is followed; it looks now and then though nothing rings."""
+
+    def __init__(self, bell: Bell, topics: tuple[str, ...], *, every: float) -> None:
+        self._listening = ExitStack()
+        self._rung = self._listening.enter_context(bell.listen(*topics))
+        self._every = every
+
+    async def wait(self, *, at_most: float | None = None) -> None:
+        """Until it rings, or for as long as a lost ring may go unnoticed."""
+        limit = self._every if at_most is None else max(min(self._every, at_most), 0)
+        try:
+            async with asyncio.timeout(limit):
+                await self._rung.wait()
+        except TimeoutError:
+            return
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Cleared before the read, so that what lands meanwhile rings again; rung anew where the read failed."""
+        self._rung.clear()
+        try:
+            yield
+        except BaseException:
+            self._rung.set()
+            raise
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+class Feed:
+    """One user's log: the newest rows in memory, the older ones read by who needs them."""
+
+    def __init__(
+        self,
+        user: UserRef,
+        database: Database,
+        bell: Bell,
+        *,
+        look_every: float,
+        watch: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._user = user
+        self._database = database
+        self._watch = watch
+        self._rings = Rings(bell, (user.user,), every=look_every)
+        self._lookout = Lookout()
+        self._ring: deque[LogRow] = deque(maxlen=_RING)
+        # All rows up to here were looked at; None until the first look.
+        self._position: int | None = None
+
+    def close(self) -> None:
+        self._rings.close()
+
+    async def follow(self, after: int | None) -> AsyncGenerator[LogRow | Reset, None]:
+        """Every row after a position, then each new one as it lands; None is a position of another log.
+
+        Raises NoSuchUserError when the user is removed.
+        """
+        found = await self._read(after)
+        position = 0 if after is None else after
+        while True:
+            if isinstance(found, Reset):
+                position = found.position
+                yield found
+            else:
+                for row in found:
+                    position = row.seq
+                    yield row
+            found = await self._beyond(position)
+
+    async def _beyond(self, after: int) -> list[LogRow] | Reset:
+        """What comes after a position that the log knows, as soon as there is something."""
+        await self._lookout.until(lambda: self._position is not None and self._position > after, self._look)
+        first = self._ring[0].seq if self._ring else None
+        if first is None or first > after + 1:
+            return await self._read(after)
+        # Numbers have no gaps: a row's place follows from its own.
+        return list(islice(self._ring, after + 1 - first, after + 1 - first + _BATCH))
+
+    async def _look(self) -> None:
+        if self._position is not None:
+            await self._rings.wait()
+        await self._watch()
+        with self._rings.heard():
+            async with self._database.reading() as db:
+                newest = await read_position(db, self._user)
+                if self._position is not None and newest > self._position:
+                    self._remember(await read_after(db, self._user, self._position, limit=_RING))
+        if not self._ring or self._ring[-1].seq < newest:
+            self._ring.clear()
+        self._position = newest
+
+    def _remember(self, rows: list[LogRow]) -> None:
+        for row in rows:
+            if row.kind is ChangeKind.SLOTS_RESET or (self._ring and row.seq != self._ring[-1].seq + 1):
+                # What came before a reset may have been erased from the log since.
+                self._ring.clear()
+            self._ring.append(row)
+
+    async def _read(self, after: int | None) -> list[LogRow] | Reset:
+        async with self._database.reading() as db:
+            return await read_from(db, self._user, after)
+
+
+async def read_from(db: Db, user: UserRef, after: int | None) -> list[LogRow] | Reset:
+    """The next rows after a position; Reset where the log dropped some of them, or never was there."""
+    newest = await read_position(db, user)
+    if after is None:
+        return Reset(newest)
+    rows = await read_after(db, user, after, limit=_BATCH)
+    reached = rows[0].seq - 1 if rows else newest
+    return rows if reached == after else Reset(newest)
+
+
+class Closing(Protocol):
+    def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=Closing)
+
+
+@dataclass(slots=True)
+class _Share(Generic[T]):
+    value: T
+    followers: int = 0
+
+
+class Shares(Generic[T]):
+    """What subscribers of this process share, each for as long as someone follows it."""
+
+    def __init__(self) -> None:
+        self._shares: dict[Hashable, _Share[T]] = {}
+
+    @contextmanager
+    def sharing(self, key: Hashable, make: Callable[[], T]) -> Iterator[T]:
+        share = self._shares.get(key)
+        if share is None:
+            share = self._shares[key] = _Share(make())
+        share.followers += 1
+        try:
+            yield share.value
+        finally:
+            share.followers -= 1
+            if not share.followers:
+                del self._shares[key]
+                share.value.close()
+
+    def __len__(self) -> int:
+        return len(self._shares)

@@ -1,0 +1,209 @@
+"""What subscriptions follow: a user's log, the account, and availability, as they change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from domain.actor import UserRef
+from domain.changes import SLOT_KINDS, ChangeKind
+from models.booking import Appointment
+from models.changelog import LogRow, NoSuchUserError, read_position
+from resolvers import accounts, scope
+from resolvers.appointments import appointment_view
+from resolvers.availability import AvailabilityQuestion, limited
+from resolvers.context import Context
+from resolvers.cursors import ForeignCursorError, read_cursor, write_cursor
+from resolvers.feeds import Feed, Reset
+from resolvers.outcomes import InvalidInput, NotFound, Refusal
+from resolvers.sources import Source, source_of
+from resolvers.views import (
+    AccountView,
+    AppointmentChangeView,
+    AvailabilityUpdateView,
+    SlotChangeView,
+)
+
+_SLOT_KINDS = {
+    ChangeKind.SLOT_ADDED: "ADDED",
+    ChangeKind.SLOT_CHANGED: "CHANGED",
+    ChangeKind.SLOT_REMOVED: "REMOVED",
+}
+_APPOINTMENT_KINDS = {
+    ChangeKind.APPOINTMENT_BOOKED: "BOOKED",
+    ChangeKind.APPOINTMENT_RESCHEDULED: "RESCHEDULED",
+    ChangeKind.APPOINTMENT_CANCELLED: "CANCELLED",
+    ChangeKind.APPOINTMENT_WRITTEN: "ICLOUD_STATE_CHANGED",
+    ChangeKind.CONFLICT_DETECTED: "CONFLICT_DETECTED",
+    ChangeKind.CONFLICT_RESOLVED: "CONFLICT_RESOLVED",
+}
+_ACCOUNT_KINDS = frozenset({ChangeKind.ACCOUNT, ChangeKind.CALENDARS})
+_RESET = "RESET"
+
+
+class RefusedError(Exception):
+    """The subscription can't begin or go on; what a query would answer as a typed error."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+async def blocked_slot_changes(
+    ctx: Context, user_id: str, after: str | None
+) -> AsyncGenerator[SlotChangeView, None]:
+    """Every change of the user's blocked slots after the cursor, then each as it lands."""
+    user = await _followed(ctx, user_id)
+    async with _following(ctx, user, after) as entries:
+        async for entry in entries:
+            if (view := _slot_change(ctx, user, entry)) is not None:
+                yield view
+                await ctx.renew()
+
+
+async def appointment_changes(
+    ctx: Context, user_id: str, after: str | None
+) -> AsyncGenerator[AppointmentChangeView, None]:
+    user = await _followed(ctx, user_id)
+    async with _following(ctx, user, after) as entries:
+        async for entry in entries:
+            if (view := await _appointment_change(ctx, user, entry)) is not None:
+                yield view
+                await ctx.renew()
+
+
+async def account_changes(ctx: Context, user_id: str) -> AsyncGenerator[AccountView | None, None]:
+    """The state now, then whenever it is another one."""
+    user = await _followed(ctx, user_id)
+    # From one snapshot: no change can fall between the state and the position that is followed from.
+    position = await read_position(await ctx.db(), user)
+    shown = await accounts.account(ctx, user)
+    yield shown
+    await ctx.renew()
+    async with _from(ctx, user, position) as entries:
+        async for entry in entries:
+            if isinstance(entry, LogRow) and entry.kind not in _ACCOUNT_KINDS:
+                continue
+            await ctx.renew()
+            current = await accounts.account(ctx, user)
+            if current != shown:
+                shown = current
+                yield shown
+            await ctx.renew()
+
+
+async def availability_changes(
+    ctx: Context, question: AvailabilityQuestion
+) -> AsyncGenerator[AvailabilityUpdateView, None]:
+    """The availability now, then whenever it is another one. Computed once for all who ask the same."""
+    if refusal := limited(ctx):
+        raise RefusedError(refusal)
+    shared = await source_of(ctx, question)
+    if isinstance(shared, Refusal):
+        raise RefusedError(shared)
+    await ctx.renew()
+    with ctx.services.sources.sharing(shared.key, shared.source) as source:
+        assert isinstance(source, Source)
+        async with aclosing(source.follow()) as updates:
+            async for update in updates:
+                if isinstance(update, Refusal):
+                    raise RefusedError(update)
+                yield update
+                await ctx.renew()
+
+
+async def _followed(ctx: Context, user_id: str) -> UserRef:
+    user = await scope.user(ctx, user_id)
+    if isinstance(user, NotFound):
+        raise RefusedError(user)
+    return user
+
+
+@asynccontextmanager
+async def _following(
+    ctx: Context, user: UserRef, after: str | None
+) -> AsyncIterator[AsyncIterator[LogRow | Reset]]:
+    """What lands after a client's cursor; without one, after now."""
+    position: int | None
+    if after is None:
+        position = await read_position(await ctx.db(), user)
+    else:
+        try:
+            position = read_cursor(after, epoch=ctx.services.epoch, user=user)
+        except ForeignCursorError as error:
+            raise RefusedError(InvalidInput(str(error), "after")) from None
+    await ctx.renew()
+    async with _from(ctx, user, position) as entries:
+        yield entries
+
+
+@asynccontextmanager
+async def _from(
+    ctx: Context, user: UserRef, position: int | None
+) -> AsyncIterator[AsyncIterator[LogRow | Reset]]:
+    services = ctx.services
+
+    async def watch() -> None:
+        await services.watch((user,))
+
+    def make() -> Feed:
+        return Feed(
+            user, services.database, services.bell, look_every=services.settings.look_every, watch=watch
+        )
+
+    with services.feeds.sharing(user, make) as feed:
+        async with aclosing(_refusing(feed.follow(position))) as entries:
+            yield entries
+
+
+async def _refusing(
+    entries: AsyncGenerator[LogRow | Reset, None],
+) -> AsyncGenerator[LogRow | Reset, None]:
+    """The end of a user is a refusal, like the lack of one."""
+    async with aclosing(entries):
+        try:
+            async for entry in entries:
+                yield entry
+        except NoSuchUserError:
+            raise RefusedError(scope.NO_SUCH_USER) from None
+
+
+def _slot_change(ctx: Context, user: UserRef, entry: LogRow | Reset) -> SlotChangeView | None:
+    if isinstance(entry, Reset):
+        return _reset_of_slots(ctx, user, entry.position, ctx.now)
+    if entry.kind not in SLOT_KINDS:
+        return None
+    if entry.kind is ChangeKind.SLOTS_RESET:
+        return _reset_of_slots(ctx, user, entry.seq, entry.detected_at)
+    return SlotChangeView(
+        cursor=write_cursor(ctx.services.epoch, user, entry.seq),
+        kind=_SLOT_KINDS[entry.kind],
+        user=user,
+        slot=entry.slot,
+        previous=entry.previous,
+        detected_at=entry.detected_at,
+    )
+
+
+def _reset_of_slots(ctx: Context, user: UserRef, position: int, at: float) -> SlotChangeView:
+    cursor = write_cursor(ctx.services.epoch, user, position)
+    return SlotChangeView(cursor, _RESET, user, slot=None, previous=None, detected_at=at)
+
+
+async def _appointment_change(
+    ctx: Context, user: UserRef, entry: LogRow | Reset
+) -> AppointmentChangeView | None:
+    if isinstance(entry, Reset):
+        cursor = write_cursor(ctx.services.epoch, user, entry.position)
+        return AppointmentChangeView(cursor, _RESET, appointment=None, detected_at=ctx.now)
+    kind = _APPOINTMENT_KINDS.get(entry.kind)
+    if kind is None:
+        return None
+    rows = Appointment.filter(id=entry.subject_id, subaccount_id=user.subaccount, user_id=user.user)
+    row = await rows.using_db(await ctx.db()).first()
+    return AppointmentChangeView(
+        cursor=write_cursor(ctx.services.epoch, user, entry.seq),
+        kind=kind,
+        appointment=None if row is None else appointment_view(row),
+        detected_at=entry.detected_at,
+    )
