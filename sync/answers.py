@@ -1,0 +1,86 @@
+"""One HTTP answer, and what its status means for us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from sync import multistatus
+from sync.remote import (
+    ETag,
+    NotThere,
+    NotWritable,
+    PasswordRefused,
+    StaleWrite,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, as caldav's response type wants to see it; the body is kept from its eager parsing."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    content: bytes = b""
+    text: str = ""
+    reason: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code < 300
+
+
+def refuse_at_all(answer: Answer) -> None:
+    """What is an error whatever was asked: the sign-in, a call to wait, the server's own failure."""
+    status = answer.status_code
+    if status == 401:
+        raise PasswordRefused("the name or the password was refused")
+    if status in {429, 503}:
+        raise Throttled(_seconds(answer.headers.get("Retry-After"), answer.headers.get("Date")))
+    if status >= 500 and status not in {501, 507}:
+        raise Unreachable(f"the server failed ({status})")
+
+
+def refuse(answer: Answer) -> None:
+    match answer.status_code:
+        case 404 | 410:
+            raise NotThere("there is no such address")
+        case 403:
+            raise NotWritable("not allowed")
+
+
+def refuse_write(answer: Answer) -> None:
+    status = answer.status_code
+    if answer.is_success:
+        return
+    if status == 412 or (
+        status in {403, 409} and multistatus.read_error(answer.body) & multistatus.UID_CONFLICT
+    ):
+        raise StaleWrite("the object is not as it was")
+    if status in {404, 409, 410}:
+        raise NotThere("there is no such calendar or object")
+    if status in {403, 405, 413, 415, 507}:
+        raise NotWritable(f"the calendar refused it ({status})")
+    raise UnexpectedAnswer(f"{status} for a write")
+
+
+def etag_of(answer: Answer) -> ETag | None:
+    etag = (answer.headers.get("ETag") or "").strip()
+    return ETag(etag) if 0 < len(etag) <= 255 else None
+
+
+def _seconds(waits: str | None, date: str | None) -> float | None:
+    """A number of seconds, or a date by the server's own clock (RFC 9110 section 10.2.3)."""
+    text = (waits or "").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        return (parsedate_to_datetime(text) - parsedate_to_datetime(date or "")).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,43 @@
+"""What every step of the engine works with: one a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from models.bell import Bell
+from models.database import Database
+from models.seal import Sealer
+from sync.remote import CalendarServer
+from sync.settings import SyncSettings
+
+
+def pass_by(step: str) -> None:
+    """The usual answer to having reached a named step."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What polls of this process remember of a calendar. Losing it costs a look more, never an event."""
+
+    removals_since: dict[str, float] = field(default_factory=dict)
+    "When a listing first missed over half of a calendar."
+    missing_polls: dict[str, int] = field(default_factory=dict)
+    "How many polls in a row a calendar's server listed what it did not give."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncContext:
+    database: Database
+    bell: Bell
+    sealer: Sealer
+    server: CalendarServer
+    settings: SyncSettings
+    clock: Callable[[], float]
+    owner: str
+    "Names this process on its leases."
+    chance: Callable[[], float]
+    "A number in [0, 1), for jitter."
+    memory: Memory = field(default_factory=Memory)
+    at: Callable[[str], None] = pass_by
+    "Told the name of each step whose interruption must lose nothing; tests stop there."

@@ -1,0 +1,96 @@
+"""Keeping the expanded horizon up: a new day adds to it, another zone makes it anew. No request to iCloud is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from domain.interval import Span
+from models.calendar import Calendar, Resource
+from models.database import execute
+from models.resources import ReadResource, StoredProblem, drop_past, own_appointments, store_resources
+from models.settle import Roll, settle_conflicts
+from sync.plan import AccountStatus
+from sync.poll import Poll
+from sync.reading import read_text
+
+
+async def keep_expanded(poll: Poll) -> None:
+    """Before anything is read in this poll, so that all of it is expanded for one window and zone."""
+    account = poll.account
+    if account.status == AccountStatus.NEEDS_CALENDARS:
+        return
+    is_same_zone = account.expanded_zone in {None, poll.zone}
+    known_until = account.expanded_until
+    if is_same_zone and known_until is not None and known_until >= poll.window.end:
+        return
+    if known_until is not None:
+        roll = Roll(known_until, poll.window) if is_same_zone else None
+        for calendar in poll.chosen:
+            async for page in _pages(poll, calendar, all_of_them=not is_same_zone):
+                await _store(poll, calendar, page, roll)
+    async with poll.changing() as (ledger, _):
+        await drop_past(ledger.db, [calendar.id for calendar in poll.calendars], before=poll.window.start)
+        await execute(
+            ledger.db,
+            "UPDATE icloud_account SET expanded_zone = $1, expanded_until = $2 WHERE id = $3",
+            poll.zone,
+            poll.window.end,
+            account.id,
+        )
+    account.expanded_zone, account.expanded_until = poll.zone, poll.window.end
+
+
+async def _pages(poll: Poll, calendar: Calendar, *, all_of_them: bool) -> AsyncIterator[list[Resource]]:
+    after = ""
+    while True:
+        async with poll.context.database.reading() as db:
+            found = Resource.filter(calendar_id=calendar.id, id__gt=after).using_db(db)
+            found = found if all_of_them else found.filter(is_open_ended=True)
+            page = await found.order_by("id").limit(poll.context.settings.batch)
+        if not page:
+            return
+        yield page
+        after = page[-1].id
+
+
+async def _store(poll: Poll, calendar: Calendar, page: list[Resource], roll: Roll | None) -> None:
+    read = await asyncio.to_thread(lambda: [_read_again(poll, resource) for resource in page])
+    async with poll.changing(calendar) as (ledger, fresh):
+        assert fresh is not None
+        ids = [resource.id for resource in page]
+        now = await Resource.filter(id__in=ids).using_db(ledger.db).only("id", "href", "etag")
+        etags: Mapping[str, str] = {resource.href: resource.etag for resource in now}
+        # What was written meanwhile is expanded for a window of its own.
+        still = [each for each in read if etags.get(each.href) == each.etag]
+        owns = await own_appointments(ledger.db, fresh, still)
+        await store_resources(ledger, fresh, still, owns=owns, roll=roll)
+        if ledger.slot_changes:
+            await settle_conflicts(ledger)
+
+
+def _read_again(poll: Poll, resource: Resource) -> ReadResource:
+    found = read_text(poll, href=resource.href, etag=resource.etag, body=resource.body)
+    if resource.is_readable:
+        return found
+    # What is kept is the last readable text; what iCloud has now is not, and stays on record.
+    return ReadResource(
+        href=found.href,
+        etag=found.etag,
+        body=found.body,
+        uid=found.uid,
+        occurrences=found.occurrences,
+        problems=tuple(map(_stored_problem, resource.problems)),
+        is_readable=False,
+        is_open_ended=found.is_open_ended,
+    )
+
+
+def _stored_problem(stored: Mapping[str, object]) -> StoredProblem:
+    blocked = stored["blocked"]
+    return StoredProblem(
+        uid=None if stored["uid"] is None else str(stored["uid"]),
+        code=str(stored["code"]),
+        message=str(stored["message"]),
+        blocked=Span(*blocked) if isinstance(blocked, list) else None,
+    )

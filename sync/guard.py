@@ -1,0 +1,122 @@
+"""The one check of every address that credentials may be sent to, and how hrefs are resolved and compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+from sync.remote import ForeignHost, Href, UnexpectedAnswer
+
+_ICLOUD = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com", re.ASCII)
+_ICLOUD_CHINA = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com\.cn", re.ASCII)
+# What urlsplit would drop or take for something else: blanks, controls, a backslash.
+_ODD = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+_LONGEST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Which addresses are ours to ask. `hosts`: `name` or `name:port` beside the entry's own."""
+
+    entry: str
+    hosts: frozenset[str] = frozenset()
+    allows_china: bool = False
+
+    @property
+    def is_icloud(self) -> bool:
+        return self._is_icloud_host(urlsplit(self.entry).hostname or "")
+
+    def check(self, url: str) -> str:
+        """The same address in its plain form; raises ForeignHost."""
+        if _ODD.search(url):
+            raise ForeignHost("an address with characters that no address has")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ForeignHost("an address that can't be read") from None
+        host = parts.hostname or ""
+        if "@" in parts.netloc or parts.fragment or not self._allows(parts.scheme, host, port):
+            raise ForeignHost(f"not an allowed address: {parts.scheme}://{host}:{port or ''}")
+        return _plain(parts, host, port)
+
+    def resolve(self, base: str, href: str) -> str:
+        """`href` as the server at `base` means it; raises ForeignHost."""
+        if _ODD.search(href):
+            raise ForeignHost("an href with characters that no address has")
+        return self.check(urljoin(base, href))
+
+    def _allows(self, scheme: str, host: str, port: int | None) -> bool:
+        if self.is_icloud:
+            return scheme == "https" and port in (None, 443) and self._is_icloud_host(host)
+        if scheme not in {"http", "https"} or host not in self._names():
+            return False
+        if is_loopback(host):
+            return True
+        return scheme == "https" and _with_port(host, port) in self._addresses()
+
+    def _is_icloud_host(self, host: str) -> bool:
+        if _ICLOUD.fullmatch(host):
+            return True
+        return self.allows_china and _ICLOUD_CHINA.fullmatch(host) is not None
+
+    def _addresses(self) -> set[str]:
+        entry = urlsplit(self.entry)
+        own = _with_port((entry.hostname or ""), entry.port)
+        return {own, *(_with_port(*_host_and_port(text)) for text in self.hosts)}
+
+    def _names(self) -> Iterable[str]:
+        return {(urlsplit(self.entry).hostname or ""), *(_host_and_port(text)[0] for text in self.hosts)}
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def raw_path(base: str, href: str) -> Href:
+    """The path as the server spells it, whatever host it names; raises UnexpectedAnswer for none of a resource's."""
+    if _ODD.search(href) or len(href) > _LONGEST:
+        raise UnexpectedAnswer("an href that is no path")
+    try:
+        parts = urlsplit(urljoin(base, href))
+    except ValueError:
+        raise UnexpectedAnswer("an href that can't be read") from None
+    if parts.query or parts.fragment or not parts.path.startswith("/"):
+        raise UnexpectedAnswer("an href that is no path")
+    return Href(parts.path)
+
+
+def path_key(path: str) -> str:
+    """One spelling for all of a path's: `%40` and `@` are the same, `%2F` and `/` are not."""
+    return "/".join(quote(unquote(segment), safe="") for segment in path.split("/")).rstrip("/")
+
+
+def is_member(path: str, collection: str) -> bool:
+    """Whether `path` is a resource straight in `collection`."""
+    parent, _, name = path_key(path).rpartition("/")
+    return not path.endswith("/") and name not in {"", ".", ".."} and parent == path_key(collection)
+
+
+def _with_port(host: str, port: int | None) -> str:
+    return f"{host}:{443 if port is None else port}"
+
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    parts = urlsplit(f"//{text.strip()}")
+    return parts.hostname or "", parts.port
+
+
+def _plain(parts: SplitResult, host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    usual = {"https": 443, "http": 80}[parts.scheme]
+    where = name if port in (None, usual) else f"{name}:{port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{where}{parts.path or '/'}{query}"

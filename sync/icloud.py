@@ -1,0 +1,307 @@
+"""iCloud over CalDAV: the one importer of caldav, and the one place where credentials meet an address."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import niquests
+from caldav.aio import AsyncDAVClient
+from caldav.compatibility_hints import FeatureSet
+from caldav.config import resolve_features
+from caldav.lib.error import DAVError
+from urllib3.exceptions import HTTPError
+
+from domain.calendars import ListedCalendar
+from models.seal import Secret
+from sync import multistatus, queries
+from sync.answers import Answer, etag_of, refuse, refuse_at_all, refuse_write
+from sync.guard import Guard, raw_path
+from sync.multistatus import Multistatus, read_multistatus
+from sync.remote import (
+    Changes,
+    Discovery,
+    ETag,
+    Fetched,
+    Href,
+    NotThere,
+    NotWritable,
+    SyncToken,
+    TokenRefused,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+T = TypeVar("T")
+
+# Without multiplexing a refused password is tried once, not twice: Apple locks accounts.
+_FEATURES = FeatureSet(resolve_features({"base": "icloud", "http.multiplexing": {"support": "unsupported"}}))
+_XML = 'application/xml; charset="utf-8"'
+_ICS = "text/calendar; charset=utf-8"
+_MOST_HOPS = 5
+_CHUNK = 1 << 16
+_PARSE_APART = 256 * 1024
+
+for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
+    # Their DEBUG records hold whole requests and answers: people's calendars.
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportSettings:
+    """The numbers of the way to the server."""
+
+    request_seconds: float = 30.0
+    most_bytes: int = 64 * 1024 * 1024
+    connections: int = 256
+    user_agent: str = "Slotwire/0.1"
+
+
+class ICloud:
+    """A CalDAV server: one pool of connections that all its accounts share."""
+
+    def __init__(self, guard: Guard, settings: TransportSettings | None = None) -> None:
+        self.guard = guard
+        self.settings = settings or TransportSettings()
+        self.session = _new_session(self.settings)
+
+    def sign_in(self, apple_id: str, password: Secret, *, home_url: str | None = None) -> Account:
+        return Account(self, apple_id, password, home_url)
+
+    async def close(self) -> None:
+        await self.session.close()
+
+
+def _new_session(settings: TransportSettings) -> Any:
+    session = niquests.AsyncSession(
+        pool_connections=settings.connections,
+        pool_maxsize=settings.connections,
+        retries=0,
+        disable_http3=True,
+        # Asking a certificate authority about the certificate would tell it who our users' hosts are.
+        revocation_configuration=None,
+        # The session is shared by all accounts: a cookie of one would go out with another.
+        allow_incoming_cookies=False,
+    )
+    session.trust_env = False  # No ~/.netrc, no proxy by accident.
+    return session
+
+
+@dataclass(slots=True)
+class _Door:
+    """The session that caldav is given for one request: no redirects, and a body that ends at the cap."""
+
+    session: Any
+    most_bytes: int
+    answer: Answer | None = None
+
+    async def request(self, **asked: Any) -> Answer:
+        response = await self.session.request(**asked, allow_redirects=False, stream=True)
+        try:
+            body = await _read(response, self.most_bytes)
+        finally:
+            await response.close()
+        self.answer = Answer(response.status_code, response.headers, body, asked["url"])
+        return self.answer
+
+
+class _Client(AsyncDAVClient):  # type: ignore[misc]
+    """caldav's client for one request: the pool belongs to the process."""
+
+    def __init__(
+        self, door: _Door, url: str, apple_id: str, password: Secret, settings: TransportSettings
+    ) -> None:
+        self._door = door
+        super().__init__(
+            url=url,
+            username=apple_id,
+            password=password.reveal(),
+            auth_type="basic",
+            enable_rfc6764=False,
+            features=_FEATURES,
+            rate_limit_handle=False,
+            timeout=settings.request_seconds,
+            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "gzip"},
+        )
+
+    def _create_session(self) -> None:
+        self.session = self._door
+
+    async def close(self) -> None:
+        """Nothing to close: the session is shared."""
+
+
+async def _read(response: Any, most: int) -> bytes:
+    """The body, decoded; raises UnexpectedAnswer past the cap, on the wire or after decoding."""
+    coding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
+    if coding not in {"identity", "gzip", "x-gzip", ""}:
+        raise UnexpectedAnswer(f"an answer in {coding[:40]}")
+    decoder = zlib.decompressobj(wbits=31) if "gzip" in coding else None
+    wire, whole = 0, bytearray()
+    async for chunk in await response.iter_raw(_CHUNK):
+        wire += len(chunk)
+        try:
+            whole += chunk if decoder is None else decoder.decompress(chunk, most + 1 - len(whole))
+        except zlib.error:
+            raise UnexpectedAnswer("an answer that is no gzip") from None
+        if wire > most or len(whole) > most:
+            raise UnexpectedAnswer(f"an answer of over {most} bytes")
+    return bytes(whole)
+
+
+@dataclass(slots=True)
+class Account:
+    """One signed-in account; see `sync.remote.RemoteCalendars`."""
+
+    server: ICloud
+    apple_id: str
+    password: Secret = field(repr=False)
+    home_url: str | None = None
+
+    async def discover(self) -> Discovery:
+        principal_url = await self._find_principal()
+        answer, url = await self._propfind(principal_url, queries.HOME_QUERY, depth=0)
+        home, addresses = multistatus.read_home(answer)
+        self.home_url = self.server.guard.resolve(url, home if home.endswith("/") else f"{home}/")
+        path = raw_path(principal_url, principal_url)
+        return Discovery(path, self.home_url, addresses | {path.lower()})
+
+    async def _find_principal(self) -> str:
+        entry = self.server.guard.entry
+        # On iCloud the well-known address is of no use, and answers with pages for people.
+        tries = [entry] if self.server.guard.is_icloud else [entry, "/.well-known/caldav"]
+        refused: Exception = UnexpectedAnswer("the server does not tell who signed in")
+        for where in tries:
+            try:
+                asked = self.server.guard.resolve(entry, where)
+                answer, url = await self._propfind(asked, queries.PRINCIPAL_QUERY, depth=0)
+            except (NotThere, UnexpectedAnswer, NotWritable) as error:
+                refused = error
+                continue
+            if href := multistatus.read_principal(answer):
+                return self.server.guard.resolve(url, href)
+        raise refused
+
+    async def list_calendars(self, home_url: str) -> tuple[ListedCalendar, ...]:
+        answer, url = await self._propfind(home_url, queries.LISTING_QUERY, depth=1)
+        self.home_url = home_url
+        return multistatus.read_listing(answer, url)
+
+    async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
+        url = self._url(calendar)
+        answer = await self._ask(url, "REPORT", queries.changes_query(token), {"Depth": "1"})
+        if answer.status_code in {400, 403, 405, 409, 410, 412, 415, 501, 507}:
+            if answer.status_code == 403 and multistatus.VALID_SYNC_TOKEN not in multistatus.read_error(
+                answer.body
+            ):
+                # A bare 403 can be the token's, or the calendar's: the calendar tells which.
+                await self.check_calendar(calendar)
+            raise TokenRefused(f"{answer.status_code} for a token")
+        return await self._parsed(answer, lambda found: multistatus.read_changes(found, url))
+
+    async def list_resources(self, calendar: str) -> Changes:
+        url = self._url(calendar)
+        answer = await self._ask(url, "PROPFIND", queries.RESOURCES_QUERY, {"Depth": "1"})
+        return await self._parsed(answer, lambda found: multistatus.read_resources(found, url))
+
+    async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+        url = self._url(calendar)
+        answer = await self._ask(url, "REPORT", queries.texts_query(hrefs), {"Depth": "1"})
+        return await self._parsed(answer, lambda found: multistatus.read_texts(found, url, hrefs))
+
+    async def get(self, href: Href) -> Fetched:
+        answer = await self._ask(self._url(href), "GET")
+        refuse(answer)
+        if answer.status_code != 200 or not answer.body.strip():
+            raise UnexpectedAnswer(f"{answer.status_code} for an object")
+        body = answer.body.decode("utf-8", errors="replace").replace("\x00", "")
+        return Fetched(href, etag_of(answer) or ETag(""), body)
+
+    async def check_calendar(self, calendar: str) -> None:
+        await self._propfind(self._url(calendar), queries.RESOURCES_QUERY, depth=0)
+
+    async def create(self, href: Href, body: str) -> ETag | None:
+        return await self._put(href, body, {"If-None-Match": "*"})
+
+    async def replace(self, href: Href, body: str, etag: ETag) -> ETag | None:
+        assert etag.strip() not in {"", "*"}  # iCloud takes `If-Match: *` backwards.
+        return await self._put(href, body, {"If-Match": etag})
+
+    async def remove(self, href: Href, etag: ETag) -> None:
+        assert etag.strip() not in {"", "*"}
+        answer = await self._ask(self._url(href), "DELETE", headers={"If-Match": etag})
+        refuse_write(answer)
+
+    async def _put(self, href: Href, body: str, condition: Mapping[str, str]) -> ETag | None:
+        answer = await self._ask(self._url(href), "PUT", body, {**condition, "Content-Type": _ICS})
+        refuse_write(answer)
+        return etag_of(answer)
+
+    def _url(self, path: str) -> str:
+        base = self.home_url or self.server.guard.entry
+        return self.server.guard.resolve(base, path)
+
+    async def _propfind(self, url: str, body: str, *, depth: int) -> tuple[Multistatus, str]:
+        """What was answered, and by which address: hrefs are relative to that one."""
+        answer = await self._ask(url, "PROPFIND", body, {"Depth": str(depth)})
+        return await self._parsed(answer, lambda found: found), answer.url
+
+    async def _parsed(self, answer: Answer, read: Callable[[Multistatus], T]) -> T:
+        refuse(answer)
+        if answer.status_code != 207:
+            raise UnexpectedAnswer(f"{answer.status_code} where 207 was due")
+        if not answer.body.strip():
+            raise UnexpectedAnswer("an empty answer")
+
+        def parse() -> T:
+            return read(read_multistatus(answer.body))
+
+        return parse() if len(answer.body) < _PARSE_APART else await asyncio.to_thread(parse)
+
+    async def _ask(
+        self, url: str, method: str, body: str = "", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request and its redirects, under one deadline. 401 and a call to wait are raised, all else returned."""
+        try:
+            async with asyncio.timeout(self.server.settings.request_seconds):
+                return await self._follow(url, method, body, {"Content-Type": _XML, **(headers or {})})
+        except TimeoutError:
+            raise Unreachable("no answer in time") from None
+
+    async def _follow(self, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
+        for _ in range(_MOST_HOPS + 1):
+            answer = await self._send(url, method, body, headers)
+            if answer.status_code not in {301, 302, 303, 307, 308}:
+                refuse_at_all(answer)
+                return answer
+            # By hand: a library would drop the body, or make a GET of it. The guard checks where it leads.
+            url = self.server.guard.resolve(url, answer.headers.get("Location") or "")
+        raise UnexpectedAnswer("a redirect without end")
+
+    async def _send(self, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
+        try:
+            return await self._send_once(url, method, body, headers)
+        except Unreachable:
+            # A kept connection that the server closed meanwhile fails at once; a write is not repeated blindly.
+            if method in {"PUT", "DELETE"}:
+                raise
+            return await self._send_once(url, method, body, headers)
+
+    async def _send_once(self, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
+        checked = self.server.guard.check(url)
+        door = _Door(self.server.session, self.server.settings.most_bytes)
+        client = _Client(door, checked, self.apple_id, self.password, self.server.settings)
+        try:
+            await client.request(checked, method, body, headers)
+        except (DAVError, OverflowError):
+            # What caldav makes of a status, and of an absurd Retry-After, is for us to say.
+            if door.answer is None:
+                raise Unreachable("the connection failed") from None
+        except (niquests.RequestException, HTTPError, OSError) as error:
+            raise Unreachable(type(error).__name__) from None
+        assert door.answer is not None
+        return door.answer

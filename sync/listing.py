@@ -1,0 +1,86 @@
+"""The first question of a poll: which calendars are there, and which of them changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.calendars import ListedCalendar
+from domain.changes import ChangeKind
+from models.calendar import Calendar, calendars_of, store_listing
+from models.changelog import Ledger
+from models.icloud import ICloudAccount
+from models.outbox import revive_writes
+from models.settle import settle_calendar
+from sync.poll import Poll
+from sync.remote import ForeignHost, NotThere, NotWritable, RemoteError, UnexpectedAnswer, Unreachable
+
+
+async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
+    home = poll.account.home_url
+    try:
+        listed = await poll.remote.list_calendars(home)
+    except (NotThere, ForeignHost, NotWritable, UnexpectedAnswer) as error:
+        listed = await _list_anew(poll, error)
+    except Unreachable as error:
+        if poll.account.failures < 2:
+            raise
+        listed = await _list_anew(poll, error)
+    paths = {calendar.path for calendar in listed}
+    if any(calendar.path not in paths for calendar in poll.chosen):
+        # Gone only where two listings say so.
+        again = await poll.remote.list_calendars(poll.account.home_url)
+        listed = (*listed, *(calendar for calendar in again if calendar.path not in paths))
+    return listed
+
+
+async def _list_anew(poll: Poll, met: RemoteError) -> tuple[ListedCalendar, ...]:
+    """ICloud moves accounts between its partition hosts: the entry tells where the home is now."""
+    found = await poll.remote.discover()
+    if found.principal_path != poll.account.principal_path:
+        raise UnexpectedAnswer("the server says that this is another account")
+    if found.home_url == poll.account.home_url:
+        raise met
+    listed = await poll.remote.list_calendars(found.home_url)
+    async with poll.context.database.writing() as db:
+        await (
+            ICloudAccount.filter(id=poll.account.id)
+            .using_db(db)
+            .update(home_url=found.home_url, addresses=sorted(found.addresses))
+        )
+    poll.account.home_url, poll.account.addresses = found.home_url, sorted(found.addresses)
+    return listed
+
+
+async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:
+    if not _differs(poll.calendars, listed):
+        return
+    async with poll.changing() as (ledger, _):
+        account = await ICloudAccount.filter(id=poll.account.id).using_db(ledger.db).get()
+        before = {calendar.id: calendar for calendar in await calendars_of(ledger.db, account)}
+        if await store_listing(ledger.db, account, listed, now=ledger.now):
+            ledger.note(ChangeKind.CALENDARS)
+            ledger.note(ChangeKind.ACCOUNT, account.id)
+        after = await calendars_of(ledger.db, account)
+        for calendar in after:
+            await _settle_listed(ledger, before.get(calendar.id), calendar)
+        poll.calendars = await calendars_of(ledger.db, account)
+
+
+async def _settle_listed(ledger: Ledger, before: Calendar | None, calendar: Calendar) -> None:
+    if before is None or not (calendar.is_linked or calendar.is_conflict):
+        return
+    if calendar.is_gone and not before.is_gone:
+        await settle_calendar(ledger, calendar)
+    was_usable = before.can_write and not before.is_gone
+    if calendar.is_linked and calendar.can_write and not calendar.is_gone and not was_usable:
+        await revive_writes(ledger, calendar)
+
+
+def _differs(calendars: Sequence[Calendar], listed: Sequence[ListedCalendar]) -> bool:
+    stored = {
+        (each.path, each.name, each.color, each.kind, bool(each.can_write))
+        for each in calendars
+        if not each.is_gone
+    }
+    told = {(each.path, each.name, each.color, str(each.kind), each.can_write) for each in listed}
+    return stored != told

@@ -1,0 +1,285 @@
+"""What a multistatus answer says. Absence is never concluded from one of a wrong shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+from domain.calendars import CalendarKind, ListedCalendar
+from sync.guard import is_member, path_key, raw_path
+from sync.remote import (
+    Changes,
+    ETag,
+    Fetched,
+    Gone,
+    Href,
+    Listed,
+    RemoteChange,
+    SyncToken,
+    TokenRefused,
+    UnexpectedAnswer,
+)
+
+_D, _C = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
+_CS, _A = "{http://calendarserver.org/ns/}", "{http://apple.com/ns/ical/}"
+_BLANKS = re.compile(r"\s*")
+_SKIPPED = (("<?", "?>"), ("<!--", "-->"))
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+_FEED = 1 << 16
+_WRITES = frozenset(f"{_D}{name}" for name in ("all", "write", "write-content", "bind"))
+_COLOR = re.compile(r"#[0-9A-Fa-f]{6}(?:[0-9A-Fa-f]{2})?")
+_LONGEST_ETAG, _LONGEST_NAME = 255, 255
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One DAV:response: its href as received, its own status, and the properties that the server does give."""
+
+    href: str
+    status: int | None
+    props: dict[str, ET.Element]
+
+    def text(self, name: str) -> str:
+        found = self.props.get(name)
+        return "" if found is None else "".join(found.itertext()).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Multistatus:
+    responses: tuple[Response, ...]
+    token: SyncToken | None
+
+
+def read_multistatus(body: bytes) -> Multistatus:
+    """Raises UnexpectedAnswer for all that is no DAV:multistatus."""
+    root = _parse(body.decode("utf-8", errors="replace").removeprefix("\ufeff"))
+    if root.tag != f"{_D}multistatus":
+        raise UnexpectedAnswer("not a multistatus")
+    token = (root.findtext(f"{_D}sync-token") or "").strip()
+    return Multistatus(
+        tuple(map(_response, root.iterfind(f"{_D}response"))), SyncToken(token) if token else None
+    )
+
+
+def read_error(body: bytes) -> frozenset[str]:
+    """The preconditions that a DAV:error names (RFC 4918 section 16); none where it is something else."""
+    try:
+        root = _parse(body.decode("utf-8", errors="replace"))
+    except UnexpectedAnswer:
+        return frozenset()
+    return frozenset(child.tag for child in root) if root.tag == f"{_D}error" else frozenset()
+
+
+VALID_SYNC_TOKEN = f"{_D}valid-sync-token"
+UID_CONFLICT = frozenset({f"{_C}no-uid-conflict", f"{_C}unique-scheduling-object-resource"})
+
+
+def read_principal(answer: Multistatus) -> str | None:
+    """The href of the one who asks, if the server tells it here."""
+    found = _only(answer).props.get(f"{_D}current-user-principal")
+    href = None if found is None else found.findtext(f"{_D}href")
+    return (href or "").strip() or None
+
+
+def read_home(answer: Multistatus) -> tuple[str, frozenset[str]]:
+    """The calendar home's href, and the principal's own addresses in lower case."""
+    response = _only(answer)
+    home = response.props.get(f"{_C}calendar-home-set")
+    href = "" if home is None else (home.findtext(f"{_D}href") or "").strip()
+    if not href:
+        raise UnexpectedAnswer("no calendar home")
+    addresses = response.props.get(f"{_C}calendar-user-address-set")
+    hrefs = [] if addresses is None else [(each.text or "").strip() for each in addresses.iter(f"{_D}href")]
+    return href, frozenset(text.lower().removeprefix("mailto:") for text in hrefs if text)
+
+
+def read_listing(answer: Multistatus, home_url: str) -> tuple[ListedCalendar, ...]:
+    """The calendars among what the home shows; raises UnexpectedAnswer where the home itself is not in it."""
+    found: dict[str, ListedCalendar] = {}
+    home = path_key(raw_path(home_url, home_url))
+    is_home_there = False
+    for response in answer.responses:
+        path = raw_path(home_url, response.href)
+        key = path_key(path)
+        is_home_there = is_home_there or key == home
+        calendar = _calendar(response, path if path.endswith("/") else f"{path}/")
+        if calendar is not None and (key == home or key.startswith(f"{home}/")):
+            found.setdefault(key, calendar)
+    if not is_home_there:
+        raise UnexpectedAnswer("a listing of something else")
+    return tuple(found.values())
+
+
+def read_changes(answer: Multistatus, collection_url: str) -> Changes:
+    """The answer to a sync-collection (RFC 6578)."""
+    if answer.token is None:
+        raise UnexpectedAnswer("changes without a token")
+    items, is_truncated = _members(answer, collection_url)
+    return Changes(items, answer.token, is_truncated)
+
+
+def read_resources(answer: Multistatus, collection_url: str) -> Changes:
+    """The answer to a Depth-1 PROPFIND; raises UnexpectedAnswer where the calendar itself is not in it."""
+    own = path_key(raw_path(collection_url, collection_url))
+    if all(path_key(raw_path(collection_url, each.href)) != own for each in answer.responses):
+        raise UnexpectedAnswer("a listing of something else")
+    items, is_truncated = _members(answer, collection_url)
+    if is_truncated:
+        raise UnexpectedAnswer("a listing that is cut short")
+    return Changes(items, None)
+
+
+def read_texts(answer: Multistatus, collection_url: str, asked: Sequence[Href]) -> dict[Href, Fetched]:
+    """The answer to a multiget: what was asked for and is there."""
+    names = {path_key(href): href for href in asked}
+    found: dict[Href, Fetched] = {}
+    for response in answer.responses:
+        href = names.get(path_key(raw_path(collection_url, response.href)))
+        data = response.props.get(f"{_C}calendar-data")
+        if href is None or data is None or not (text := "".join(data.itertext())).strip():
+            continue
+        found[href] = Fetched(href, _etag(response) or ETag(""), text)
+    return found
+
+
+def _members(answer: Multistatus, collection_url: str) -> tuple[tuple[RemoteChange, ...], bool]:
+    """By href, the last word of each: iCloud names some twice, and the collection among its members."""
+    collection = raw_path(collection_url, collection_url)
+    found: dict[str, RemoteChange] = {}
+    is_truncated = False
+    for response in answer.responses:
+        path = raw_path(collection_url, response.href)
+        if path_key(path) == path_key(collection):
+            is_truncated = is_truncated or _truncates(response)
+        elif is_member(path, collection) and not _is_collection(response):
+            is_gone = response.status in {404, 410}
+            found[path_key(path)] = Gone(path) if is_gone else Listed(path, _etag(response))
+    return tuple(found.values()), is_truncated
+
+
+def _truncates(response: Response) -> bool:
+    """507 for the collection itself: more to come (RFC 6578 section 3.6)."""
+    if response.status == 507:
+        return True
+    if response.status is not None and response.status >= 400:
+        raise TokenRefused(f"{response.status} for the collection")
+    return False
+
+
+def _calendar(response: Response, path: str) -> ListedCalendar | None:
+    kind = _kind(response)
+    if kind is None:
+        return None
+    name = response.text(f"{_D}displayname") or path.rstrip("/").rpartition("/")[2]
+    color = _COLOR.fullmatch(response.text(f"{_A}calendar-color"))
+    return ListedCalendar(
+        path=path,
+        name=name[:_LONGEST_NAME],
+        color=color[0][:7].upper() if color else None,
+        kind=kind,
+        can_write=kind is not CalendarKind.SUBSCRIPTION and _can_write(response),
+        # Both change with the content; on iCloud they are one.
+        token=response.text(f"{_CS}getctag") or response.text(f"{_D}sync-token") or None,
+    )
+
+
+def _kind(response: Response) -> CalendarKind | None:
+    types = response.props.get(f"{_D}resourcetype")
+    tags = set() if types is None else {child.tag for child in types}
+    # A subscription is none of ours to read, whatever else it calls itself.
+    if f"{_CS}subscribed" in tags:
+        return CalendarKind.SUBSCRIPTION
+    if f"{_C}calendar" not in tags:
+        return None
+    components = response.props.get(f"{_C}supported-calendar-component-set")
+    names = set() if components is None else {(child.get("name") or "").upper() for child in components}
+    # None told: all of them (RFC 4791 section 5.2.3). So it is with some that are shared.
+    return CalendarKind.EVENTS if not names or "VEVENT" in names else CalendarKind.REMINDERS
+
+
+def _can_write(response: Response) -> bool:
+    """Privileges that are not told are tried; a refused write then tells."""
+    privileges = response.props.get(f"{_D}current-user-privilege-set")
+    if privileges is None:
+        return True
+    return any(leaf.tag in _WRITES for each in privileges for leaf in each)
+
+
+def _etag(response: Response) -> ETag | None:
+    etag = response.text(f"{_D}getetag")
+    if len(etag) > _LONGEST_ETAG:
+        raise UnexpectedAnswer("an ETag that is no ETag")
+    return ETag(etag) if etag else None
+
+
+def _is_collection(response: Response) -> bool:
+    types = response.props.get(f"{_D}resourcetype")
+    return types is not None and types.find(f"{_D}collection") is not None
+
+
+def _only(answer: Multistatus) -> Response:
+    """The one response of a Depth-0 answer, whatever its href says: iCloud once answered for another path."""
+    if len(answer.responses) != 1:
+        raise UnexpectedAnswer(f"{len(answer.responses)} responses where one was asked for")
+    return answer.responses[0]
+
+
+def _response(element: ET.Element) -> Response:
+    href = (element.findtext(f"{_D}href") or "").strip()
+    if not href:
+        raise UnexpectedAnswer("a response without an href")
+    return Response(href, _status(element), {prop.tag: prop for prop in _given(element)})
+
+
+def _given(element: ET.Element) -> Iterator[ET.Element]:
+    """The properties of 2xx propstats; one without a status counts as 200."""
+    for propstat in element.iterfind(f"{_D}propstat"):
+        status = _status(propstat)
+        if status is None or 200 <= status < 300:
+            for prop in propstat.iterfind(f"{_D}prop"):
+                yield from prop
+
+
+def _status(element: ET.Element) -> int | None:
+    words = (element.findtext(f"{_D}status") or "").split()
+    return int(words[1]) if len(words) > 1 and words[1].isdecimal() else None
+
+
+def _parse(text: str) -> ET.Element:
+    # A document type brings entities, and those bring bombs; no server needs one.
+    if _has_doctype(text):
+        raise UnexpectedAnswer("an answer with a document type")
+    try:
+        return _feed(text)
+    except ET.ParseError:
+        cleaned = _NOT_XML.sub("", text)
+    try:
+        return _feed(cleaned)
+    except ET.ParseError as error:
+        raise UnexpectedAnswer(f"not XML: {error}") from None
+
+
+def _has_doctype(text: str) -> bool:
+    """Past the declaration, comments and instructions: a document type can stand nowhere else."""
+    at = 0
+    while True:
+        at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
+        end = next((end for start, end in _SKIPPED if text.startswith(start, at)), None)
+        if end is None:
+            return text.startswith("<!DOCTYPE", at)
+        found = text.find(end, at)
+        if found < 0:
+            return False
+        at = found + len(end)
+
+
+def _feed(text: str) -> ET.Element:
+    """By pieces, so that other threads get their turn during a big one."""
+    parser = ET.XMLParser(encoding="utf-8")  # noqa: S314 - a document type was refused above.
+    body = text.encode("utf-8", errors="replace")
+    for start in range(0, len(body), _FEED):
+        parser.feed(body[start : start + _FEED])
+    root: ET.Element = parser.close()
+    return root

@@ -1,0 +1,85 @@
+"""Our own events, seen again in iCloud: as we wrote them, changed or deleted by the owner, or found anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from domain.busy import EventStatus
+from domain.changes import ChangeKind
+from models.booking import Appointment
+from models.calendar import Calendar
+from models.changelog import Ledger
+from models.outbox import WriteState, is_queued, queue_write
+from models.resources import ReadResource
+from sync.appointment_text import text_of
+from sync.ical import read_written
+
+
+async def note_seen(
+    ledger: Ledger, calendar: Calendar, found: Sequence[ReadResource], owns: Mapping[str, Appointment]
+) -> None:
+    """Puts on record how each copy stands in iCloud. The booking itself is never touched by it."""
+    for each in found:
+        own = owns.get(each.href)
+        if own is not None:
+            await _note_copy(ledger, calendar, each, own)
+
+
+async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own: Appointment) -> None:
+    if own.href is None or own.write_state == WriteState.DELETED_IN_ICLOUD:
+        # After a new connection, or moved by the owner to another calendar: from now on this is its place.
+        own.calendar_id, own.href = calendar.id, each.href
+        await own.save(using_db=ledger.db, update_fields=["calendar_id", "href"])
+    elif (own.calendar_id, own.href) != (calendar.id, each.href):
+        return  # Another copy of it, made by the owner.
+    if await is_queued(ledger.db, own.id):
+        return  # What should stand there is still to be written; the writer looks for itself.
+    if own.status != "CONFIRMED":
+        own.write_state = WriteState.PENDING
+        await queue_write(ledger.db, ledger.user, own.id, now=ledger.now)
+    else:
+        is_ours = is_as_written(own, each.body)
+        own.write_state = WriteState.WRITTEN if is_ours else WriteState.CHANGED_IN_ICLOUD
+    await _save(ledger, own, etag=each.etag)
+
+
+async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str]) -> None:
+    """The owner deleted our events; the appointments stand as booked."""
+    gone = Appointment.filter(
+        subaccount_id=calendar.subaccount_id,
+        user_id=calendar.user_id,
+        calendar_id=calendar.id,
+        href__in=list(hrefs),
+    ).using_db(ledger.db)
+    for own in await gone:
+        if await is_queued(ledger.db, own.id):
+            continue
+        is_confirmed = own.status == "CONFIRMED"
+        own.write_state = WriteState.DELETED_IN_ICLOUD if is_confirmed else WriteState.REMOVED
+        await _save(ledger, own, etag=None)
+
+
+def is_as_written(own: Appointment, body: str) -> bool:
+    """By the fields that we own, never by bytes: servers rewrite what they store."""
+    seen = read_written(body)
+    wanted = text_of(own)
+    return (
+        seen is not None
+        and seen.status is not EventStatus.CANCELLED
+        and not seen.is_recurring
+        and (seen.start, seen.end) == (wanted.start, wanted.end)
+        and _words(seen.title) == _words(wanted.title)
+        and _words(seen.description) == _words(wanted.description)
+    )
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+async def _save(ledger: Ledger, own: Appointment, *, etag: str | None) -> None:
+    before = await Appointment.filter(id=own.id).using_db(ledger.db).get()
+    own.etag = etag or None
+    await own.save(using_db=ledger.db, update_fields=["write_state", "etag"])
+    if before.write_state != own.write_state:
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)

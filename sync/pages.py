@@ -1,0 +1,152 @@
+"""The texts of a calendar, a page at a time: fetched ahead, read off the loop, stored in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.changes import ChangeKind
+from models.booking import Appointment
+from models.calendar import Calendar, Resource
+from models.changelog import Ledger
+from models.database import execute
+from models.icloud import ICloudAccount
+from models.resources import ReadResource, own_appointments, store_resources
+from models.settle import settle_conflicts
+from sync.own import note_seen
+from sync.plan import AccountStatus
+from sync.poll import Poll
+from sync.reading import read_all
+from sync.record import clear_problem
+from sync.remote import ETag, Fetched, Href, NotThere, NotWritable, UnexpectedAnswer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`lagging`: how many were not given, or in another state than the listing told."""
+
+    fetched: tuple[Fetched, ...]
+    lagging: int
+
+
+async def fetch_pages(
+    poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None]
+) -> AsyncIterator[Page]:
+    """In order, with the next requests under way while one page is stored."""
+    size, most = poll.context.settings.batch, poll.context.settings.requests_in_flight
+    hrefs = list(wanted)
+    batches = [hrefs[start : start + size] for start in range(0, len(hrefs), size)]
+    under_way: list[asyncio.Task[Page]] = []
+    try:
+        while batches or under_way:
+            while batches and len(under_way) < most:
+                batch = batches.pop(0)
+                asked = {href: wanted[href] for href in batch}
+                under_way.append(asyncio.create_task(_fetch_page(poll, calendar, asked)))
+            yield await under_way.pop(0)
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None]) -> Page:
+    try:
+        found = await poll.remote.fetch(calendar.path, list(asked))
+    except UnexpectedAnswer:
+        found = {}
+    if not found:
+        # A server that drops them all, or one object that spoils the whole answer.
+        found = await _fetch_one_by_one(poll, list(asked))
+    lagging = sum(1 for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag))
+    fetched = [
+        Fetched(each.href, each.etag or asked[each.href] or ETag(""), each.body) for each in found.values()
+    ]
+    return Page(tuple(fetched), lagging)
+
+
+async def _fetch_one_by_one(poll: Poll, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+    found: dict[Href, Fetched] = {}
+    for href in hrefs:
+        try:
+            found[href] = await poll.remote.get(href)
+        except (NotThere, UnexpectedAnswer, NotWritable) as error:
+            log.info("a resource could not be fetched: %s", error)
+    return found
+
+
+def _is_other(etag: ETag, listed: ETag | None) -> bool:
+    return bool(etag) and listed is not None and etag != listed
+
+
+async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_read: bool) -> None:
+    hrefs = [each.href for each in page.fetched]
+    async with poll.context.database.reading() as db:
+        held = (
+            await Resource.filter(calendar_id=calendar.id, href__in=hrefs)
+            .using_db(db)
+            .values_list("href", "body")
+        )
+    read = await read_all(poll, page.fetched, {str(href): str(body) for href, body in held})
+    poll.context.at("page read")
+    async with poll.changing(calendar) as (ledger, fresh):
+        assert fresh is not None
+        owns = await own_appointments(ledger.db, fresh, read)
+        # iCloud can give the old text for a while after a write: what we wrote since is the truth.
+        current = [each for each in read if not _was_written_since(poll, each, owns)]
+        await note_seen(ledger, fresh, current, owns)
+        await store_resources(ledger, fresh, current, owns=owns)
+        if ledger.slot_changes:
+            await settle_conflicts(ledger)
+        if is_first_read:
+            await _add_progress(ledger, poll, len(page.fetched))
+        poll.has_changed = True
+
+
+def _was_written_since(poll: Poll, each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
+    own = owns.get(each.href)
+    return own is not None and own.written_at is not None and own.written_at > poll.started
+
+
+# --- Progress of a first read
+
+
+async def note_progress(poll: Poll, calendar: Calendar, *, done: int, total: int) -> None:
+    async with poll.changing(calendar) as (ledger, _):
+        account = await ICloudAccount.filter(id=poll.account.id).using_db(ledger.db).get()
+        # A poll counts from what is stored already: the one before may have been interrupted.
+        counts_on = poll.is_counting
+        account.progress_done = done + (account.progress_done or 0 if counts_on else 0)
+        account.progress_total = total + (account.progress_total or 0 if counts_on else 0)
+        if account.status in {AccountStatus.CONNECTED, AccountStatus.UNREACHABLE}:
+            account.status = AccountStatus.SYNCING
+            clear_problem(account)
+        await account.save(using_db=ledger.db, update_fields=_PROGRESS)
+        ledger.note(ChangeKind.ACCOUNT, account.id)
+    poll.is_counting = True
+    poll.account.status, poll.account.progress_done = account.status, account.progress_done
+
+
+_PROGRESS = (
+    "status",
+    "problem_code",
+    "problem_message",
+    "problem_since",
+    "retry_at",
+    "progress_done",
+    "progress_total",
+)
+
+
+async def _add_progress(ledger: Ledger, poll: Poll, done: int) -> None:
+    await execute(
+        ledger.db,
+        "UPDATE icloud_account SET progress_done = COALESCE(progress_done, 0) + $1 WHERE id = $2",
+        done,
+        poll.account.id,
+    )
+    ledger.note(ChangeKind.ACCOUNT, poll.account.id)

@@ -1,0 +1,191 @@
+"""What a poll has to do: which resources to fetch and forget, when to look again, what an error means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.interval import Span
+from domain.zones import day_at, day_edges
+from sync.remote import (
+    ETag,
+    ForeignHost,
+    Gone,
+    Href,
+    Listed,
+    PasswordRefused,
+    RemoteChange,
+    RemoteError,
+    Throttled,
+    Unreachable,
+)
+from sync.settings import SyncSettings
+
+
+class AccountStatus(StrEnum):
+    NEEDS_CALENDARS = "NEEDS_CALENDARS"
+    SYNCING = "SYNCING"
+    CONNECTED = "CONNECTED"
+    NEEDS_NEW_PASSWORD = "NEEDS_NEW_PASSWORD"  # noqa: S105
+    UNREACHABLE = "UNREACHABLE"
+
+
+class ProblemCode(StrEnum):
+    PASSWORD_REFUSED = "PASSWORD_REFUSED"  # noqa: S105
+    THROTTLED = "THROTTLED"
+    UNREACHABLE = "UNREACHABLE"
+    UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
+    LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class PullPlan:
+    fetch: dict[Href, ETag | None]
+    forget: frozenset[Href]
+
+
+def plan_pull(known: Mapping[Href, ETag], changes: Iterable[RemoteChange], *, full_listing: bool) -> PullPlan:
+    """Compare what the server reports with what we hold.
+
+    Only a full listing may make us forget what it does not mention: an
+    incremental answer says nothing about the resources it leaves out.
+    """
+    listed: dict[Href, ETag | None] = {}
+    gone: set[Href] = set()
+    for change in changes:
+        match change:
+            case Listed(href, etag):
+                listed[href] = etag
+                gone.discard(href)
+            case Gone(href):
+                gone.add(href)
+                listed.pop(href, None)
+    if full_listing:
+        gone |= known.keys() - listed.keys()
+    return PullPlan(
+        # Without an ETag there is no telling: fetch it.
+        fetch={href: etag for href, etag in listed.items() if etag is None or known.get(href) != etag},
+        forget=frozenset(gone & known.keys()),
+    )
+
+
+def is_mass_removal(known: int, gone: int) -> bool:
+    """So much gone at once is more often a server's mistake than the owner's wish."""
+    return gone > 20 and gone * 2 > known
+
+
+def plan_window(now: float, zone: str, settings: SyncSettings) -> Span:
+    """What is kept expanded: whole days of the owner's zone."""
+    today = day_at(int(now), zone)
+    start = _day_start(today - settings.past_days, zone)
+    return Span(start, _day_start(today + settings.horizon_days, zone))
+
+
+def _day_start(day: int, zone: str) -> int:
+    edges = day_edges(day, zone)
+    return edges[0] if edges else _day_start(day + 1, zone)  # A date that the zone skipped.
+
+
+def plan_next_poll(
+    settings: SyncSettings,
+    *,
+    now: float,
+    watched_until: float | None,
+    last_changed_at: float | None,
+    connected_at: float,
+    chance: float,
+) -> float:
+    """When to look again after a poll that went well; `chance` is in [0, 1)."""
+    quiet_since = last_changed_at or connected_at
+    if watched_until is not None and watched_until > now:
+        every = settings.watched_every
+    elif now - quiet_since >= settings.quiet_after:
+        every = settings.quiet_every
+    else:
+        every = settings.usual_every
+    return now + _jittered(every, settings.jitter, chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What becomes of the account after a poll that failed. `retry_at` None: a person must act."""
+
+    status: AccountStatus
+    code: ProblemCode
+    message: str
+    retry_at: float | None
+
+
+def plan_recovery(
+    error: RemoteError,
+    settings: SyncSettings,
+    *,
+    status: AccountStatus,
+    failures: int,
+    refusals: int,
+    now: float,
+    chance: float,
+) -> Recovery:
+    """`failures` and `refusals` in a row, this one counted."""
+    code, message = describe(error)
+    if isinstance(error, PasswordRefused) and refusals >= settings.refusals_before_stop:
+        # Apple locks accounts that are asked on and on with a wrong password.
+        return Recovery(AccountStatus.NEEDS_NEW_PASSWORD, code, message, None)
+    wait = _backoff(settings.first_retry, settings.longest_retry, failures)
+    wait = _jittered(wait, settings.jitter, chance)
+    if isinstance(error, Throttled) and error.retry_after is not None:
+        # Told to wait a year, we look again in an hour all the same; told to wait a second, we keep our own floor.
+        wait = max(wait, min(max(error.retry_after, 0.0), settings.longest_retry))
+    keeps = status is AccountStatus.NEEDS_CALENDARS
+    return Recovery(
+        status if keeps else AccountStatus.UNREACHABLE, code, message, None if keeps else now + wait
+    )
+
+
+def describe(error: RemoteError) -> tuple[ProblemCode, str]:
+    """The problem's code, and a sentence that its owner can act on."""
+    match error:
+        case PasswordRefused():
+            return ProblemCode.PASSWORD_REFUSED, (
+                "Apple did not accept this Apple Account and app-specific password. Use the e-mail you sign in with "
+                "at account.apple.com and a fresh app-specific password made there, not your Apple password."
+            )
+        case Throttled():
+            return ProblemCode.THROTTLED, "iCloud asks to wait; it is tried again by itself."
+        case Unreachable():
+            return ProblemCode.UNREACHABLE, "iCloud can't be reached; it is tried again by itself."
+        case ForeignHost():
+            return ProblemCode.UNEXPECTED_ANSWER, (
+                "The calendar server named an address that is not allowed; nothing was sent there."
+            )
+        case _:
+            return ProblemCode.UNEXPECTED_ANSWER, (
+                "iCloud's answer could not be understood; it is tried again by itself."
+            )
+
+
+LINKED_UNUSABLE = "The linked calendar is gone from iCloud or read-only now: choose another one."
+
+
+def plan_write_retry(
+    error: RemoteError, settings: SyncSettings, *, attempts: int, now: float, chance: float
+) -> float:
+    """When to try a write again; `attempts` so far, this one counted."""
+    wait = _jittered(
+        _backoff(settings.first_write_retry, settings.longest_write_retry, attempts), settings.jitter, chance
+    )
+    if isinstance(error, Throttled) and error.retry_after is not None:
+        wait = max(wait, min(max(error.retry_after, 0.0), settings.longest_write_retry))
+    if isinstance(error, PasswordRefused):
+        # The polls find out whether it is refused for good; many writes must not ask Apple meanwhile.
+        wait = max(wait, settings.quiet_every)
+    return now + wait
+
+
+def _backoff(first: float, longest: float, failures: int) -> float:
+    return min(first * 2.0 ** min(max(failures - 1, 0), 30), longest)
+
+
+def _jittered(seconds: float, jitter: float, chance: float) -> float:
+    return seconds * (1 - jitter + 2 * jitter * chance)

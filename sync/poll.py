@@ -1,0 +1,123 @@
+"""One poll of one account: what it began from, and how its end is put on record."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from domain.actor import UserRef
+from domain.interval import Span
+from models.calendar import Calendar, calendars_of
+from models.changelog import Ledger, NoSuchUserError, changing
+from models.database import Db, fetch
+from models.icloud import ICloudAccount
+from models.people import User
+from models.polling import Lease
+from models.seal import UnsealError
+from models.settle import closes_time
+from sync.context import SyncContext
+from sync.plan import (
+    plan_window,
+)
+from sync.remote import RemoteCalendars, RemoteError
+
+
+class SupersededError(Exception):
+    """The account, its zone, its calendars or our lease are not what this poll began from: nothing more is stored."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Poll:
+    """One look at an account, and what came of it so far."""
+
+    context: SyncContext
+    lease: Lease
+    account: ICloudAccount
+    zone: str
+    window: Span
+    remote: RemoteCalendars
+    started: float
+    calendars: list[Calendar]
+    verified: set[str] = field(default_factory=set)
+    "Calendars that are stored as they were in iCloud when this poll began."
+    changes: int = 0
+    "Blocked slots that changed."
+    has_changed: bool = False
+    is_counting: bool = False
+    "Whether the progress on record is this poll's own."
+    look_again_after: float | None = None
+    "Something is left to do so soon."
+
+    @property
+    def user(self) -> UserRef:
+        return self.lease.user
+
+    @property
+    def chosen(self) -> list[Calendar]:
+        return [calendar for calendar in self.calendars if closes_time(calendar)]
+
+    def hurry(self, after: float) -> None:
+        self.look_again_after = after if self.look_again_after is None else min(self.look_again_after, after)
+
+    @asynccontextmanager
+    async def changing(
+        self, calendar: Calendar | None = None
+    ) -> AsyncIterator[tuple[Ledger, Calendar | None]]:
+        """The user's lock, and the calendar as it is under it. Raises SupersededError where the ground has moved."""
+        context = self.context
+        try:
+            async with changing(context.database, context.bell, self.user, now=context.clock()) as ledger:
+                fresh = await self._check(ledger.db, calendar)
+                yield ledger, fresh
+                self.changes += ledger.slot_changes
+                self.has_changed = self.has_changed or ledger.has_changes
+        except NoSuchUserError:
+            raise SupersededError from None
+
+    async def _check(self, db: Db, calendar: Calendar | None) -> Calendar | None:
+        rows = await fetch(
+            db,
+            "SELECT a.lease_owner, u.time_zone FROM icloud_account a JOIN users u ON u.id = a.user_id WHERE a.id = $1",
+            self.account.id,
+        )
+        if not rows or rows[0]["lease_owner"] != self.context.owner or rows[0]["time_zone"] != self.zone:
+            raise SupersededError
+        if calendar is None:
+            return None
+        fresh = await Calendar.filter(id=calendar.id).using_db(db).first()
+        if fresh is None or fresh.generation != calendar.generation or not closes_time(fresh):
+            raise SupersededError
+        return fresh
+
+
+async def begin(context: SyncContext, lease: Lease) -> Poll | None:
+    """None where the account is no longer there, or no longer ours to poll."""
+    started = context.clock()
+    async with context.database.reading() as db:
+        account = (
+            await ICloudAccount.filter(id=lease.account_id, lease_owner=context.owner).using_db(db).first()
+        )
+        user = await User.filter(id=lease.user.user).using_db(db).first()
+        if account is None or user is None:
+            return None
+        calendars = await calendars_of(db, account)
+    return Poll(
+        context=context,
+        lease=lease,
+        account=account,
+        zone=user.time_zone,
+        window=plan_window(started, user.time_zone, context.settings),
+        remote=sign_in(context, account),
+        started=started,
+        calendars=calendars,
+    )
+
+
+def sign_in(context: SyncContext, account: ICloudAccount) -> RemoteCalendars:
+    """Raises RemoteError where the stored password can't be opened."""
+    try:
+        password = context.sealer.unseal(account.sealed_password, row=account.id)
+    except UnsealError as error:
+        raise RemoteError(str(error)) from None
+    return context.server.sign_in(account.apple_id, password, home_url=account.home_url)

@@ -1,0 +1,246 @@
+"""One poll of an account: list its calendars, and bring the chosen ones to what they are in iCloud."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.calendars import CalendarKind
+from models.calendar import Calendar, Resource
+from models.database import execute
+from models.polling import Lease
+from models.resources import forget_resources, known_etags
+from models.settle import settle_conflicts
+from sync.context import SyncContext
+from sync.expand import keep_expanded
+from sync.listing import keep_listing, list_home
+from sync.own import note_deleted
+from sync.pages import fetch_pages, note_progress, store_page
+from sync.plan import PullPlan, is_mass_removal, plan_pull
+from sync.poll import Poll, SupersededError, begin
+from sync.record import finish, give_up
+from sync.remote import (
+    Changes,
+    ETag,
+    ForeignHost,
+    Href,
+    NotThere,
+    NotWritable,
+    RemoteChange,
+    RemoteError,
+    SyncToken,
+    TokenRefused,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+log = logging.getLogger(__name__)
+
+_MOST_PAGES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PullOutcome:
+    """`changes` counts blocked slots. Not complete: the ground moved, and the account is due again at once."""
+
+    is_complete: bool
+    changes: int = 0
+    error: RemoteError | None = None
+
+
+async def pull(context: SyncContext, lease: Lease) -> PullOutcome:
+    """Never raises what the calendar server did; frees the lease at its end."""
+    try:
+        poll = await begin(context, lease)
+    except RemoteError as error:
+        await give_up(context, lease, due_at=context.clock() + context.settings.longest_retry)
+        return PullOutcome(is_complete=True, error=error)
+    if poll is None:
+        return PullOutcome(is_complete=True)
+    try:
+        met = await _look(poll)
+        await finish(poll, met)
+    except SupersededError:
+        await give_up(context, lease, due_at=context.clock())
+        return PullOutcome(is_complete=False, changes=poll.changes)
+    return PullOutcome(is_complete=True, changes=poll.changes, error=met)
+
+
+async def _look(poll: Poll) -> RemoteError | None:
+    try:
+        async with asyncio.timeout(poll.context.settings.poll_seconds):
+            return await _pull(poll)
+    except TimeoutError:
+        # What was read is stored; the next poll goes on from there.
+        poll.hurry(0)
+        return None if poll.has_changed else Unreachable("the poll took too long")
+    except RemoteError as error:
+        return error
+
+
+async def _pull(poll: Poll) -> RemoteError | None:
+    """Raises what concerns the whole account; what one calendar met is returned after the others had their turn."""
+    listed = await list_home(poll)
+    await keep_listing(poll, listed)
+    await keep_expanded(poll)
+    tokens = {calendar.path: calendar.token for calendar in listed}
+    met: RemoteError | None = None
+    for calendar in poll.chosen:
+        if calendar.kind != CalendarKind.EVENTS:
+            continue
+        token = tokens.get(calendar.path)
+        if token is not None and token == calendar.listed_token and calendar.last_synced_at is not None:
+            poll.verified.add(calendar.id)
+            continue
+        try:
+            await _read_calendar(poll, calendar, token)
+        except (UnexpectedAnswer, NotThere, NotWritable, TokenRefused, ForeignHost) as error:
+            log.warning("calendar %s could not be read: %s", calendar.id, error)
+            met = error
+    return met
+
+
+# --- One calendar
+
+
+async def _read_calendar(poll: Poll, calendar: Calendar, listed_token: str | None) -> None:
+    changes, is_full = await _changes(poll, calendar)
+    known = await _known(poll, calendar, None if is_full else [change.href for change in changes.items])
+    plan = plan_pull(known, changes.items, full_listing=is_full)
+    if not await _may_remove(poll, calendar, plan, is_full=is_full):
+        return
+    plan = await _confirm_deletions(poll, calendar, plan)
+    is_first_read = calendar.last_synced_at is None
+    if is_first_read:
+        await note_progress(poll, calendar, done=len(known), total=len(known) + len(plan.fetch))
+    lagging = 0
+    async for page in fetch_pages(poll, calendar, plan.fetch):
+        lagging += page.lagging
+        await store_page(poll, calendar, page, is_first_read=is_first_read)
+        poll.context.at("page stored")
+    is_whole = _is_whole(poll, calendar, lagging)
+    await _close(poll, calendar, plan, changes.token, listed_token, is_whole=is_whole)
+
+
+async def _known(poll: Poll, calendar: Calendar, hrefs: Sequence[Href] | None) -> dict[Href, ETag]:
+    """What we hold: all of it, or of these alone, so that one change costs the same in a big calendar."""
+    async with poll.context.database.reading() as db:
+        etags = await known_etags(db, calendar, hrefs)
+    return {Href(href): ETag(etag) for href, etag in etags.items()}
+
+
+async def _changes(poll: Poll, calendar: Calendar) -> tuple[Changes, bool]:
+    """All that changed since the last time, and whether it is a full listing."""
+    token = SyncToken(calendar.sync_token) if calendar.sync_token else None
+    if calendar.last_synced_at is None or calendar.id in poll.context.memory.removals_since:
+        token = None  # From the start, and what is stored of it already is known by its ETag.
+    if token is not None:
+        try:
+            return await _all_changes(poll, calendar, token), False
+        except TokenRefused:
+            log.info("calendar %s is listed anew: its token was refused", calendar.id)
+    try:
+        return await _all_changes(poll, calendar, None), True
+    except TokenRefused:
+        return await poll.remote.list_resources(calendar.path), True
+
+
+async def _all_changes(poll: Poll, calendar: Calendar, token: SyncToken | None) -> Changes:
+    """Until the server says that it has told all (RFC 6578 section 3.6)."""
+    items: list[RemoteChange] = []
+    for _ in range(_MOST_PAGES):
+        changes = await poll.remote.list_changes(calendar.path, token)
+        items += changes.items
+        if not changes.is_truncated:
+            return Changes(tuple(items), changes.token)
+        token = changes.token
+    raise UnexpectedAnswer("a list of changes without end")
+
+
+async def _may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
+    """Much gone at once waits for a second, full listing a minute later that says the same."""
+    since = poll.context.memory.removals_since
+    async with poll.context.database.reading() as db:
+        known = await Resource.filter(calendar_id=calendar.id).using_db(db).count() if plan.forget else 0
+    if not is_mass_removal(known, len(plan.forget)):
+        since.pop(calendar.id, None)
+        return True
+    wait = poll.context.settings.removal_wait
+    first = since.setdefault(calendar.id, poll.started)
+    if is_full and poll.started - first >= wait:
+        since.pop(calendar.id)
+        return True
+    log.warning("calendar %s: %d of %d gone at once, looking again", calendar.id, len(plan.forget), known)
+    poll.hurry(max(first + wait - poll.started, 1))
+    return False
+
+
+async def _confirm_deletions(poll: Poll, calendar: Calendar, plan: PullPlan) -> PullPlan:
+    """Our own event is deleted only where asking for it says so too."""
+    if not plan.forget:
+        return plan
+    async with poll.context.database.reading() as db:
+        ours = await Resource.filter(calendar_id=calendar.id, appointment_id__not_isnull=True).using_db(db)
+    fetch, forget = dict(plan.fetch), set(plan.forget)
+    for href in (Href(resource.href) for resource in ours):
+        if href in forget and await _is_there(poll, href):
+            forget.discard(href)
+            fetch[href] = None
+    return PullPlan(fetch, frozenset(forget))
+
+
+async def _is_there(poll: Poll, href: Href) -> bool:
+    try:
+        await poll.remote.get(href)
+    except NotThere:
+        return False
+    return True
+
+
+def _is_whole(poll: Poll, calendar: Calendar, lagging: int) -> bool:
+    """What is listed and not given holds the token back, a few polls long: the server may need a moment."""
+    missing = poll.context.memory.missing_polls
+    if not lagging:
+        missing.pop(calendar.id, None)
+        return True
+    missing[calendar.id] = missing.get(calendar.id, 0) + 1
+    if missing[calendar.id] <= poll.context.settings.most_missing_polls:
+        poll.hurry(poll.context.settings.watched_every)
+        return False
+    log.warning("calendar %s: %d resources are listed and not given, going on without", calendar.id, lagging)
+    missing.pop(calendar.id)
+    return True
+
+
+async def _close(
+    poll: Poll,
+    calendar: Calendar,
+    plan: PullPlan,
+    token: SyncToken | None,
+    listed_token: str | None,
+    *,
+    is_whole: bool,
+) -> None:
+    """Forgets what is gone and, where nothing is left to fetch, remembers up to where the calendar was read."""
+    async with poll.changing(calendar) as (ledger, fresh):
+        assert fresh is not None
+        if plan.forget:
+            await note_deleted(ledger, fresh, sorted(plan.forget))
+            await forget_resources(ledger, fresh, plan.forget)
+            await settle_conflicts(ledger)
+            poll.has_changed = True
+        if is_whole:
+            await execute(
+                ledger.db,
+                "UPDATE calendar SET sync_token = $1, listed_token = $2, last_synced_at = $3 WHERE id = $4",
+                token,
+                listed_token,
+                poll.started,
+                calendar.id,
+            )
+    poll.context.at("token saved")
+    if is_whole:
+        calendar.last_synced_at = poll.started
+        poll.verified.add(calendar.id)

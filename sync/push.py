@@ -1,0 +1,191 @@
+"""Brings an appointment's copy in iCloud to what it should be: written, moved, removed; each exactly once."""
+
+from __future__ import annotations
+
+import logging
+
+from domain.changes import ChangeKind
+from models.booking import Appointment
+from models.calendar import Calendar
+from models.changelog import Ledger, NoSuchUserError, changing
+from models.icloud import ICloudAccount
+from models.outbox import TakenWrite, WriteState, finish_write, is_ours, put_back
+from models.people import User
+from models.resources import ReadResource, forget_resources, store_resources
+from models.settle import closes_time, settle_conflicts
+from sync.appointment_text import href_of, uid_of
+from sync.context import SyncContext
+from sync.ical import read_resource
+from sync.plan import plan_window, plan_write_retry
+from sync.remote import (
+    RemoteError,
+)
+from sync.write import CALENDAR_GONE, READ_ONLY, GivenUp, Intent, Later, Removed, Result, Written, carry_out
+
+log = logging.getLogger(__name__)
+
+LATER = "iCloud did not take it yet; it is tried again by itself."
+
+
+async def push(context: SyncContext, taken: TakenWrite) -> None:
+    """Writes one leased row of the outbox; never raises what the calendar server did."""
+    try:
+        intent = await _intend(context, taken)
+        if intent is None:
+            return
+        context.at("outbox taken")
+        result = await carry_out(context, intent)
+        context.at("write answered")
+        await _conclude(context, taken, intent, result)
+        context.at("write marked")
+    except NoSuchUserError:
+        log.info("the user of a write is gone")
+
+
+# --- Under the lock: what is to be done
+
+
+async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
+    """Names the event before it is sent, so that after a crash the same one is looked for."""
+    async with changing(context.database, context.bell, taken.user, now=context.clock()) as ledger:
+        if not await is_ours(ledger.db, taken):
+            return None
+        own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
+        account = await ICloudAccount.filter(user_id=taken.user.user).using_db(ledger.db).first()
+        user = await User.filter(id=taken.user.user).using_db(ledger.db).first()
+        if own is None or account is None or user is None:
+            await finish_write(ledger.db, taken)
+            return None
+        calendar = await _calendar_of(ledger, own)
+        if own.href is None and own.status != "CONFIRMED":
+            await _settle_without(ledger, taken, own, WriteState.REMOVED)
+            return None
+        if calendar is None:
+            await _settle_without(ledger, taken, own, WriteState.NOT_LINKED)
+            return None
+        if (problem := _unusable(calendar)) is not None:
+            await _give_up(ledger, taken, own, problem)
+            return None
+        if own.href is None:
+            own.uid = own.uid or uid_of(own.id)
+            own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
+            await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href"])
+        return Intent(
+            own=own, calendar=calendar, account=account, zone=user.time_zone, attempts=taken.attempts
+        )
+
+
+async def _calendar_of(ledger: Ledger, own: Appointment) -> Calendar | None:
+    """Where it stands; one that was never sent goes to the calendar that is linked now."""
+    mine = Calendar.filter(subaccount_id=own.subaccount_id, user_id=own.user_id).using_db(ledger.db)
+    if own.href is not None:
+        return await mine.filter(id=own.calendar_id).first()
+    return await mine.filter(is_linked=True).first()
+
+
+def _unusable(calendar: Calendar) -> str | None:
+    if calendar.is_gone:
+        return CALENDAR_GONE
+    return None if calendar.can_write else READ_ONLY
+
+
+async def _settle_without(ledger: Ledger, taken: TakenWrite, own: Appointment, state: WriteState) -> None:
+    own.write_state = state
+    await own.save(using_db=ledger.db, update_fields=["write_state"])
+    await finish_write(ledger.db, taken)
+    ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
+
+
+async def _give_up(ledger: Ledger, taken: TakenWrite, own: Appointment, problem: str) -> None:
+    own.write_state, own.write_problem = WriteState.FAILED, problem
+    own.write_attempts = taken.attempts + 1
+    await own.save(using_db=ledger.db, update_fields=["write_state", "write_problem", "write_attempts"])
+    await put_back(ledger.db, taken, due_at=None, attempts=taken.attempts + 1)
+    ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
+
+
+# --- Under the lock again: putting it on record
+
+
+async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, result: Result) -> None:
+    async with changing(context.database, context.bell, taken.user, now=context.clock()) as ledger:
+        own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
+        if own is None or not await is_ours(ledger.db, taken):
+            return  # Disconnected or removed meanwhile, or another process took it over: that one looks for itself.
+        own.write_attempts = taken.attempts + 1
+        match result:
+            case Written():
+                await _record_written(context, ledger, intent, own, result)
+            case Removed():
+                await _record_removed(ledger, intent, own)
+            case GivenUp(problem):
+                await _give_up(ledger, taken, own, problem)
+                return
+            case Later(error):
+                await _wait(context, ledger, taken, own, error)
+                return
+        is_last_word = (own.revision, own.status) == (intent.own.revision, intent.own.status)
+        if is_last_word:
+            own.write_state = WriteState.WRITTEN if isinstance(result, Written) else WriteState.REMOVED
+            await finish_write(ledger.db, taken)
+        else:
+            await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
+        own.write_problem = None
+        await own.save(using_db=ledger.db, update_fields=_RECORDED)
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
+        await _store_copy(context, ledger, intent, own, result)
+
+
+_RECORDED = ("uid", "href", "etag", "written_at", "write_state", "write_attempts", "write_problem")
+
+
+async def _record_written(
+    context: SyncContext, ledger: Ledger, intent: Intent, own: Appointment, result: Written
+) -> None:
+    if result.href != intent.own.href:
+        calendar = intent.calendar
+        await forget_resources(ledger, calendar, [str(intent.own.href)])
+    own.uid, own.href, own.etag = result.uid, result.href, result.etag
+    own.written_at = context.clock()
+
+
+async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment) -> None:
+    own.etag = None
+    await forget_resources(ledger, intent.calendar, [str(intent.own.href)])
+
+
+async def _store_copy(
+    context: SyncContext, ledger: Ledger, intent: Intent, own: Appointment, result: Result
+) -> None:
+    """What we wrote stands here at once, and not only after the next poll, which fetches it: its ETag is not kept."""
+    calendar = await Calendar.filter(id=intent.calendar.id).using_db(ledger.db).first()
+    if not isinstance(result, Written) or calendar is None or not closes_time(calendar):
+        return
+    reading = read_resource(
+        result.body,
+        zone=intent.zone,
+        addresses=frozenset(intent.account.addresses),
+        window=plan_window(context.clock(), intent.zone, context.settings),
+    )
+    copy = ReadResource(
+        href=result.href, etag="", body=result.body, uid=result.uid, occurrences=reading.occurrences
+    )
+    await store_resources(ledger, calendar, [copy], owns={result.href: own})
+    if ledger.slot_changes:
+        await settle_conflicts(ledger)
+
+
+async def _wait(
+    context: SyncContext, ledger: Ledger, taken: TakenWrite, own: Appointment, error: RemoteError
+) -> None:
+    attempts = taken.attempts + 1
+    due_at = plan_write_retry(
+        error, context.settings, attempts=attempts, now=context.clock(), chance=context.chance()
+    )
+    await put_back(ledger.db, taken, due_at=due_at, attempts=attempts)
+    has_news = own.write_problem != LATER
+    own.write_problem = LATER
+    await own.save(using_db=ledger.db, update_fields=["write_attempts", "write_problem"])
+    log.info("appointment %s is written later: %s", own.id, error)
+    if has_news:
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)

@@ -1,0 +1,206 @@
+"""How a poll's end is put on record: the account's standing, and when to look again."""
+
+from __future__ import annotations
+
+from domain.changes import ChangeKind
+from models.calendar import Calendar, calendars_of
+from models.changelog import NoSuchUserError, changing
+from models.database import Db, execute, fetch, marks
+from models.icloud import ICloudAccount
+from models.polling import Lease, release
+from sync.context import SyncContext
+from sync.plan import (
+    LINKED_UNUSABLE,
+    AccountStatus,
+    ProblemCode,
+    Recovery,
+    plan_next_poll,
+    plan_recovery,
+)
+from sync.poll import Poll
+from sync.remote import PasswordRefused, RemoteError
+
+
+async def finish(poll: Poll, error: RemoteError | None) -> None:
+    """Puts the poll's end on record and frees the account. Only a changed standing takes the user's lock."""
+    if _may_differ(poll, error):
+        try:
+            async with changing(
+                poll.context.database, poll.context.bell, poll.user, now=poll.context.clock()
+            ) as ledger:
+                if await _record(ledger.db, poll, error, may_differ=True):
+                    ledger.note(ChangeKind.ACCOUNT, poll.account.id)
+        except NoSuchUserError:
+            return
+    else:
+        async with poll.context.database.writing() as db:
+            await _record(db, poll, error, may_differ=False)
+
+
+async def give_up(context: SyncContext, lease: Lease, *, due_at: float) -> None:
+    """Frees the account without a word about it, to be polled again."""
+    async with context.database.writing() as db:
+        await execute(
+            db,
+            "UPDATE icloud_account SET next_poll_at = $1 WHERE id = $2 AND lease_owner = $3"
+            " AND next_poll_at IS NOT NULL",
+            due_at,
+            lease.account_id,
+            context.owner,
+        )
+        await release(db, lease.account_id, owner=context.owner)
+
+
+def _may_differ(poll: Poll, error: RemoteError | None) -> bool:
+    account = poll.account
+    if error is None:
+        is_settled = account.status in {AccountStatus.CONNECTED, AccountStatus.NEEDS_CALENDARS}
+        return (
+            not is_settled
+            or account.problem_code != _problem_of(poll.calendars)
+            or account.progress_done is not None
+            or any(calendar.last_synced_at is None for calendar in poll.chosen)
+        )
+    recovery = _recovery(poll, account, error)
+    return (account.status, account.problem_code) != (recovery.status, recovery.code)
+
+
+async def _record(db: Db, poll: Poll, error: RemoteError | None, *, may_differ: bool) -> bool:
+    """Whether the account's standing changed."""
+    # A write first: from here on nobody else changes the row.
+    rows = await fetch(
+        db,
+        "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
+        " RETURNING id",
+        poll.account.id,
+        poll.context.owner,
+    )
+    if not rows:
+        return False
+    fresh = await ICloudAccount.filter(id=poll.account.id).using_db(db).get()
+    before = (fresh.status, fresh.problem_code, fresh.progress_done)
+    await _stamp_calendars(db, poll)
+    if error is None:
+        await _record_success(db, poll, fresh, may_differ=may_differ)
+    else:
+        _record_failure(poll, fresh, error, may_differ=may_differ)
+    fresh.last_polled_at = poll.started
+    asked_at = fresh.poll_asked_at
+    if asked_at is not None and asked_at > poll.started and fresh.next_poll_at is not None:
+        # Asked for after this poll had begun: it has not been answered yet.
+        fresh.next_poll_at = max(asked_at, fresh.retry_at or asked_at)
+    await fresh.save(using_db=db, update_fields=_RECORDED)
+    return before != (fresh.status, fresh.problem_code, fresh.progress_done)
+
+
+_RECORDED = (
+    "status",
+    "problem_code",
+    "problem_message",
+    "problem_since",
+    "retry_at",
+    "last_synced_at",
+    "last_polled_at",
+    "last_changed_at",
+    "next_poll_at",
+    "failures",
+    "refusals",
+    "progress_done",
+    "progress_total",
+)
+
+
+async def _record_success(db: Db, poll: Poll, fresh: ICloudAccount, *, may_differ: bool) -> None:
+    chosen = [
+        calendar for calendar in await calendars_of(db, fresh) if calendar.is_conflict or calendar.is_linked
+    ]
+    is_read = all(calendar.last_synced_at is not None for calendar in chosen if not calendar.is_gone)
+    fresh.failures = fresh.refusals = 0
+    fresh.retry_at = None
+    if poll.has_changed:
+        fresh.last_changed_at = poll.started
+    if is_read and {each.id for each in chosen if not each.is_gone} <= poll.verified:
+        fresh.last_synced_at = poll.started
+    status = AccountStatus(fresh.status)
+    if may_differ and status is not AccountStatus.NEEDS_CALENDARS:
+        fresh.status = AccountStatus.CONNECTED if is_read else AccountStatus.SYNCING
+        if is_read:
+            fresh.progress_done = fresh.progress_total = None
+    if may_differ:
+        _set_problem(fresh, _problem_of(chosen), LINKED_UNUSABLE, now=poll.started)
+    fresh.next_poll_at = (
+        None if status is AccountStatus.NEEDS_CALENDARS else _next_poll(poll, fresh, is_read=is_read)
+    )
+
+
+def _next_poll(poll: Poll, fresh: ICloudAccount, *, is_read: bool) -> float:
+    now = poll.context.clock()
+    planned = plan_next_poll(
+        poll.context.settings,
+        now=now,
+        watched_until=fresh.watched_until,
+        last_changed_at=fresh.last_changed_at,
+        connected_at=fresh.connected_at,
+        chance=poll.context.chance(),
+    )
+    if poll.look_again_after is not None:
+        planned = min(planned, now + poll.look_again_after)
+    return planned if is_read else min(planned, now + poll.context.settings.watched_every)
+
+
+def _record_failure(poll: Poll, fresh: ICloudAccount, error: RemoteError, *, may_differ: bool) -> None:
+    if bytes(fresh.sealed_password) != bytes(poll.account.sealed_password):
+        return  # The password was renewed meanwhile: what this poll met is no longer so.
+    recovery = _recovery(poll, fresh, error)
+    fresh.failures += 1
+    fresh.refusals = fresh.refusals + 1 if isinstance(error, PasswordRefused) else 0
+    fresh.retry_at = fresh.next_poll_at = recovery.retry_at
+    if may_differ:
+        fresh.status = recovery.status
+        _set_problem(fresh, recovery.code, recovery.message, now=poll.started)
+
+
+def _recovery(poll: Poll, account: ICloudAccount, error: RemoteError) -> Recovery:
+    return plan_recovery(
+        error,
+        poll.context.settings,
+        status=AccountStatus(account.status),
+        failures=account.failures + 1,
+        refusals=account.refusals + 1,
+        now=poll.context.clock(),
+        chance=poll.context.chance(),
+    )
+
+
+def clear_problem(account: ICloudAccount) -> None:
+    account.problem_code = account.problem_message = account.problem_since = account.retry_at = None
+
+
+def _set_problem(account: ICloudAccount, code: ProblemCode | None, message: str, *, now: float) -> None:
+    if code is None:
+        clear_problem(account)
+        return
+    if account.problem_code != code:
+        account.problem_since = now
+    account.problem_code, account.problem_message = code, message
+
+
+def _problem_of(calendars: list[Calendar]) -> ProblemCode | None:
+    linked = next((calendar for calendar in calendars if calendar.is_linked), None)
+    if linked is None or (linked.can_write and not linked.is_gone):
+        return None
+    return ProblemCode.LINKED_CALENDAR_UNUSABLE
+
+
+async def _stamp_calendars(db: Db, poll: Poll) -> None:
+    """Those read whole before; one that is read for the first time was stamped with its last page."""
+    if not poll.verified:
+        return
+    ids = sorted(poll.verified)
+    await execute(
+        db,
+        "UPDATE calendar SET last_synced_at = $1"  # noqa: S608
+        f" WHERE last_synced_at IS NOT NULL AND id IN ({marks(len(ids), after=1)})",
+        poll.started,
+        *ids,
+    )

@@ -1,0 +1,172 @@
+"""What we need of a calendar server, and the ways in which it can fail us.
+
+RemoteError
+- PasswordRefused: 401; wrong, revoked, or not an app-specific password
+- Throttled: asked to wait
+- Unreachable: no answer in time, a broken connection, a server's 5xx
+- UnexpectedAnswer: an answer that is not what was asked for
+- ForeignHost: an address outside the allow-list; nothing was sent to it
+- TokenRefused: the sync token is no longer good; list anew
+- StaleWrite: the object is not in the state that the write was made for
+- NotWritable: the calendar does not take this write
+- NotThere: the calendar or the object does not exist
+"""
+# ruff: noqa: N818 - errors are named for the facts that they tell.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+from domain.calendars import ListedCalendar
+from models.seal import Secret
+
+Href = NewType("Href", str)
+"""The path of a resource exactly as the server spells it; to compare two, see `sync.guard.path_key`."""
+ETag = NewType("ETag", str)
+"""With its quotes, as received. Empty where the server told none."""
+SyncToken = NewType("SyncToken", str)
+
+
+class RemoteError(Exception):
+    """The calendar server could not do what was asked."""
+
+
+class PasswordRefused(RemoteError):
+    """The server does not take this name and password."""
+
+
+class Throttled(RemoteError):
+    """The server asked us to slow down."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__("told to wait" if retry_after is None else f"told to wait {retry_after:.0f} s")
+        self.retry_after = retry_after
+
+
+class Unreachable(RemoteError):
+    """No answer, or the server's own failure; trying later can help."""
+
+
+class UnexpectedAnswer(RemoteError):
+    """The answer is not of the form that was asked for, so nothing can be concluded from it."""
+
+
+class ForeignHost(RemoteError):
+    """An address that leads away from the allowed hosts; nothing was sent there."""
+
+
+class TokenRefused(RemoteError):
+    """Changes since this token can't be told; the whole calendar has to be listed."""
+
+
+class StaleWrite(RemoteError):
+    """The object changed, exists already, or is gone (RFC 9110 section 13: 412)."""
+
+
+class NotWritable(RemoteError):
+    """The calendar is read-only for us, or refuses this object."""
+
+
+class NotThere(RemoteError):
+    """What was asked for does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A resource that is there. No ETag: it has to be fetched to know."""
+
+    href: Href
+    etag: ETag | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A resource that the server says is no longer there."""
+
+    href: Href
+
+
+RemoteChange = Listed | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """One answer about a calendar's resources. Truncated: ask on from `token` for the rest."""
+
+    items: tuple[RemoteChange, ...]
+    token: SyncToken | None
+    is_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A resource's text."""
+
+    href: Href
+    etag: ETag
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Who signed in, and where their calendars are."""
+
+    principal_path: str
+    home_url: str
+    addresses: frozenset[str]
+
+
+class RemoteCalendars(Protocol):
+    """One signed-in account. Every call raises a RemoteError or gives what its name says."""
+
+    async def discover(self) -> Discovery:
+        """Asks the entry address who this is; checks the password by doing so."""
+        ...
+
+    async def list_calendars(self, home_url: str) -> tuple[ListedCalendar, ...]:
+        """All that the home shows, the usable and the unusable. Paths are resolved against it from then on."""
+        ...
+
+    async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
+        """What changed since `token`; without one, all that is there. Raises TokenRefused."""
+        ...
+
+    async def list_resources(self, calendar: str) -> Changes:
+        """All that is there, by a plain listing: for a server that can't tell changes."""
+        ...
+
+    async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+        """Several texts at once; one that the server does not give is left out."""
+        ...
+
+    async def get(self, href: Href) -> Fetched:
+        """One text. Raises NotThere."""
+        ...
+
+    async def check_calendar(self, calendar: str) -> None:
+        """Raises NotThere where the calendar does not exist."""
+        ...
+
+    async def create(self, href: Href, body: str) -> ETag | None:
+        """Stores a new object; None where the server tells no ETag. Raises StaleWrite where something is there."""
+        ...
+
+    async def replace(self, href: Href, body: str, etag: ETag) -> ETag | None:
+        """Stores over the object that has this ETag. Raises StaleWrite where it is another by now."""
+        ...
+
+    async def remove(self, href: Href, etag: ETag) -> None:
+        """Raises StaleWrite where it is another by now, NotThere where it is gone."""
+        ...
+
+
+class CalendarServer(Protocol):
+    """Where accounts sign in."""
+
+    def sign_in(self, apple_id: str, password: Secret, *, home_url: str | None = None) -> RemoteCalendars:
+        """No request is made yet."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,59 @@
+"""Every number of the sync engine, and the server that it speaks to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ICLOUD_URL = "https://caldav.icloud.com/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """Spans of time in seconds, unless they say days."""
+
+    caldav_url: str = ICLOUD_URL
+    caldav_hosts: frozenset[str] = frozenset()
+    "Hosts (`name` or `name:port`) allowed beside the URL's own; iCloud's partition hosts need no mention."
+    allows_china: bool = False
+    "Whether `caldav.icloud.com.cn` and its partitions are allowed."
+
+    past_days: int = 1
+    horizon_days: int = 400
+
+    watched_every: float = 15
+    usual_every: float = 60
+    quiet_every: float = 300
+    quiet_after: float = 86_400
+    jitter: float = 0.2
+    first_retry: float = 30
+    longest_retry: float = 3600
+    refusals_before_stop: int = 3
+
+    removal_wait: float = 60
+    "Over half and over 20 resources gone at once: how much later a second listing must say so again."
+    most_missing_polls: int = 5
+    "How often resources that are listed but not given hold a calendar back."
+
+    request_seconds: float = 20
+    connect_seconds: float = 45
+    "For signing in and listing, together."
+    most_answer_bytes: int = 64 * 1024 * 1024
+    batch: int = 50
+    requests_in_flight: int = 2
+    poll_seconds: float = 600
+    concurrent_polls: int = 64
+    concurrent_pushes: int = 16
+    lease: float = 30
+    "How long a process that died keeps an account or a write from the others; renewed while it lives."
+    look_every: float = 1
+    "How often the loop looks for what is due, when nothing rings."
+    drain: float = 10
+
+    first_write_retry: float = 5
+    longest_write_retry: float = 3600
+
+    keep_changes: float = 7 * 86_400
+    most_changes: int = 100_000
+    keep_holds: float = 86_400
+    keep_calls: float = 48 * 3600
+    housekeeping_every: float = 600

@@ -1,0 +1,180 @@
+"""One write over the network: asked until it is known what stands there."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from models.booking import Appointment
+from models.calendar import Calendar
+from models.icloud import ICloudAccount
+from sync.appointment_text import href_of, next_uid, text_of
+from sync.context import SyncContext
+from sync.ical import read_written, write_appointment
+from sync.own import is_as_written
+from sync.poll import sign_in
+from sync.remote import (
+    ETag,
+    Href,
+    NotThere,
+    NotWritable,
+    RemoteCalendars,
+    RemoteError,
+    StaleWrite,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+_MOST_ROUNDS = 4
+"""How often one write looks and tries again before it waits: the owner may be editing just now."""
+
+_SURE_OF_CONFLICT = 2
+"""After so many tries the name counts as taken elsewhere. Before, it can be our own, stored a moment ago and not
+shown yet: another name would make two of it."""
+
+CALENDAR_GONE = "The linked calendar is gone from iCloud: choose another one."
+READ_ONLY = "The linked calendar takes no appointments, it is read-only or full: choose another one."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What was to be written when we last looked under the lock."""
+
+    own: Appointment
+    calendar: Calendar
+    account: ICloudAccount
+    zone: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """It is there, under this name. No ETag: the server told none, and was gone again when asked."""
+
+    uid: str
+    href: Href
+    etag: ETag | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """It is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The owner must act."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    error: RemoteError
+
+
+Result = Written | Removed | GivenUp | Later
+
+
+async def carry_out(context: SyncContext, intent: Intent) -> Result:
+    try:
+        # Shorter than the lease: nobody else writes this object meanwhile.
+        async with asyncio.timeout(context.settings.lease * 0.8):
+            remote = sign_in(context, intent.account)
+            if intent.own.status == "CONFIRMED":
+                return await _write(context, remote, intent)
+            return await _remove(remote, intent)
+    except TimeoutError:
+        return Later(Unreachable("no answer in time"))
+    except NotWritable:
+        return GivenUp(READ_ONLY)
+    except RemoteError as error:
+        return Later(error)
+
+
+async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
+    own = intent.own
+    assert own.uid is not None
+    assert own.href is not None
+    uid, href, etag = own.uid, Href(own.href), ETag(own.etag) if own.etag else None
+    for _ in range(_MOST_ROUNDS):
+        own.uid = uid
+        body = write_appointment(text_of(own))
+        try:
+            context.at("write sent")
+            told = await _put(remote, href, body, etag)
+            return Written(uid, href, told or await _look(remote, href), body)
+        except NotThere:
+            if etag is None:
+                return await _why_not_there(remote, intent)
+            etag = None  # The owner deleted it; the booking stands, and so does its event.
+        except StaleWrite:
+            found = await _find(remote, href)
+            if found is not None and is_as_written(own, found[1]):
+                return Written(uid, href, found[0], body)  # Ours, whose answer was lost.
+            if found is not None and _is_ours(found[1], uid):
+                etag = found[0]
+            elif etag is None and found is None and intent.attempts < _SURE_OF_CONFLICT:
+                return Later(StaleWrite("it is taken, and nothing is there"))
+            elif etag is None:
+                # Nothing of ours here, and yet the name is taken: elsewhere in the account.
+                uid = next_uid(uid, own.id)
+                href = Href(href_of(intent.calendar.path, uid))
+            else:
+                etag = None
+    return Later(StaleWrite("it changed under every try"))
+
+
+async def _put(remote: RemoteCalendars, href: Href, body: str, etag: ETag | None) -> ETag | None:
+    return await remote.create(href, body) if etag is None else await remote.replace(href, body, etag)
+
+
+async def _find(remote: RemoteCalendars, href: Href) -> tuple[ETag, str] | None:
+    try:
+        found = await remote.get(href)
+    except NotThere:
+        return None
+    if not found.etag:
+        raise UnexpectedAnswer("an object without an ETag")
+    return found.etag, found.body
+
+
+async def _look(remote: RemoteCalendars, href: Href) -> ETag | None:
+    """After a write whose answer told no ETag."""
+    found = await _find(remote, href)
+    return None if found is None else found[0]
+
+
+def _is_ours(body: str, uid: str) -> bool:
+    written = read_written(body)
+    return written is not None and written.uid == uid
+
+
+async def _why_not_there(remote: RemoteCalendars, intent: Intent) -> Result:
+    """A create that finds nothing to create in: is it the calendar that is gone?"""
+    try:
+        await remote.check_calendar(intent.calendar.path)
+    except NotThere:
+        return GivenUp(CALENDAR_GONE)
+    return Later(UnexpectedAnswer("the calendar is there and does not take the event"))
+
+
+async def _remove(remote: RemoteCalendars, intent: Intent) -> Result:
+    assert intent.own.href is not None
+    href, etag = Href(intent.own.href), ETag(intent.own.etag) if intent.own.etag else None
+    for _ in range(_MOST_ROUNDS):
+        if etag is None:
+            found = await _find(remote, href)
+            if found is None:
+                return Removed()
+            etag = found[0]
+        try:
+            await remote.remove(href, etag)
+        except NotThere:
+            return Removed()
+        except StaleWrite:
+            etag = None
+        else:
+            return Removed()
+    return Later(StaleWrite("it changed under every try"))

@@ -1,0 +1,329 @@
+"""The way to a server: what it does with redirects, bombs, drips, refusals and lies."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from models.seal import Secret
+from sync.guard import Guard
+from sync.icloud import Account, ICloud, TransportSettings
+from sync.remote import (
+    ETag,
+    ForeignHost,
+    Href,
+    NotThere,
+    NotWritable,
+    PasswordRefused,
+    RemoteError,
+    StaleWrite,
+    SyncToken,
+    Throttled,
+    TokenRefused,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+CANARY = "cana-ryca-nary-cana"
+HREF = Href("/1/calendars/home/a.ics")
+CALENDAR = "/1/calendars/home/"
+CHANGES = b'<multistatus xmlns="DAV:"><sync-token>t</sync-token></multistatus>'
+
+
+@dataclass
+class Asked:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Answering = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Liar:
+    """A server that answers as it is told, byte by byte."""
+
+    port: int = 0
+    asked: list[Asked] = field(default_factory=list)
+    answers: list[bytes | Answering] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                asked = await _read(reader)
+                self.asked.append(asked)
+                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                if isinstance(answer, bytes):
+                    writer.write(answer)
+                    await writer.drain()
+                else:
+                    await answer(asked, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Asked:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    first, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    method, path, _ = first.split(" ")
+    return Asked(method, path, headers, body)
+
+
+def http(status: int, body: bytes = b"", **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+async def liar() -> AsyncIterator[Liar]:
+    liar = Liar()
+    server = await asyncio.start_server(liar.serve, "127.0.0.1", 0)
+    liar.port = server.sockets[0].getsockname()[1]
+    yield liar
+    server.close()
+
+
+@pytest.fixture
+async def account(liar: Liar) -> AsyncIterator[Account]:
+    url = f"http://127.0.0.1:{liar.port}/"
+    server = ICloud(Guard(url), TransportSettings(request_seconds=1.0, most_bytes=1_000_000))
+    account = server.sign_in("a@icloud.com", Secret(CANARY))
+    account.home_url = f"{url}1/calendars/"
+    yield account
+    await server.close()
+
+
+async def test_credentials_go_along_at_once_and_in_utf_8(liar: Liar, account: Account) -> None:
+    liar.answers = [http(207, CHANGES)]
+    await account.list_changes(CALENDAR, None)
+    [asked] = liar.asked
+    assert asked.headers["authorization"] == "Basic " + b64encode(f"a@icloud.com:{CANARY}".encode()).decode()
+    assert asked.headers["user-agent"].startswith("Slotwire/")
+    assert (asked.method, asked.path, asked.headers["depth"]) == ("REPORT", CALENDAR, "1")
+    assert asked.body.startswith(b"<?xml")
+
+
+async def test_a_refused_password_is_tried_once(liar: Liar, account: Account) -> None:
+    challenge = b'WWW-Authenticate: X-MobileMe-AuthToken realm="a"\r\nWWW-Authenticate: Basic realm="b"\r\n'
+    liar.answers = [b"HTTP/1.1 401 X\r\nContent-Length: 0\r\n" + challenge + b"\r\n"]
+    with pytest.raises(PasswordRefused):
+        await account.list_changes(CALENDAR, None)
+    assert len(liar.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_keeps_method_body_and_condition(liar: Liar, account: Account, status: int) -> None:
+    liar.answers = [http(status, Location="/elsewhere/a.ics"), http(201, ETag='"1"')]
+    assert await account.create(HREF, "BODY") == '"1"'
+    first, second = liar.asked
+    assert (second.method, second.path, second.body) == ("PUT", "/elsewhere/a.ics", b"BODY")
+    assert second.headers["if-none-match"] == first.headers["if-none-match"] == "*"
+
+
+async def test_a_redirect_to_another_host_is_not_followed(liar: Liar, account: Account) -> None:
+    other = Liar(answers=[http(207, CHANGES)])
+    server = await asyncio.start_server(other.serve, "127.0.0.2", 0)
+    port = server.sockets[0].getsockname()[1]
+    liar.answers = [http(307, Location=f"http://127.0.0.2:{port}/")]
+    with pytest.raises(ForeignHost):
+        await account.create(HREF, "BODY")
+    server.close()
+    assert other.asked == []
+
+
+async def test_redirects_without_end_end(liar: Liar, account: Account) -> None:
+    liar.answers = [http(302, Location=CALENDAR)]
+    with pytest.raises(UnexpectedAnswer):
+        await account.list_changes(CALENDAR, None)
+    assert len(liar.asked) == 6
+
+
+async def test_a_home_on_a_foreign_host_gets_no_request(liar: Liar, account: Account) -> None:
+    principal = b'<multistatus xmlns="DAV:"><response><href>/</href><propstat><prop><current-user-principal><href>https://evil.test/1/</href></current-user-principal></prop></propstat></response></multistatus>'
+    liar.answers = [http(207, principal)]
+    with pytest.raises(ForeignHost):
+        await account.discover()
+    assert len(liar.asked) == 1
+
+
+async def test_a_bomb_of_gzip_is_cut_off(liar: Liar, account: Account) -> None:
+    liar.answers = [http(207, gzip.compress(b"a" * 200_000_000), Content_Encoding="gzip")]
+    with pytest.raises(UnexpectedAnswer):
+        await account.list_changes(CALENDAR, None)
+
+
+async def test_an_honest_gzip_is_read(liar: Liar, account: Account) -> None:
+    liar.answers = [http(207, gzip.compress(CHANGES), Content_Encoding="gzip")]
+    assert (await account.list_changes(CALENDAR, None)).token == "t"
+
+
+async def test_too_long_an_answer_is_cut_off(liar: Liar, account: Account) -> None:
+    liar.answers = [http(207, CHANGES + b" " * 1_000_001)]
+    with pytest.raises(UnexpectedAnswer):
+        await account.list_changes(CALENDAR, None)
+
+
+async def test_a_drip_ends_at_the_deadline_of_the_whole_request(liar: Liar, account: Account) -> None:
+    async def drip(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 207 X\r\nContent-Length: 1000\r\n\r\n")
+        for _number in range(100):
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    liar.answers = [drip]
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unreachable):
+        await account.list_changes(CALENDAR, None)
+    assert asyncio.get_running_loop().time() - began < 2
+
+
+async def test_a_kept_connection_that_was_closed_is_opened_anew(liar: Liar, account: Account) -> None:
+    async def close(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        await asyncio.sleep(0)
+
+    liar.answers = [http(207, CHANGES), close, http(207, CHANGES)]
+    await account.list_changes(CALENDAR, None)
+    assert (await account.list_changes(CALENDAR, None)).token == "t"
+
+
+async def test_a_write_without_an_answer_is_not_sent_twice(liar: Liar, account: Account) -> None:
+    async def close(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        await asyncio.sleep(0)
+
+    liar.answers = [close]
+    with pytest.raises(Unreachable):
+        await account.create(HREF, "BODY")
+    assert len(liar.asked) == 1
+
+
+async def test_a_cookie_of_one_account_goes_with_none(liar: Liar, account: Account) -> None:
+    liar.answers = [http(207, CHANGES, Set_Cookie="session=1; Path=/")]
+    await account.list_changes(CALENDAR, None)
+    await account.list_changes(CALENDAR, None)
+    assert all("cookie" not in asked.headers for asked in liar.asked)
+
+
+@pytest.mark.parametrize(
+    ("answer", "waits"),
+    [
+        (http(503, Retry_After="7"), 7.0),
+        (http(429, Retry_After="1"), 1.0),
+        (http(503), None),
+        (http(429), None),
+        (http(503, Retry_After="soon"), None),
+        (http(503, Retry_After="9" * 400), 999_999_999.0),
+        (http(503, Retry_After="-1"), None),
+        (
+            http(429, Date="Fri, 20 Nov 2026 10:00:00 GMT", Retry_After="Fri, 20 Nov 2026 10:01:00 GMT"),
+            60.0,
+        ),
+    ],
+)
+async def test_a_call_to_wait_is_told(
+    liar: Liar, account: Account, answer: bytes, waits: float | None
+) -> None:
+    liar.answers = [answer]
+    with pytest.raises(Throttled) as told:
+        await account.list_changes(CALENDAR, None)
+    assert told.value.retry_after == waits
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (http(500), Unreachable),
+        (http(502, b"<html>"), Unreachable),
+        (http(200, b"<html>Welcome</html>"), UnexpectedAnswer),
+        (http(200), UnexpectedAnswer),
+        (http(204), UnexpectedAnswer),
+        (http(207), UnexpectedAnswer),
+        (http(207, b"<html/>"), UnexpectedAnswer),
+        (http(207, CHANGES[:40]), UnexpectedAnswer),
+        (http(207, CHANGES, Content_Encoding="br"), UnexpectedAnswer),
+        (http(207, CHANGES, Content_Encoding="gzip"), UnexpectedAnswer),
+        (http(403, b"<error xmlns='DAV:'><valid-sync-token/></error>"), TokenRefused),
+        (http(409), TokenRefused),
+        (http(410), TokenRefused),
+        (http(412), TokenRefused),
+        (http(404), NotThere),
+    ],
+)
+async def test_what_is_no_answer_is_told_apart(
+    liar: Liar, account: Account, answer: bytes, error: type[RemoteError]
+) -> None:
+    liar.answers = [answer]
+    with pytest.raises(error):
+        await account.list_changes(CALENDAR, SyncToken("t1"))
+
+
+async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, account: Account) -> None:
+    there = b'<multistatus xmlns="DAV:"><response><href>/1/calendars/home/</href></response></multistatus>'
+    liar.answers = [http(403), http(207, there)]
+    with pytest.raises(TokenRefused):
+        await account.list_changes(CALENDAR, SyncToken("t1"))
+    liar.answers = [http(403)]
+    with pytest.raises(NotWritable):
+        await account.list_changes(CALENDAR, SyncToken("t1"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (http(412), StaleWrite),
+        (
+            http(
+                403, b'<error xmlns="DAV:"><no-uid-conflict xmlns="urn:ietf:params:xml:ns:caldav"/></error>'
+            ),
+            StaleWrite,
+        ),
+        (http(403), NotWritable),
+        (http(507), NotWritable),
+        (http(404), NotThere),
+        (http(409), NotThere),
+        (http(400), UnexpectedAnswer),
+        (http(500), Unreachable),
+    ],
+)
+async def test_a_refused_write_says_why(
+    liar: Liar, account: Account, answer: bytes, error: type[RemoteError]
+) -> None:
+    liar.answers = [answer]
+    with pytest.raises(error):
+        await account.replace(HREF, "BODY", ETag('"1"'))
+
+
+async def test_the_password_shows_nowhere(
+    liar: Liar, account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for answer in (http(207, CHANGES), http(401), http(500), http(302, Location="https://evil.test/")):
+        liar.answers = [answer]
+        met = (await asyncio.gather(account.list_changes(CALENDAR, None), return_exceptions=True))[0]
+        assert CANARY not in repr(met) + str(met)
+    encoded = b64encode(f"a@icloud.com:{CANARY}".encode()).decode()
+    assert CANARY not in caplog.text
+    assert encoded not in caplog.text
+    assert CANARY not in repr(account)
+
+
+async def test_nothing_listens_is_unreachable() -> None:
+    server = ICloud(Guard("http://127.0.0.1:9/"))
+    with pytest.raises(Unreachable):
+        await server.sign_in("a", Secret("b")).discover()
+    await server.close()

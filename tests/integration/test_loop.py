@@ -1,0 +1,342 @@
+"""The loop: who is polled when and by whom, and what it does at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from models.bell import SYNC, Bell
+from models.booking import Hold, IdempotentCall
+from models.changelog import Timeline
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.outbox import WriteState
+from models.people import User
+from models.polling import lease_account, lease_due
+from models.seal import Secret
+from sync.loop import keep_house
+from sync.plan import AccountStatus
+from sync.remote import PasswordRefused, Unreachable
+from sync.service import Sync
+from sync.settings import SyncSettings
+from tests.fakes.calendar_server import APPLE_ID, PASSWORD
+from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, engine_on, event
+
+QUICK = SyncSettings(
+    look_every=0.02, drain=0.3, usual_every=0.05, watched_every=0.05, quiet_every=0.05, lease=5
+)
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await engine_on(database, bell, QUICK)
+    engine.now = time.time()
+    return engine
+
+
+def sync_on(engine: Engine, settings: SyncSettings = QUICK) -> Sync:
+    return Sync(
+        database=engine.database,
+        bell=engine.bell,
+        sealer=engine.sealer,
+        settings=settings,
+        clock=time.time,
+        server=engine.server,
+    )
+
+
+@pytest.fixture
+async def sync(engine: Engine) -> AsyncIterator[Sync]:
+    sync = sync_on(engine)
+    yield sync
+    await sync.close()
+
+
+@pytest.fixture
+async def running(sync: Sync) -> AsyncIterator[Sync]:
+    task = asyncio.create_task(sync.run())
+    yield sync
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: object, *, seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():  # type: ignore[operator]
+            await asyncio.sleep(0.01)
+
+
+def soon(day_hours: int) -> int:
+    return (int(time.time()) // 3600 + day_hours) * 3600
+
+
+async def add_account(engine: Engine, name: str, **facts: object) -> None:
+    async with engine.database.writing() as db:
+        await Timeline.create(using_db=db, user_id=f"usr_{name}", subaccount_id="sub_1")
+        await User.create(
+            using_db=db,
+            id=f"usr_{name}",
+            subaccount_id="sub_1",
+            name=name,
+            time_zone="UTC",
+            created_at=0,
+        )
+        stands = {
+            "status": AccountStatus.CONNECTED,
+            "connected_at": 0,
+            "principal_hmac": name,
+            "principal_path": "/1/principal/",
+            "home_url": engine.server.home_url,
+            "apple_id": APPLE_ID,
+            "sealed_password": engine.sealer.seal(Secret(PASSWORD), row=f"acc_{name}"),
+        }
+        await ICloudAccount.create(
+            using_db=db, id=f"acc_{name}", subaccount_id="sub_1", user_id=f"usr_{name}", **(stands | facts)
+        )
+
+
+async def test_a_due_account_is_polled_again_and_again(engine: Engine, running: Sync) -> None:
+    await engine.choose("Home")
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
+
+    async def is_there() -> bool:
+        return len(await engine.slots()) == 1
+
+    await until(is_there)
+    engine.server.asked.clear()
+
+    async def is_polled_on() -> bool:
+        return engine.server.asked.count("list") >= 3
+
+    await until(is_polled_on)
+    assert all(lag < 2 for lag in running.lags())
+    assert len(running.lags()) >= 3
+
+
+async def test_a_ring_wakes_it(engine: Engine, bell: Bell) -> None:
+    sync = sync_on(engine, SyncSettings(look_every=30))
+    task = asyncio.create_task(sync.run())
+    await asyncio.sleep(0.1)
+    await engine.choose("Home")
+    await bell.ring(SYNC)
+
+    async def is_connected() -> bool:
+        return (await engine.account()).status == AccountStatus.CONNECTED
+
+    await until(is_connected)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await sync.close()
+
+
+async def test_a_booking_is_written_by_it(engine: Engine, running: Sync, bell: Bell) -> None:
+    await engine.choose(linked="Home")
+    name = await engine.book(soon(24), soon(25))
+    await bell.ring(SYNC)
+
+    async def is_written() -> bool:
+        return (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+    await until(is_written)
+
+
+async def test_two_processes_share_accounts_and_never_one_at_once(engine: Engine) -> None:
+    for number in range(20):
+        await add_account(engine, f"n{number}", next_poll_at=NOW)
+
+    async def take(owner: str) -> list[str]:
+        async with engine.database.writing() as db:
+            found = await lease_due(db, owner=owner, now=NOW, lease=30, limit=3, failing=False)
+        return [lease.account_id for lease in found]
+
+    taken = await asyncio.gather(*(take(f"process-{number}") for number in range(10)))
+    names = [name for part in taken for name in part]
+    assert len(names) == len(set(names)) == 20
+
+
+async def test_a_lease_that_ended_is_anyones(engine: Engine) -> None:
+    async with engine.database.writing() as db:
+        assert await lease_account(db, "acc_1", owner="a", now=NOW, lease=30)
+        assert await lease_account(db, "acc_1", owner="b", now=NOW + 29, lease=30) is None
+        assert await lease_account(db, "acc_1", owner="b", now=NOW + 30, lease=30)
+
+
+async def test_accounts_that_hang_do_not_delay_the_others(engine: Engine) -> None:
+    settings = SyncSettings(look_every=0.02, drain=0.1, concurrent_polls=8, usual_every=60)
+    engine.server.passwords["hangs@icloud.com"] = PASSWORD
+    for number in range(20):
+        facts = {"next_poll_at": 1.0, "failures": 3, "apple_id": "hangs@icloud.com"}
+        await add_account(engine, f"bad{number}", **facts)
+    hanging = 0
+
+    async def hang(_: str, apple_id: str) -> None:
+        nonlocal hanging
+        if apple_id.startswith("hangs"):
+            hanging += 1
+            await asyncio.sleep(60)
+
+    engine.server.after = hang
+    sync = sync_on(engine, settings)
+    task = asyncio.create_task(sync.run())
+
+    async def is_hanging() -> bool:
+        return hanging >= 2
+
+    await until(is_hanging)
+    await engine.choose("Home")
+
+    async def is_connected() -> bool:
+        return (await engine.account()).status == AccountStatus.CONNECTED
+
+    await until(is_connected, seconds=3)
+    assert hanging == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await sync.close()
+
+
+async def test_at_its_end_leases_are_freed(engine: Engine) -> None:
+    await engine.choose("Home")
+    engine.server.hangs = asyncio.Event()
+    sync = sync_on(engine)
+    task = asyncio.create_task(sync.run())
+
+    async def is_leased() -> bool:
+        return (await engine.account()).lease_owner is not None
+
+    await until(is_leased)
+    task.cancel()
+    began = time.monotonic()
+    await asyncio.gather(task, return_exceptions=True)
+    assert time.monotonic() - began < 2
+    assert (await engine.account()).lease_owner is None
+    await sync.close()
+
+
+async def test_a_lease_is_renewed_while_a_poll_lasts(engine: Engine) -> None:
+    await engine.choose("Home")
+    engine.server.hangs = asyncio.Event()
+    sync = sync_on(engine, SyncSettings(lease=0.3, look_every=0.05))
+    outcome = await sync.refresh(USER, wait=0.8)
+    assert not outcome.is_complete
+    until_when = (await engine.account()).lease_until
+    assert until_when is not None
+    assert until_when > time.time()
+    engine.server.hangs.set()
+    await sync.close()
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+async def test_a_refresh_polls_now_and_tells_what_changed(engine: Engine, sync: Sync) -> None:
+    await engine.choose("Home")
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
+    outcome = await sync.refresh(USER, wait=5)
+    assert (outcome.is_complete, outcome.changes, outcome.error) == (True, 1, None)
+
+
+async def test_those_who_ask_together_share_a_poll(engine: Engine, sync: Sync) -> None:
+    await engine.choose("Home")
+    await sync.refresh(USER, wait=5)
+    engine.server.asked.clear()
+    outcomes = await asyncio.gather(*(sync.refresh(USER, wait=5) for _ in range(10)))
+    assert all(outcome.is_complete for outcome in outcomes)
+    assert engine.server.asked.count("list") <= 2
+
+
+async def test_who_asks_during_a_poll_gets_one_that_began_later(engine: Engine, sync: Sync) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("a", event("a", soon(24), soon(25)))
+    await engine.choose("Home")
+    late = asyncio.Event()
+
+    async def linger(name: str, _: str) -> None:
+        if name == "fetch" and not late.is_set():
+            late.set()
+            await asyncio.sleep(0.1)
+
+    engine.server.after = linger
+    first = asyncio.create_task(sync.refresh(USER, wait=5))
+    await late.wait()
+    home.put("b", event("b", soon(26), soon(27)))
+    await sync.refresh(USER, wait=5)
+    assert len(await engine.slots()) == 2
+    await first
+
+
+async def test_a_refresh_asks_the_process_that_has_the_account(engine: Engine, sync: Sync) -> None:
+    await engine.choose("Home")
+    other = sync_on(engine, SyncSettings(look_every=0.02, drain=0.3))
+    async with engine.database.writing() as db:
+        held = await lease_account(db, "acc_1", owner=other.context.owner, now=time.time(), lease=60)
+    assert held is not None
+    refreshing = asyncio.create_task(sync.refresh(USER, wait=5))
+
+    async def is_asked() -> bool:
+        return (await engine.account()).poll_asked_at is not None
+
+    await until(is_asked)
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(lease_until=None, lease_owner=None)
+    loop = asyncio.create_task(other.run())
+    outcome = await refreshing
+    assert (outcome.is_complete, outcome.changes) == (True, 1)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    await other.close()
+
+
+async def test_a_failed_refresh_tells_the_error(engine: Engine, sync: Sync) -> None:
+    await engine.choose("Home")
+    engine.server.failures["list"] = [Unreachable("x")]
+    assert isinstance((await sync.refresh(USER, wait=5)).error, Unreachable)
+
+
+async def test_a_refused_password_is_not_tried_by_a_refresh(engine: Engine, sync: Sync) -> None:
+    await engine.choose("Home")
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(status=AccountStatus.NEEDS_NEW_PASSWORD)
+    engine.server.asked.clear()
+    assert isinstance((await sync.refresh(USER, wait=5)).error, PasswordRefused)
+    assert engine.server.asked == []
+
+
+async def test_connecting_tells_who_signed_in_and_what_is_there(engine: Engine, sync: Sync) -> None:
+    found = await sync.connect(APPLE_ID, Secret(PASSWORD))
+    assert found.principal_path == "/1/principal/"
+    assert [calendar.name for calendar in found.calendars] == ["Home", "Work"]
+    with pytest.raises(PasswordRefused):
+        await sync.connect(APPLE_ID, Secret("wrong"))
+
+
+async def test_a_poll_that_breaks_is_set_aside_and_the_loop_goes_on(
+    engine: Engine, running: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.server.failures["changes"] = [ZeroDivisionError("a bug")]
+    await engine.choose("Home")
+
+    async def is_connected() -> bool:
+        return (await engine.account()).status == AccountStatus.CONNECTED
+
+    await until(is_connected)
+    assert "a bug" in caplog.text
+
+
+async def test_what_is_kept_for_a_time_is_dropped_after_it(engine: Engine) -> None:
+    async with engine.database.writing() as db:
+        for name, age in (("old", 2 * DAY), ("young", HOUR)):
+            facts = {"subaccount_id": "s", "user_id": "u"}
+            await Hold.create(
+                using_db=db, id=name, token=name, type_id="t", starts=0, ends=1, expires_at=NOW - age, **facts
+            )
+            await IdempotentCall.create(
+                using_db=db, id=name, input_hash="h", appointment_id="a", created_at=NOW - age - DAY, **facts
+            )
+    engine.now = NOW
+    await keep_house(engine.context())
+    async with engine.database.reading() as db:
+        assert [hold.id for hold in await Hold.all().using_db(db)] == ["young"]
+        assert [call.id for call in await IdempotentCall.all().using_db(db)] == ["young"]

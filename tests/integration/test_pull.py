@@ -1,0 +1,584 @@
+"""Polls of an account: what is in its calendars becomes events, blocked slots and log rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.changes import ChangeKind
+from models.bell import Bell
+from models.blocked import BlockedSlot
+from models.changelog import changing
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.people import User
+from sync.plan import AccountStatus, ProblemCode
+from sync.remote import (
+    NotThere,
+    PasswordRefused,
+    SyncToken,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, at, engine_on, event
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    return await engine_on(database, bell)
+
+
+async def test_the_first_poll_reads_the_chosen_calendars_alone(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    engine.server.calendars["/1/calendars/work/"].put("b", event("b", at(3, 12), at(3, 13)))
+    await engine.choose("Home")
+    outcome = await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert (outcome.is_complete, outcome.changes, outcome.error) == (True, 1, None)
+    account = await engine.account()
+    assert account.status == AccountStatus.CONNECTED
+    assert account.last_synced_at == NOW
+    assert (await engine.calendar("Home")).last_synced_at == NOW
+    assert (await engine.calendar("Work")).last_synced_at is None
+
+
+async def test_nothing_is_read_before_a_choice(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.poll()
+    assert engine.server.asked == ["list"]
+    account = await engine.account()
+    assert (account.status, account.next_poll_at) == (AccountStatus.NEEDS_CALENDARS, None)
+
+
+async def test_a_poll_without_news_asks_once_and_notes_nothing(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home", "Work")
+    await engine.poll()
+    engine.server.asked.clear()
+    position = await engine.position()
+    engine.now += 60
+    await engine.poll()
+    assert engine.server.asked == ["list"]
+    assert await engine.position() == position
+    assert (await engine.account()).last_synced_at == engine.now
+    assert (await engine.calendar("Work")).last_synced_at == engine.now
+
+
+async def test_added_moved_and_deleted_events_are_noted(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    await engine.choose("Home")
+    await engine.poll()
+    after = await engine.position()
+    href = home.put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.poll()
+    home.put("a", event("a", at(3, 11), at(3, 12)))
+    await engine.poll()
+    home.delete(href)
+    await engine.poll()
+    added, changed, removed = [row for row in await engine.log(after) if row.kind.startswith("slot")]
+    assert [added.kind, changed.kind, removed.kind] == [
+        ChangeKind.SLOT_ADDED,
+        ChangeKind.SLOT_CHANGED,
+        ChangeKind.SLOT_REMOVED,
+    ]
+    assert added.subject_id == changed.subject_id == removed.subject_id
+    assert changed.slot is not None
+    assert changed.previous is not None
+    assert (changed.previous.start, changed.slot.start) == (at(3, 9), at(3, 11))
+    assert await engine.slots() == []
+    assert await engine.events() == []
+
+
+async def test_a_free_event_is_kept_and_blocks_nothing(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10), free=True))
+    await engine.choose("Home")
+    await engine.poll()
+    [found] = await engine.events()
+    assert not found.blocks
+    assert await engine.slots() == []
+
+
+async def test_a_series_is_expanded_over_the_horizon(engine: Engine) -> None:
+    daily = event("a", at(1, 9), at(1, 10), extra="RRULE:FREQ=DAILY")
+    engine.server.calendars["/1/calendars/home/"].put("a", daily)
+    await engine.choose("Home")
+    await engine.poll()
+    slots = await engine.slots()
+    assert slots[0] == (at(1, 9), at(1, 10))
+    assert len(slots) == 401
+    until = (await engine.account()).expanded_until
+    assert until is not None
+    assert slots[-1][0] < until <= slots[-1][0] + DAY
+
+
+async def test_the_daily_roll_adds_a_day_without_a_word(engine: Engine) -> None:
+    daily = event("a", at(1, 9), at(1, 10), extra="RRULE:FREQ=DAILY")
+    engine.server.calendars["/1/calendars/home/"].put("a", daily)
+    await engine.choose("Home")
+    await engine.poll()
+    position, before = await engine.position(), await engine.slots()
+    engine.now += DAY
+    await engine.poll()
+    after = await engine.slots()
+    assert await engine.position() == position
+    assert after[:-1] == before[1:]
+    assert after[-1][0] == before[-1][0] + DAY
+
+
+async def test_an_event_beyond_the_horizon_comes_with_the_roll(engine: Engine) -> None:
+    far = int(NOW) + 401 * DAY
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", far, far + HOUR))
+    await engine.choose("Home")
+    await engine.poll()
+    assert await engine.slots() == []
+    engine.now += 3 * DAY
+    await engine.poll()
+    assert await engine.slots() == [(far, far + HOUR)]
+
+
+async def test_another_zone_moves_what_is_bound_to_it(engine: Engine) -> None:
+    floating = event("a", at(3, 9), at(3, 10)).replace("T090000Z", "T090000").replace("T100000Z", "T100000")
+    engine.server.calendars["/1/calendars/home/"].put("a", floating)
+    engine.server.calendars["/1/calendars/home/"].put("b", event("b", at(3, 15), at(3, 16)))
+    await engine.choose("Home")
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 8), at(3, 9)), (at(3, 15), at(3, 16))]
+    position = await engine.position()
+    async with engine.database.writing() as db:
+        await User.filter(id=USER.user).using_db(db).update(time_zone="America/New_York")
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 14), at(3, 15)), (at(3, 15), at(3, 16))]
+    assert await engine.kinds(position) == [ChangeKind.SLOT_CHANGED]
+    assert (await engine.account()).expanded_zone == "America/New_York"
+
+
+async def test_a_refused_token_lists_anew_and_fetches_only_what_changed(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    gone = home.put("a", event("a", at(3, 9), at(3, 10)))
+    home.put("b", event("b", at(3, 11), at(3, 12)))
+    await engine.choose("Home")
+    await engine.poll()
+    home.delete(gone)
+    home.put("c", event("c", at(3, 13), at(3, 14)))
+    engine.server.refused_tokens = True
+    engine.server.asked.clear()
+    await engine.poll()
+    assert engine.server.asked == ["list", "changes", "changes", "fetch"]
+    assert await engine.slots() == [(at(3, 11), at(3, 12)), (at(3, 13), at(3, 14))]
+
+
+async def test_a_server_without_changes_is_read_by_its_listing(engine: Engine) -> None:
+    engine.server.has_sync = False
+    home = engine.server.calendars["/1/calendars/home/"]
+    href = home.put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    home.delete(href)
+    await engine.poll()
+    assert await engine.slots() == []
+
+
+async def test_what_is_listed_and_not_given_holds_the_token_back(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    href = home.put("a", event("a", at(3, 9), at(3, 10)))
+    engine.server.hidden.add(href)
+    await engine.choose("Home")
+    context = engine.context()
+    await engine.poll(context)
+    assert (await engine.calendar("Home")).last_synced_at is None
+    assert (await engine.account()).status == AccountStatus.SYNCING
+    engine.server.hidden.clear()
+    await engine.poll(context)
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+async def test_what_is_never_given_holds_the_calendar_back_a_while_only(engine: Engine) -> None:
+    engine.server.hidden.add(
+        engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    )
+    await engine.choose("Home")
+    context = engine.context()
+    for _ in range(engine.settings.most_missing_polls + 1):
+        await engine.poll(context)
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+async def test_an_interrupted_first_read_goes_on_where_it_was(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(120):
+        home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    pages = 0
+
+    def stop(step: str) -> None:
+        nonlocal pages
+        pages += step == "page stored"
+        if step == "page stored" and pages == 2:
+            raise Unreachable("stopped here")
+
+    await engine.poll(engine.context(at=stop))
+    assert len(await engine.resources()) == 100
+    account = await engine.account()
+    assert (account.status, account.progress_done, account.progress_total) == (
+        AccountStatus.UNREACHABLE,
+        100,
+        120,
+    )
+    engine.server.asked.clear()
+    await engine.poll()
+    assert engine.server.asked.count("fetch") == 1
+    assert len(await engine.slots()) == 120
+    assert (await engine.account()).progress_done is None
+
+
+async def test_progress_is_told_a_page_at_a_time(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(120):
+        home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    assert (await engine.kinds()).count(ChangeKind.ACCOUNT) == 5
+
+
+async def test_over_half_gone_at_once_waits_for_a_second_look(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(30)]
+    await engine.choose("Home")
+    context = engine.context()
+    await engine.poll(context)
+    for href in hrefs:
+        home.delete(href)
+    await engine.poll(context)
+    assert len(await engine.slots()) == 30
+    account = await engine.account()
+    assert account.next_poll_at is not None
+    assert account.next_poll_at <= engine.now + 60
+    engine.now += 30
+    await engine.poll(context)
+    assert len(await engine.slots()) == 30
+    engine.now += 31
+    await engine.poll(context)
+    assert await engine.slots() == []
+
+
+async def test_a_mass_removal_that_was_a_mistake_removes_nothing(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(30):
+        home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    context = engine.context()
+    await engine.poll(context)
+    texts, home.texts = home.texts, {}
+    home.history += list(texts)
+    await engine.poll(context)
+    home.texts = texts
+    engine.now += 61
+    await engine.poll(context)
+    assert len(await engine.slots()) == 30
+
+
+async def test_an_unreadable_event_goes_on_blocking_as_it_was(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    home.put("a", "<html>not a calendar</html>")
+    home.put("b", event("b", at(3, 11), at(3, 12)))
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10)), (at(3, 11), at(3, 12))]
+    first, _ = await engine.resources()
+    assert (first.is_readable, first.has_problems, first.problems[0]["code"]) == (False, True, "UNREADABLE")
+    home.put("a", event("a", at(4, 9), at(4, 10)))
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 11), at(3, 12)), (at(4, 9), at(4, 10))]
+    assert not (await engine.resources())[0].has_problems
+
+
+async def test_an_unreadable_event_survives_the_roll(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("a", event("a", at(1, 9), at(1, 10), extra="RRULE:FREQ=DAILY"))
+    await engine.choose("Home")
+    await engine.poll()
+    home.put("a", "broken")
+    await engine.poll()
+    engine.now += DAY
+    await engine.poll()
+    assert len(await engine.slots()) == 401
+    assert (await engine.resources())[0].has_problems
+
+
+async def test_two_resources_of_one_uid_both_block(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("a", event("same", at(3, 9), at(3, 10)))
+    href = home.put("b", event("same", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))] * 2
+    home.delete(href)
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+async def test_a_calendar_that_is_gone_in_two_listings_loses_its_events(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    del engine.server.calendars["/1/calendars/home/"]
+    engine.server.asked.clear()
+    await engine.poll()
+    assert engine.server.asked == ["list", "list"]
+    assert await engine.slots() == []
+    assert (await engine.calendar("Home")).is_gone
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+async def test_a_calendar_that_one_listing_misses_is_not_gone(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+
+    async def miss_once(name: str, _: str) -> None:
+        if engine.server.calendars.pop(home.path, None) is None:
+            engine.server.calendars[home.path] = home
+
+    engine.server.after = miss_once
+    await engine.poll()
+    assert not (await engine.calendar("Home")).is_gone
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+async def test_a_calendar_that_comes_back_is_read_from_the_start(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    del engine.server.calendars[home.path]
+    await engine.poll()
+    engine.server.calendars[home.path] = home
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+async def test_a_linked_calendar_that_turns_read_only_is_a_problem(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    await engine.choose(linked="Home")
+    await engine.poll()
+    home.can_write = False
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.problem_code) == (
+        AccountStatus.CONNECTED,
+        ProblemCode.LINKED_CALENDAR_UNUSABLE,
+    )
+    home.can_write = True
+    await engine.poll()
+    assert (await engine.account()).problem_code is None
+
+
+async def test_a_home_that_moved_is_found_again(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    engine.server.home_url = "https://other.fake.test/1/calendars/"
+    await engine.poll()
+    assert (await engine.account()).home_url == engine.server.home_url
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unreachable(), ProblemCode.UNREACHABLE),
+        (Throttled(90.0), ProblemCode.THROTTLED),
+        (UnexpectedAnswer(), ProblemCode.UNEXPECTED_ANSWER),
+    ],
+)
+async def test_a_failed_poll_keeps_what_is_known_and_says_so(
+    engine: Engine, error: Exception, code: ProblemCode
+) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    position = await engine.position()
+    engine.server.failures["list"] = [error]
+    engine.now += 60
+    outcome = await engine.poll()
+    account = await engine.account()
+    assert outcome.error is error
+    assert (account.status, account.problem_code) == (AccountStatus.UNREACHABLE, code)
+    assert account.next_poll_at == account.retry_at
+    assert account.retry_at is not None
+    assert account.retry_at >= engine.now + (90 if code is ProblemCode.THROTTLED else 30)
+    assert account.last_synced_at == NOW
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert await engine.kinds(position) == [ChangeKind.ACCOUNT]
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.problem_code, account.failures) == (AccountStatus.CONNECTED, None, 0)
+
+
+async def test_after_three_refusals_the_password_is_asked_no_more(engine: Engine) -> None:
+    await engine.choose("Home")
+    await engine.poll()
+    engine.server.passwords.clear()
+    statuses = []
+    for _ in range(3):
+        outcome = await engine.poll()
+        assert isinstance(outcome.error, PasswordRefused)
+        statuses.append((await engine.account()).status)
+    assert statuses == ["UNREACHABLE", "UNREACHABLE", "NEEDS_NEW_PASSWORD"]
+    assert (await engine.account()).next_poll_at is None
+
+
+async def test_one_stray_refusal_is_forgotten(engine: Engine) -> None:
+    await engine.choose("Home")
+    engine.server.failures["list"] = [PasswordRefused(), PasswordRefused()]
+    for _ in range(3):
+        await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.refusals) == (AccountStatus.CONNECTED, 0)
+
+
+async def test_one_calendar_that_fails_does_not_hold_up_the_others(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    engine.server.calendars["/1/calendars/work/"].put("b", event("b", at(3, 11), at(3, 12)))
+    await engine.choose("Home", "Work")
+    engine.server.failures["changes"] = [NotThere()]
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 11), at(3, 12))]
+    assert (await engine.account()).status == AccountStatus.UNREACHABLE
+    assert (await engine.account()).last_synced_at is None
+
+
+async def test_what_was_left_out_of_the_choice_meanwhile_is_not_stored(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    engine.server.calendars["/1/calendars/home/"].put("b", event("b", at(3, 11), at(3, 12)))
+
+    context = engine.context()
+
+    async def leave_at_fetch(name: str, _: str) -> None:
+        if name == "fetch":
+            await engine.choose("Work")
+            await engine.choose("Home", "Work")
+
+    engine.server.after = leave_at_fetch
+    outcome = await engine.poll(context)
+    assert not outcome.is_complete
+    assert await engine.slots() == []
+    engine.server.after = None
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10)), (at(3, 11), at(3, 12))]
+
+
+async def test_a_process_that_lost_its_lease_stores_nothing(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+
+    async def overtaken(name: str, _: str) -> None:
+        if name == "fetch":
+            engine.server.after = None
+            engine.now += 31
+            await engine.poll(engine.context("quick"))
+
+    engine.server.after = overtaken
+    position = await engine.position()
+    outcome = await engine.poll(engine.context("slow"))
+    assert not outcome.is_complete
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert (await engine.kinds(position)).count(ChangeKind.SLOT_ADDED) == 1
+
+
+async def test_disconnecting_during_a_poll_leaves_nothing_behind(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+
+    async def disconnect(name: str, _: str) -> None:
+        if name == "fetch":
+            async with engine.database.writing() as db:
+                await ICloudAccount.all().using_db(db).delete()
+
+    engine.server.after = disconnect
+    await engine.poll()
+    assert await engine.slots() == []
+
+
+async def test_a_new_block_over_an_appointment_is_a_conflict_until_it_goes(engine: Engine) -> None:
+    await engine.choose("Home")
+    await engine.poll()
+    name = await engine.book(at(3, 9), at(3, 10))
+    position = await engine.position()
+    href = engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9, 30), at(3, 11)))
+    await engine.poll()
+    assert (await engine.appointment(name)).has_conflict
+    engine.server.calendars["/1/calendars/home/"].delete(href)
+    await engine.poll()
+    assert not (await engine.appointment(name)).has_conflict
+    assert await engine.kinds(position) == [
+        ChangeKind.SLOT_ADDED,
+        ChangeKind.CONFLICT_DETECTED,
+        ChangeKind.SLOT_REMOVED,
+        ChangeKind.CONFLICT_RESOLVED,
+    ]
+
+
+async def test_many_new_slots_at_once_are_one_reset(engine: Engine) -> None:
+    await engine.choose("Home")
+    await engine.poll()
+    position = await engine.position()
+    for number in range(2):
+        body = event(f"n{number}", at(1, 9), at(1, 10), extra="RRULE:FREQ=DAILY")
+        engine.server.calendars["/1/calendars/home/"].put(f"n{number}", body)
+    await engine.poll()
+    assert await engine.kinds(position) == [ChangeKind.SLOTS_RESET]
+
+
+async def test_a_poll_asked_for_while_one_runs_is_due_at_once(engine: Engine) -> None:
+    await engine.choose("Home")
+
+    async def ask(name: str, _: str) -> None:
+        if name == "changes":
+            async with engine.database.writing() as db:
+                await ICloudAccount.all().using_db(db).update(poll_asked_at=NOW + 1, next_poll_at=NOW + 1)
+
+    engine.server.after = ask
+    await engine.poll()
+    assert (await engine.account()).next_poll_at == NOW + 1
+
+
+async def test_recovery_equals_a_fresh_read(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(60):
+        home.put(f"n{number}", event(f"n{number}", at(3 + number % 20, 9), at(3 + number % 20, 10)))
+    await engine.choose("Home")
+    stops = iter(["page read", "page stored", "token saved"])
+    for stop in stops:
+
+        def crash(step: str, stop: str = stop) -> None:
+            if step == stop:
+                raise SystemError(stop)
+
+        with pytest.raises(SystemError):
+            await engine.poll(engine.context(f"crash at {stop}", crash))
+        home.put(f"after {stop}", event(f"after {stop}", at(25, 9), at(25, 10)))
+        engine.now += engine.settings.lease + 1
+    await engine.poll()
+    recovered = await engine.slots()
+    async with engine.database.writing() as db:
+        await BlockedSlot.all().using_db(db).delete()
+    async with changing(engine.database, engine.bell, USER, now=engine.now):
+        pass
+    await engine.choose("Work")
+    await engine.choose("Home")
+    await engine.poll()
+    assert await engine.slots() == recovered
+    assert len(recovered) == 63
+
+
+async def test_a_token_is_text_and_nothing_else(engine: Engine) -> None:
+    await engine.choose("Home")
+    await engine.poll()
+    assert (await engine.calendar("Home")).sync_token == SyncToken("/1/calendars/home/#0")

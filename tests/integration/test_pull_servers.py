@@ -1,0 +1,217 @@
+"""The engine against real servers: the stand-in for iCloud with its manners, and a plain Radicale."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from domain.calendars import CalendarKind
+from models.bell import Bell
+from models.calendar import store_listing
+from models.changelog import changing
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.outbox import WriteState
+from models.seal import Secret
+from standin.catalog import CalendarFacts, Kind
+from standin.owner import Phone
+from standin.server import StandIn
+from sync.guard import Guard
+from sync.icloud import ICloud
+from sync.plan import AccountStatus, ProblemCode
+from sync.remote import RemoteCalendars
+from tests.contracts import radicale_server
+from tests.fakes.calendar_server import FakeServer
+from tests.integration.engine import USER, Engine, at, event
+
+APPLE_ID, PASSWORD = "a@icloud.com", "abcd-efgh-ijkl-mnop"
+
+
+@dataclass
+class Connected:
+    engine: Engine
+    account: RemoteCalendars
+    listed: dict[str, str]
+    "Paths by name."
+
+
+async def connected(database: Database, bell: Bell, server: ICloud, name: str, password: str) -> Connected:
+    engine = Engine(database, bell, FakeServer(), remote=server)
+    account = server.sign_in(name, Secret(password))
+    found = await account.discover()
+    listed = await account.list_calendars(found.home_url)
+    await engine.set_up(home_url=found.home_url, apple_id=name, principal=found.principal_path)
+    async with changing(database, bell, USER, now=engine.now) as ledger:
+        row = await ICloudAccount.all().using_db(ledger.db).get()
+        row.sealed_password = engine.sealer.seal(Secret(password), row=row.id)
+        await row.save(using_db=ledger.db)
+        await store_listing(ledger.db, row, listed, now=engine.now)
+    return Connected(engine, account, {each.name: each.path for each in listed})
+
+
+@pytest.fixture
+async def icloud() -> AsyncIterator[StandIn]:
+    async with StandIn() as icloud:
+        icloud.add_account(APPLE_ID, PASSWORD)
+        yield icloud
+
+
+@pytest.fixture
+async def apple(icloud: StandIn, database: Database, bell: Bell) -> AsyncIterator[Connected]:
+    server = ICloud(Guard(icloud.entry_url))
+    yield await connected(database, bell, server, APPLE_ID, PASSWORD)
+    await server.close()
+
+
+async def test_what_the_phone_does_is_seen(icloud: StandIn, apple: Connected) -> None:
+    phone = Phone(icloud.entry_url, APPLE_ID, PASSWORD)
+    engine = apple.engine
+    await engine.choose("Home", "Work")
+    await engine.poll()
+    nine = datetime(2026, 11, 3, 9, tzinfo=UTC)
+    path = await phone.add("Home", "Dentist", nine, nine + timedelta(hours=1), travel=timedelta(minutes=20))
+    await phone.add("Work", "Open house", nine, nine + timedelta(hours=1), free=True)
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 8, 40), at(3, 10))]
+    assert len(await engine.events()) == 2
+    await phone.move(path, nine + timedelta(days=1), nine + timedelta(days=1, hours=2))
+    await engine.poll()
+    assert await engine.slots() == [(at(4, 8, 40), at(4, 11))]
+    await phone.delete(path)
+    await engine.poll()
+    assert await engine.slots() == []
+
+
+async def test_a_poll_without_news_is_one_request(icloud: StandIn, apple: Connected) -> None:
+    await apple.engine.choose("Home", "Work")
+    await apple.engine.poll()
+    before = len(icloud.requests)
+    await apple.engine.poll()
+    assert len(icloud.requests) == before + 1
+
+
+async def test_a_booking_stands_once_though_its_answer_was_lost(icloud: StandIn, apple: Connected) -> None:
+    engine = apple.engine
+    await engine.choose(linked="Home")
+    await engine.poll()
+    icloud.faults(APPLE_ID).drop_put_answers(1)
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    engine.now += 60
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    phone = Phone(icloud.entry_url, APPLE_ID, PASSWORD)
+    assert len(await phone.events("Home")) == 1
+    await engine.poll()
+    assert await engine.slots() == []
+    assert icloud.faults(APPLE_ID).mails == 0
+
+
+async def test_the_owners_move_and_deletion_of_our_event(icloud: StandIn, apple: Connected) -> None:
+    engine = apple.engine
+    await engine.choose(linked="Home")
+    await engine.poll()
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    phone = Phone(icloud.entry_url, APPLE_ID, PASSWORD)
+    path = (await engine.appointment(name)).href
+    assert path is not None
+    moved = datetime(2026, 11, 3, 15, tzinfo=UTC)
+    await phone.move(path, moved, moved + timedelta(hours=1))
+    engine.now += 60
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.CHANGED_IN_ICLOUD
+    assert await engine.slots() == [(at(3, 15), at(3, 16))]
+    await phone.delete(path)
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
+    assert await engine.slots() == []
+
+
+async def test_a_touch_by_the_server_is_no_change(icloud: StandIn, apple: Connected) -> None:
+    engine = apple.engine
+    await engine.choose(linked="Home")
+    await engine.poll()
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    icloud.faults(APPLE_ID).touch("home")
+    engine.now += 60
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+
+
+async def test_purged_tokens_read_anew(icloud: StandIn, apple: Connected) -> None:
+    engine = apple.engine
+    phone = Phone(icloud.entry_url, APPLE_ID, PASSWORD)
+    nine = datetime(2026, 11, 3, 9, tzinfo=UTC)
+    path = await phone.add("Home", "Dentist", nine, nine + timedelta(hours=1))
+    await engine.choose("Home")
+    await engine.poll()
+    await phone.delete(path)
+    icloud.faults(APPLE_ID).purge_tokens("home")
+    await engine.poll()
+    assert await engine.slots() == []
+
+
+async def test_throttling_and_revoking_are_told_apart(icloud: StandIn, apple: Connected) -> None:
+    engine, faults = apple.engine, icloud.faults(APPLE_ID)
+    await engine.choose("Home")
+    faults.throttle(times=1, retry_after=50)
+    await engine.poll()
+    account = await engine.account()
+    assert (account.problem_code, account.status) == (ProblemCode.THROTTLED, AccountStatus.UNREACHABLE)
+    assert account.retry_at is not None
+    assert account.retry_at >= engine.now + 50
+    faults.revoke()
+    for _ in range(3):
+        await engine.poll()
+    assert (await engine.account()).status == AccountStatus.NEEDS_NEW_PASSWORD
+
+
+async def test_what_a_home_shows_is_listed_as_it_is(icloud: StandIn, apple: Connected) -> None:
+    for facts in (
+        CalendarFacts(id="ro", name="Team", kind=Kind.SHARED, writable=False),
+        CalendarFacts(id="sub", name="Holidays", kind=Kind.SUBSCRIBED),
+        CalendarFacts(id="todo", name="Reminders", kind=Kind.REMINDERS),
+    ):
+        icloud.add_calendar(APPLE_ID, facts)
+    await apple.engine.poll()
+    kinds = {name: (await apple.engine.calendar(name)) for name in ("Home", "Team", "Holidays", "Reminders")}
+    assert {name: (each.kind, bool(each.can_write)) for name, each in kinds.items()} == {
+        "Home": (CalendarKind.EVENTS, True),
+        "Team": (CalendarKind.EVENTS, False),
+        "Holidays": (CalendarKind.SUBSCRIPTION, False),
+        "Reminders": (CalendarKind.REMINDERS, True),
+    }
+
+
+async def test_a_plain_server_is_kept_in_step_too(database: Database, bell: Bell, tmp_path: Path) -> None:
+    async with radicale_server.plain_radicale(tmp_path) as url:
+        server = ICloud(Guard(url))
+        plain = await connected(database, bell, server, radicale_server.NAME, radicale_server.PASSWORD)
+        engine = plain.engine
+        await engine.choose("Work", linked="Home")
+        await plain.account.create(plain.listed["Work"] + "x.ics", event("x", at(3, 12), at(3, 13)))  # type: ignore[arg-type]
+        name = await engine.book(at(3, 9), at(3, 10))
+        await asyncio.sleep(0)
+        await engine.poll()
+        await engine.push()
+        await engine.poll()
+        assert await engine.slots() == [(at(3, 12), at(3, 13))]
+        await engine.change(name, starts=at(4, 9), ends=at(4, 10))
+        await engine.push()
+        await engine.change(name, status="CANCELLED")
+        await engine.push()
+        assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+        assert (await plain.account.list_resources(plain.listed["Home"])).items == ()
+        await server.close()

@@ -1,0 +1,492 @@
+"""Writes to the linked calendar: each confirmed appointment stands there exactly once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.changes import ChangeKind
+from models.bell import Bell
+from models.booking import Appointment
+from models.calendar import Calendar
+from models.changelog import changing
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.outbox import WriteState, relink_writes
+from models.settle import forget_account
+from sync.ical import read_written
+from sync.remote import ETag, Href, Throttled, Unreachable
+from tests.fakes.calendar_server import FakeCalendar
+from tests.integration.engine import HOUR, USER, Engine, at, engine_on, event
+
+STEPS = ["outbox taken", "write sent", "write answered", "write marked"]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await engine_on(database, bell)
+    await engine.choose("Work", linked="Home")
+    await engine.poll()
+    return engine
+
+
+@pytest.fixture
+def home(engine: Engine) -> FakeCalendar:
+    return engine.server.calendars["/1/calendars/home/"]
+
+
+def spans(calendar: FakeCalendar) -> list[tuple[int, int]]:
+    found = [read_written(body) for _, body in calendar.texts.values()]
+    return sorted((each.start, each.end) for each in found if each is not None)
+
+
+async def test_a_booking_is_written_with_its_guest_and_invites_nobody(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [(href, (etag, body))] = home.texts.items()
+    assert href == "/1/calendars/home/slotwire-00000000000000000000000001.ics"
+    assert all(word in body for word in ("Intro with Gina", "gina@example.test", "+49 30 1", "Second floor"))
+    assert "ATTENDEE" not in body
+    own = await engine.appointment(name)
+    assert (own.write_state, own.etag, own.href) == (WriteState.WRITTEN, etag, href)
+    assert await engine.pending() == []
+    assert (await engine.kinds())[-1] == ChangeKind.APPOINTMENT_WRITTEN
+
+
+async def test_it_blocks_nothing_twice_when_seen_again(engine: Engine) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    position = await engine.position()
+    assert [found.appointment_id for found in await engine.events()] == [name]
+    await engine.poll()
+    assert [found.appointment_id for found in await engine.events()] == [name]
+    assert await engine.slots() == []
+    assert await engine.position() == position
+
+
+async def test_a_rescheduled_appointment_moves_its_event(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+    assert await engine.slots() == []
+    await engine.poll()
+    assert await engine.slots() == []
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+async def test_a_poll_between_a_change_and_its_write_blocks_nothing(engine: Engine) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.poll()
+    assert await engine.slots() == []
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+
+
+async def test_a_cancelled_appointment_is_removed(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert home.texts == {}
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+    assert await engine.events() == []
+    assert await engine.pending() == []
+
+
+async def test_one_cancelled_before_it_was_written_never_is(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert home.history == []
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_any_step_it_stands_once(engine: Engine, home: FakeCalendar, step: str) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+
+    def kill(reached: str) -> None:
+        if reached == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        await engine.push(engine.context("killed", kill))
+    engine.now += engine.settings.lease + 1
+    await engine.push(engine.context("next"))
+    assert spans(home) == [(at(3, 9), at(3, 10))]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.pending() == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_while_moving_or_removing_it_ends_right(
+    engine: Engine, home: FakeCalendar, step: str
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+
+    def kill(reached: str) -> None:
+        if reached == step:
+            raise Killed
+
+    for facts, left in (
+        ({"starts": at(4, 9), "ends": at(4, 10)}, [(at(4, 9), at(4, 10))]),
+        ({"status": "CANCELLED"}, []),
+    ):
+        await engine.change(name, **facts)
+        if step != "write sent" or left:
+            with pytest.raises(Killed):
+                await engine.push(engine.context("killed", kill))
+        engine.now += engine.settings.lease + 1
+        await engine.push()
+        assert spans(home) == left
+        assert await engine.pending() == []
+
+
+async def test_a_lost_answer_is_looked_for_and_adopted(engine: Engine, home: FakeCalendar) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    engine.now += HOUR
+    await engine.push()
+    own = await engine.appointment(name)
+    assert len(home.history) == 1
+    assert (own.write_state, own.etag) == (WriteState.WRITTEN, home.texts[Href(own.href or "")][0])
+
+
+async def test_a_booking_moved_after_a_lost_answer_stands_once(engine: Engine, home: FakeCalendar) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+
+
+async def test_one_cancelled_after_a_lost_answer_is_removed(engine: Engine, home: FakeCalendar) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert spans(home) == []
+
+
+async def test_a_change_during_the_write_is_written_next(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+
+    async def move(asked: str, _: str) -> None:
+        if asked == "create":
+            await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+
+    engine.server.after = move
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+async def test_a_failed_write_waits_and_is_tried_again(engine: Engine, home: FakeCalendar) -> None:
+    engine.server.failures["create"] = [Unreachable(), Throttled(120.0)]
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [row] = await engine.pending()
+    assert row.due_at is not None
+    assert row.due_at > engine.now
+    assert await engine.push() == 0
+    engine.now = row.due_at
+    await engine.push()
+    [row] = await engine.pending()
+    assert row.due_at is not None
+    assert row.due_at >= engine.now + 120
+    engine.now = row.due_at
+    await engine.push()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.write_attempts, own.write_problem) == (WriteState.WRITTEN, 3, None)
+
+
+async def test_a_server_that_tells_no_etag_is_asked(engine: Engine, home: FakeCalendar) -> None:
+    engine.server.tells_etags = False
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    own = await engine.appointment(name)
+    assert own.etag == home.texts[Href(own.href or "")][0]
+
+
+async def test_a_uid_taken_elsewhere_gets_another_after_some_tries(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    work = engine.server.calendars["/1/calendars/work/"]
+    work.put("copy", event("slotwire-00000000000000000000000001", at(9, 9), at(9, 10)))
+    name = await engine.book(at(3, 9), at(3, 10))
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    own = await engine.appointment(name)
+    assert own.uid == "slotwire-00000000000000000000000001-1"
+    assert own.write_state == WriteState.WRITTEN
+    assert spans(home) == [(at(3, 9), at(3, 10))]
+
+
+async def test_a_stored_write_that_is_not_shown_yet_is_not_written_twice(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    engine.server.hidden |= set(home.texts)
+    engine.now += HOUR
+    await engine.push()
+    engine.server.hidden.clear()
+    engine.now += HOUR
+    await engine.push()
+    assert len(home.texts) == 1
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+async def test_a_read_only_calendar_fails_until_the_owner_acts(engine: Engine, home: FakeCalendar) -> None:
+    home.can_write = False
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    own = await engine.appointment(name)
+    assert own.write_state == WriteState.FAILED
+    assert "choose another" in (own.write_problem or "")
+    assert [row.due_at for row in await engine.pending()] == [None]
+    await engine.poll()
+    home.can_write = True
+    await engine.poll()
+    await engine.push()
+    assert spans(home) == [(at(3, 9), at(3, 10))]
+
+
+async def test_a_calendar_that_is_gone_fails_the_write(engine: Engine) -> None:
+    del engine.server.calendars["/1/calendars/home/"]
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.FAILED
+
+
+async def _link(engine: Engine, name: str | None) -> None:
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        linked = None
+        for calendar in await Calendar.all().using_db(ledger.db):
+            calendar.is_linked = calendar.name == name
+            await calendar.save(using_db=ledger.db)
+            linked = calendar if calendar.is_linked else linked
+        await relink_writes(ledger, linked)
+
+
+async def test_failed_and_unsent_writes_go_to_the_new_linked_calendar(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    await engine.book(at(3, 9), at(3, 10))
+    home.can_write = False
+    await engine.push()
+    await engine.book(at(4, 9), at(4, 10), name="apt_00000000000000000000000002")
+    await _link(engine, "Work")
+    await engine.push()
+    work = engine.server.calendars["/1/calendars/work/"]
+    assert spans(work) == [(at(3, 9), at(3, 10)), (at(4, 9), at(4, 10))]
+    assert spans(home) == []
+
+
+async def test_written_appointments_are_kept_up_where_they_are(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await _link(engine, "Work")
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+    assert spans(engine.server.calendars["/1/calendars/work/"]) == []
+
+
+async def test_without_a_linked_calendar_nothing_is_written(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await _link(engine, None)
+    assert await engine.push() == 0
+    assert (await engine.appointment(name)).write_state == WriteState.NOT_LINKED
+    assert home.history == []
+
+
+async def test_the_owners_move_is_seen_and_blocks_what_lies_outside(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [(href, (_, body))] = home.texts.items()
+    home.put(href.rpartition("/")[2].removesuffix(".ics"), body.replace("T100000Z", "T113000Z"))
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert own.write_state == WriteState.CHANGED_IN_ICLOUD
+    assert (own.starts, own.ends, own.status) == (at(3, 9), at(3, 10), "CONFIRMED")
+    assert await engine.slots() == [(at(3, 10), at(3, 11, 30))]
+    home.put(href.rpartition("/")[2].removesuffix(".ics"), body)
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.slots() == []
+
+
+async def test_cancelling_what_the_owner_moved_removes_it(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [(href, (_, body))] = home.texts.items()
+    home.put(href.rpartition("/")[2].removesuffix(".ics"), body.replace("T100000Z", "T113000Z"))
+    await engine.poll()
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert home.texts == {}
+    assert await engine.slots() == []
+
+
+async def test_a_change_over_the_owners_edit_is_the_last_word(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [(href, (_, body))] = home.texts.items()
+    home.put(href.rpartition("/")[2].removesuffix(".ics"), body.replace("T100000Z", "T113000Z"))
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+
+
+async def test_the_owners_deletion_is_confirmed_and_the_booking_stands(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    home.delete(next(iter(home.texts)))
+    engine.server.asked.clear()
+    await engine.poll()
+    assert "get" in engine.server.asked
+    own = await engine.appointment(name)
+    assert (own.write_state, own.status) == (WriteState.DELETED_IN_ICLOUD, "CONFIRMED")
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+
+
+async def test_one_the_owner_moved_to_another_calendar_is_kept_up_there(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    [(href, (_, body))] = home.texts.items()
+    home.delete(href)
+    work = engine.server.calendars["/1/calendars/work/"]
+    work.put("moved", body)
+    await engine.poll()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert spans(home) + spans(work) == [(at(3, 14), at(3, 15))]
+    assert await engine.slots() == []
+
+
+async def test_a_touch_without_a_change_is_no_change(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [(href, (_, body))] = home.texts.items()
+    home.put(
+        href.rpartition("/")[2].removesuffix(".ics"), body.replace("END:VEVENT", "X-APPLE-A:b\r\nEND:VEVENT")
+    )
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.etag) == (WriteState.WRITTEN, ETag('"2"'))
+
+
+async def test_an_old_text_given_after_our_write_is_no_edit_of_the_owners(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    [(href, old)] = home.texts.items()
+    position = await engine.position()
+
+    async def write(asked: str, _: str) -> None:
+        if asked == "changes":
+            engine.server.after = None
+            engine.now += 1
+            await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+            await engine.push()
+            engine.server.lagging[href] = old
+
+    home.put("other", event("other", at(9, 9), at(9, 10)))
+    engine.server.after = write
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.slots() == [(at(9, 9), at(9, 10))]
+    assert (await engine.kinds(position)).count(ChangeKind.SLOT_ADDED) == 1
+
+
+async def test_after_a_new_connection_it_is_known_by_its_uid(engine: Engine, home: FakeCalendar) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        account = await ICloudAccount.all().using_db(ledger.db).get()
+        await forget_account(ledger, account)
+        await account.update_from_dict({"expanded_until": None, "expanded_zone": None}).save(
+            using_db=ledger.db
+        )
+    own = await engine.appointment(name)
+    assert (own.write_state, own.calendar_id, own.href) == (WriteState.WRITTEN, None, None)
+    await engine.choose(linked="Home")
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert own.href in home.texts
+    assert await engine.slots() == []
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert home.texts == {}
+
+
+async def test_a_copy_of_a_cancelled_appointment_is_removed_when_found(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [(href, (_, body))] = home.texts.items()
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    home.put(href.rpartition("/")[2].removesuffix(".ics"), body)  # A write that came late.
+    await engine.poll()
+    assert await engine.slots() == []
+    await engine.push()
+    assert home.texts == {}
+
+
+async def test_another_users_event_of_the_same_uid_is_an_ordinary_one(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    async with engine.database.writing() as db:
+        await Appointment.create(
+            using_db=db,
+            id="apt_other",
+            subaccount_id=USER.subaccount,
+            user_id="usr_2",
+            title="x",
+            starts=at(3, 9),
+            ends=at(3, 10),
+            status="CONFIRMED",
+            guest_name="g",
+            guest_email="g",
+            created_at=0,
+            modified_at=0,
+            write_state=WriteState.WRITTEN,
+            uid="slotwire-theirs",
+        )
+    home.put("theirs", event("slotwire-theirs", at(3, 9), at(3, 10)))
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert (await engine.events())[0].appointment_id is None
