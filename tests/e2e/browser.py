@@ -91,12 +91,13 @@ class Page:
         return answer["result"].get("value")
 
     async def wait_until(self, script: str, *, within: float = 20) -> Any:
-        """The expression's first truthy value; what it throws before the page is ready counts as not yet."""
+        """The expression's first truthy value, true for an element; what it throws counts as not yet."""
+        value_or_null = f"(found => found instanceof Node || found || null)({script})"
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while loop.time() < deadline:
             with suppress(RuntimeError):
-                if value := await self.run(script):
+                if (value := await self.run(value_or_null)) is not None:
                     return value
             await asyncio.sleep(0.1)
         raise TimeoutError(f"{script} stayed false; the page says {self.complaints or 'nothing'}")

@@ -1,0 +1,124 @@
+"""The schema: the types put together, each root field behind its rule."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from inspect import isawaitable
+from typing import Any
+
+import strawberry
+from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
+from strawberry.schema.config import StrawberryConfig
+
+from resolvers import outcomes
+from resolvers.live import RefusedError
+from resolvers.outcomes import Refusal
+from schema import rules
+from schema.errors import refused
+from schema.mutation import Mutation
+from schema.operation import Operation
+from schema.query import Query
+from schema.refusals import told
+from schema.scalars import SCALARS
+from schema.subscription import Subscription
+
+FORBIDDEN = outcomes.Forbidden("This key's role may never do this: ask for another key.")
+
+Resolve = Callable[..., Any]
+
+
+def build() -> tuple[GraphQLSchema, str]:
+    """The executable schema and its printed form. Raises rules.UndeclaredError."""
+    made = strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+    )
+    schema = made._schema  # noqa: SLF001  # graphql-core's own: what the executor takes.
+    rules.check(schema)
+    _guard(schema)
+    return schema, made.as_str() + "\n"
+
+
+def _guard(schema: GraphQLSchema) -> None:
+    for path, roles in rules.ROOT_FIELDS.items():
+        root, _, name = path.partition(".")
+        field = _field(schema, root, name)
+        match root:
+            case "Query":
+                field.resolve = _asking(field, roles, is_by_type=path in rules.BY_TYPE)
+            case "Mutation":
+                field.resolve = _doing(field, roles)
+            case "Subscription":
+                field.subscribe = _following(field, roles)
+
+
+def _field(schema: GraphQLSchema, root: str, name: str) -> GraphQLField:
+    kind = schema.type_map[root]
+    assert isinstance(kind, GraphQLObjectType)
+    field: GraphQLField = kind.fields[name]
+    return field
+
+
+def _asking(field: GraphQLField, roles: rules.Roles, *, is_by_type: bool) -> Resolve:
+    resolve = _resolver(field.resolve)
+
+    async def ask(source: object, info: GraphQLResolveInfo[Operation], **given: Any) -> object:
+        operation = info.context
+        role = operation.ctx.actor.role
+        if role not in roles:
+            raise refused(FORBIDDEN)
+        answer = await _settled(resolve(source, info, **given))
+        if isinstance(answer, Refusal):
+            return told(answer)
+        if is_by_type and answer is not None and role not in rules.TYPES[type(answer).__name__]:
+            return None
+        return answer
+
+    return ask
+
+
+def _doing(field: GraphQLField, roles: rules.Roles) -> Resolve:
+    resolve = _resolver(field.resolve)
+
+    async def do(source: object, info: GraphQLResolveInfo[Operation], **given: Any) -> object:
+        operation = info.context
+        if operation.ctx.actor.role not in roles:
+            return told(FORBIDDEN)
+        await operation.renew()
+        try:
+            answer = await _settled(resolve(source, info, **given))
+        finally:
+            await operation.renew()
+        return told(answer) if isinstance(answer, Refusal) else answer
+
+    return do
+
+
+def _following(field: GraphQLField, roles: rules.Roles) -> Resolve:
+    subscribe = _resolver(field.subscribe)
+
+    async def follow(
+        source: object, info: GraphQLResolveInfo[Operation], **given: Any
+    ) -> AsyncIterator[object]:
+        operation = info.context
+        if operation.ctx.actor.role not in roles:
+            raise refused(FORBIDDEN)
+        events = await _settled(subscribe(source, info, **given))
+        try:
+            async for event in events:
+                yield event
+        except RefusedError as error:
+            raise refused(error.refusal) from None
+        finally:
+            await events.aclose()
+
+    return follow
+
+
+def _resolver(resolve: Resolve | None) -> Resolve:
+    assert resolve is not None, "Strawberry gives each root field its resolver."
+    return resolve
+
+
+async def _settled(value: Awaitable[Any] | Any) -> Any:
+    return await value if isawaitable(value) else value

@@ -1,0 +1,289 @@
+"""The settings: the one reader of the environment, once, into a value that is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sync.guard import Guard, is_loopback
+from sync.settings import ICLOUD_URL
+
+Network = IPv4Network | IPv6Network
+
+
+class ConfigError(Exception):
+    """A setting that can't be used; the text is one line for the operator, without the setting's value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Lengths of time are in seconds, unless they say days. No secret is in its repr: keys are read elsewhere."""
+
+    database_url: str
+    database_pool: int
+    host: str
+    port: int
+    sealing_key_file: Path
+    caldav_url: str
+    caldav_hosts: frozenset[str]
+    caldav_is_icloud: bool
+    icloud_china: bool
+    poll_watched: int
+    poll_usual: int
+    poll_quiet: int
+    staleness_limit: int
+    look_again_after: int
+    hold_for: int
+    horizon_days: int
+    keep_changes_days: int
+    allowed_origins: frozenset[str]
+    trusted_proxies: tuple[Network, ...]
+    graphiql: bool
+    booking_introspection: bool
+    log_level: str
+    log_json: bool
+    demo_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """`field` is its name in Settings; None for a secret, which only `server.secrets` reads."""
+
+    name: str
+    default: str
+    meaning: str
+    field: str | None
+    read: Callable[[str], Any]
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not low <= int(value[:12]) <= high:
+            raise ConfigError(f"give a whole number from {low:,} to {high:,}")
+        return int(value)
+
+    return read
+
+
+def _switch(value: str) -> bool:
+    match value.lower():
+        case "on" | "true" | "yes" | "1":
+            return True
+        case "off" | "false" | "no" | "0":
+            return False
+    raise ConfigError("give `on` or `off`")
+
+
+def _switch_or_auto(value: str) -> bool | None:
+    return None if value.lower() == "auto" else _switch(value)
+
+
+def _list(value: str) -> frozenset[str]:
+    return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part) for part in sorted(_list(value)))
+    except ValueError:
+        raise ConfigError("give addresses or networks, such as 10.0.0.0/8, separated by commas") from None
+
+
+def _database_url(value: str) -> str:
+    if not value.startswith(("sqlite:///", "postgres://", "postgresql://")):
+        raise ConfigError("give sqlite:///path or postgres://user@host/name")
+    return value
+
+
+def _caldav_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        raise ConfigError("give an address such as https://caldav.icloud.com/")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ConfigError("plain http is for this machine alone: give an https address")
+    return value if parts.path else value + "/"
+
+
+def _log_level(value: str) -> str:
+    if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ConfigError("give DEBUG, INFO, WARNING or ERROR")
+    return value.upper()
+
+
+def _log_format(value: str) -> bool:
+    if value not in {"plain", "json"}:
+        raise ConfigError("give `plain` or `json`")
+    return value == "json"
+
+
+def _path_or_none(value: str) -> Path | None:
+    return Path(value) if value else None
+
+
+SETTINGS = (
+    Setting(
+        "SLOTWIRE_DATABASE_URL",
+        "sqlite:///slotwire.sqlite3",
+        "`sqlite:///path` (four slashes for an absolute one) or `postgres://user@host/name`",
+        "database_url",
+        _database_url,
+    ),
+    Setting(
+        "SLOTWIRE_DATABASE_POOL",
+        "10",
+        "connections to PostgreSQL, at most, of one process",
+        "database_pool",
+        _number(2, 1000),
+    ),
+    Setting("SLOTWIRE_HOST", "127.0.0.1", "the address to listen on; `0.0.0.0` for every one", "host", _text),
+    Setting("SLOTWIRE_PORT", "8080", "the port to listen on", "port", _number(1, 65535)),
+    Setting(
+        "SLOTWIRE_SEALING_KEY_FILE",
+        "slotwire.key",
+        "the keys that passwords are sealed and identities are derived with; made at the first start, readable by"
+        " its owner alone",
+        "sealing_key_file",
+        Path,
+    ),
+    Setting(
+        "SLOTWIRE_SEALING_KEYS",
+        "",
+        "in place of the file: `id:base64`, 32 bytes each, the one to seal with first, separated by commas",
+        None,
+        _text,
+    ),
+    Setting(
+        "SLOTWIRE_IDENTITY_KEY",
+        "",
+        "with `SLOTWIRE_SEALING_KEYS`: base64, 32 bytes or more; never changed, or guests' tokens end",
+        None,
+        _text,
+    ),
+    Setting(
+        "SLOTWIRE_CALDAV_URL",
+        ICLOUD_URL,
+        "the calendar server; plain http to this machine alone",
+        "caldav_url",
+        _caldav_url,
+    ),
+    Setting(
+        "SLOTWIRE_CALDAV_HOSTS",
+        "",
+        "further hosts that passwords may go to (`name` or `name:port`), separated by commas; iCloud's are known",
+        "caldav_hosts",
+        _list,
+    ),
+    Setting(
+        "SLOTWIRE_CALDAV_IS_ICLOUD",
+        "auto",
+        "`on`: only app-specific passwords are taken; `auto`: where the calendar server is iCloud's",
+        "caldav_is_icloud",
+        _switch_or_auto,
+    ),
+    Setting(
+        "SLOTWIRE_ICLOUD_CHINA",
+        "off",
+        "`on`: iCloud's hosts in China are allowed too",
+        "icloud_china",
+        _switch,
+    ),
+    Setting(
+        "SLOTWIRE_POLL_WATCHED",
+        "15",
+        "seconds between polls while someone looks at the user's time",
+        "poll_watched",
+        _number(5, 3600),
+    ),
+    Setting("SLOTWIRE_POLL_USUAL", "60", "seconds between polls else", "poll_usual", _number(5, 86_400)),
+    Setting(
+        "SLOTWIRE_POLL_QUIET",
+        "300",
+        "seconds between polls of an account without a change for a day",
+        "poll_quiet",
+        _number(5, 86_400),
+    ),
+    Setting(
+        "SLOTWIRE_STALENESS_LIMIT",
+        "1800",
+        "seconds after which a calendar that could not be read closes its owner's time",
+        "staleness_limit",
+        _number(60, 604_800),
+    ),
+    Setting(
+        "SLOTWIRE_LOOK_AGAIN_AFTER",
+        "60",
+        "seconds: a booking polls iCloud first where the last poll is older",
+        "look_again_after",
+        _number(0, 86_400),
+    ),
+    Setting("SLOTWIRE_HOLD_SECONDS", "300", "how long a guest's hold lasts", "hold_for", _number(10, 3600)),
+    Setting(
+        "SLOTWIRE_HORIZON_DAYS",
+        "400",
+        "how many days ahead events are read and can be booked",
+        "horizon_days",
+        _number(1, 1100),
+    ),
+    Setting(
+        "SLOTWIRE_KEEP_CHANGES_DAYS",
+        "7",
+        "days for which a subscriber can resume from its cursor",
+        "keep_changes_days",
+        _number(1, 365),
+    ),
+    Setting(
+        "SLOTWIRE_ALLOWED_ORIGINS",
+        "",
+        "pages that may call with ADMIN and OWNER keys, such as `https://app.example.com`, separated by commas, or `*`;"
+        " BOOKING keys have their own",
+        "allowed_origins",
+        _list,
+    ),
+    Setting(
+        "SLOTWIRE_TRUSTED_PROXIES",
+        "",
+        "addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas",
+        "trusted_proxies",
+        _networks,
+    ),
+    Setting("SLOTWIRE_GRAPHIQL", "on", "`off`: no GraphiQL at /graphiql", "graphiql", _switch),
+    Setting(
+        "SLOTWIRE_BOOKING_INTROSPECTION",
+        "off",
+        "`on`: BOOKING keys too may read the schema",
+        "booking_introspection",
+        _switch,
+    ),
+    Setting("SLOTWIRE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`", "log_level", _log_level),
+    Setting("SLOTWIRE_LOG_FORMAT", "plain", "`plain`, or `json`: one object a line", "log_json", _log_format),
+    Setting(
+        "SLOTWIRE_DEMO_FILE",
+        "",
+        "set by `make demo` alone: facts, keys among them, that the start page hands to anyone",
+        "demo_file",
+        _path_or_none,
+    ),
+)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises ConfigError."""
+    values = {setting.field: _read(setting, environment) for setting in SETTINGS if setting.field is not None}
+    if values["caldav_is_icloud"] is None:
+        values["caldav_is_icloud"] = Guard(values["caldav_url"]).is_icloud
+    return Settings(**values)
+
+
+def _read(setting: Setting, environment: Mapping[str, str]) -> Any:
+    try:
+        return setting.read(environment.get(setting.name) or setting.default)
+    except ConfigError as error:
+        raise ConfigError(f"{setting.name} can't be used: {error}.") from None

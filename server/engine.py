@@ -1,0 +1,261 @@
+"""Runs GraphQL operations: parsed, weighed and validated once a document, executed in a snapshot of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+    parse,
+    subscribe,
+    validate,
+)
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from domain.actor import Role
+from schema import limits
+from schema.errors import Code, error
+from schema.limits import Weight
+from schema.operation import Operation
+from server.faults import mended
+
+log = logging.getLogger(__name__)
+
+QUERY_WITHIN = 10.0
+# A connection to iCloud may need several answers from it.
+MUTATION_WITHIN = 40.0
+_MOST_DOCUMENTS = 512
+_LONGEST_KEPT = 16 * 1024
+_MOST_WEIGHTS = 64
+_MOST_ERRORS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One operation as a client sends it."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`data` is None, and `began` False, where nothing was executed: the request itself was wrong."""
+
+    data: dict[str, Any] | None
+    errors: tuple[GraphQLError, ...] = ()
+    began: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        if self.errors:
+            shown["errors"] = [error.formatted for error in self.errors]
+        if self.began:
+            shown["data"] = self.data
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    document: DocumentNode
+    operation: OperationDefinitionNode
+
+    @property
+    def kind(self) -> OperationType:
+        return self.operation.operation
+
+    @property
+    def name(self) -> str | None:
+        return None if self.operation.name is None else self.operation.name.value
+
+
+@dataclass(slots=True)
+class _Known:
+    """A document, and what was found out about it."""
+
+    document: DocumentNode
+    operations: Mapping[str, OperationDefinitionNode]
+    paged_by: tuple[str, ...]
+    weights: dict[tuple[object, ...], Weight] = field(default_factory=dict)
+    problems: tuple[GraphQLError, ...] | None = None
+
+
+class Engine:
+    def __init__(self, schema: GraphQLSchema, *, booking_introspection: bool) -> None:
+        self._schema = schema
+        self._booking_introspection = booking_introspection
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def prepare(self, request: Request, role: Role) -> Prepared | Answer:
+        """What can be run, or what is wrong with it: the limits come first, for validation takes longer."""
+        try:
+            known = self._read(request.query)
+            operation = _chosen(known, request.operation_name)
+            weight = self._weigh(known, operation, request.variables)
+        except GraphQLError as problem:
+            return _refused(problem)
+        if too_much := limits.refusal(weight) or self._hidden(weight, role):
+            return _refused(too_much)
+        if known.problems is None:
+            known.problems = tuple(
+                validate(self._schema, known.document, max_errors=_MOST_ERRORS, hide_suggestions=True)
+            )
+        return _refused(*known.problems) if known.problems else Prepared(known.document, operation)
+
+    async def execute(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:
+        """One query or mutation, from beginning to end; the operation's snapshot is let go."""
+        is_query = prepared.kind is OperationType.QUERY
+        try:
+            async with asyncio.timeout(QUERY_WITHIN if is_query else MUTATION_WITHIN):
+                return await self._execute(prepared, request, operation)
+        except TimeoutError:
+            late = error(Code.UNAVAILABLE, "This took too long: ask for less, or try again later.")
+            return Answer(None, (late,))
+        finally:
+            await _close(operation)
+
+    async def subscribe(
+        self, prepared: Prepared, request: Request, operation: Operation
+    ) -> AsyncGenerator[Answer, None]:
+        """Each event's answer. An answer that never began is the last one: the subscription was refused, or broke."""
+        try:
+            made = subscribe(
+                self._schema,
+                prepared.document,
+                context_value=operation,
+                variable_values=dict(request.variables),
+                operation_name=prepared.name,
+                executor_class=StrawberryGraphQLCoreExecutionContext,
+                hide_suggestions=True,
+                max_coercion_errors=_MOST_ERRORS,
+                operation_extensions=None,
+            )
+            results = await made if isawaitable(made) else made
+            if isinstance(results, ExecutionResult):
+                yield _refused(*(results.errors or ()))
+                return
+            async with aclosing(results):  # type: ignore[type-var]  # graphql-core maps with a generator.
+                async for result in results:
+                    # Before the answer is sent: a slow reader keeps no snapshot open.
+                    await operation.renew()
+                    yield _answer(result)
+        except Exception as problem:  # noqa: BLE001 - whatever a source raises ends its subscription alone.
+            yield refused_by(problem)
+        finally:
+            await _close(operation)
+
+    async def _execute(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:
+        made = execute(
+            self._schema,
+            prepared.document,
+            context_value=operation,
+            variable_values=dict(request.variables),
+            operation_name=prepared.name,
+            executor_class=StrawberryGraphQLCoreExecutionContext,
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]  # A bool is all that is asked of it.
+            hide_suggestions=True,
+            max_coercion_errors=_MOST_ERRORS,
+            operation_extensions=None,
+        )
+        return _answer(await made if isawaitable(made) else made)
+
+    def _read(self, text: str) -> _Known:
+        known = self._known.get(text)
+        if known is not None:
+            self._known.move_to_end(text)
+            return known
+        known = _parsed(text)
+        if len(text) <= _LONGEST_KEPT:
+            self._known[text] = known
+            if len(self._known) > _MOST_DOCUMENTS:
+                self._known.popitem(last=False)
+        return known
+
+    def _weigh(
+        self, known: _Known, operation: OperationDefinitionNode, variables: Mapping[str, object]
+    ) -> Weight:
+        sizes = tuple(
+            size if isinstance(size := variables.get(name), int) else None for name in known.paged_by
+        )
+        key = (operation.name and operation.name.value, *sizes)
+        if key not in known.weights:
+            if len(known.weights) == _MOST_WEIGHTS:
+                known.weights.clear()
+            known.weights[key] = limits.weigh(self._schema, known.document, operation, variables)
+        return known.weights[key]
+
+    def _hidden(self, weight: Weight, role: Role) -> GraphQLError | None:
+        if weight.asks_schema and role is Role.BOOKING and not self._booking_introspection:
+            return error(Code.FORBIDDEN, "This key may not read the schema: use an ADMIN or OWNER key.")
+        return None
+
+
+def _parsed(text: str) -> _Known:
+    try:
+        document = parse(text, max_tokens=limits.TOKENS)
+    except GraphQLSyntaxError as problem:
+        if "Parsing aborted" not in problem.message:
+            raise
+        raise error(
+            Code.TOO_COMPLEX,
+            f"This document is too long or too deep: at most {limits.TOKENS:,} tokens, {limits.DEPTH} levels.",
+        ) from None
+    found: dict[str, OperationDefinitionNode] = {}
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            found["" if node.name is None else node.name.value] = node
+    return _Known(document, found, limits.paged_by(document))
+
+
+def _chosen(known: _Known, name: str | None) -> OperationDefinitionNode:
+    if name:
+        if name in known.operations:
+            return known.operations[name]
+        raise error(Code.BAD_REQUEST, "There is no operation of the name that operationName gives.")
+    if len(known.operations) == 1:
+        return next(iter(known.operations.values()))
+    if not known.operations:
+        raise error(Code.BAD_REQUEST, "This document holds no operation.")
+    raise error(Code.BAD_REQUEST, "This document holds several operations: say which with operationName.")
+
+
+def _answer(result: ExecutionResult) -> Answer:
+    errors = tuple(mended(problem) for problem in result.errors or ())
+    # Errors with no path and no data at all are of the request: its variables, mostly.
+    began = result.data is not None or any(problem.path for problem in errors)
+    return Answer(result.data, errors, began)
+
+
+def _refused(*problems: GraphQLError) -> Answer:
+    return Answer(None, tuple(mended(problem) for problem in problems), began=False)
+
+
+def refused_by(problem: Exception) -> Answer:
+    """Whatever was raised, as the answer of an operation that never began."""
+    return _refused(
+        problem if isinstance(problem, GraphQLError) else GraphQLError("", original_error=problem)
+    )
+
+
+async def _close(operation: Operation) -> None:
+    try:
+        await operation.ctx.close()
+    except Exception:
+        # What was answered stands: a booking is not lost because no one can note that its user is watched.
+        log.warning("An operation did not end as it should.", exc_info=True)

@@ -1,0 +1,72 @@
+"""What of an error a client is told: its own mistakes without the values it sent, our faults without a detail."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import asyncpg
+from graphql import GraphQLError
+from tortoise.exceptions import DBConnectionError, OperationalError
+
+from schema.errors import Code, error
+
+log = logging.getLogger(__name__)
+
+_CODES = frozenset(map(str, Code))
+# graphql-core quotes the value that it refuses, and the value may be a password.
+_QUOTED = re.compile(
+    r"(?:,? ?(?:found|Found|value|but got): .*|(?<=(?:found|ected) )(?P<kind>[A-Z][a-z]+[A-Za-z]*) ['\"].*)",
+    re.DOTALL,
+)
+_UNAVAILABLE = (
+    DBConnectionError,
+    OperationalError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+
+
+def mended(problem: GraphQLError) -> GraphQLError:
+    """The error as a client may see it, with one of our codes."""
+    if problem.extensions and problem.extensions.get("code") in _CODES:
+        return problem
+    cause = _cause(problem)
+    if cause is None:
+        return _located(problem, error(Code.BAD_REQUEST, without_values(problem.message)))
+    if isinstance(cause, _UNAVAILABLE):
+        log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
+        return _located(
+            problem, error(Code.UNAVAILABLE, "This can't be answered right now: try again in a minute.")
+        )
+    log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
+    return _located(problem, error(Code.INTERNAL, "Something went wrong on our side: try again later."))
+
+
+def without_values(message: str) -> str:
+    return _QUOTED.sub("", message).rstrip(" :,.;") + "."
+
+
+def _cause(problem: GraphQLError) -> BaseException | None:
+    """What of ours broke; None where the request itself is wrong."""
+    original = problem.original_error
+    while isinstance(original, GraphQLError):
+        original = original.original_error
+    if original is not None:
+        return original
+    # graphql-core's own complaints of what a resolver gave have a path; of what a client gave only those of arguments.
+    if problem.path and not problem.message.startswith(("Argument", "Variable")):
+        return problem
+    return None
+
+
+def _located(problem: GraphQLError, told: GraphQLError) -> GraphQLError:
+    return GraphQLError(
+        told.message,
+        problem.nodes,
+        problem.source,
+        problem.positions,
+        problem.path,
+        extensions=told.extensions,
+    )

@@ -1,0 +1,134 @@
+"""Runs the API and the sync loop until told to stop, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from server.app import make_app
+from server.config import ConfigError, Settings
+from server.http import MOST_BYTES
+from server.services import Parts, open_parts
+
+log = logging.getLogger(__name__)
+
+# Each of the two has this long to end, so that both are done within 10 s.
+_REQUESTS_END_WITHIN = 5
+_LOOP_ENDS_WITHIN = 4.0
+_BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """Leaves signals to us: its own way ends the process before what is open is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync: bool) -> None:
+    """Raises ConfigError or DatabaseUnusableError where it can't start."""
+    with _listening(settings) as listener:
+        async with open_parts(settings, environment) as parts:
+            server = Server(config_of(make_app(parts.services, settings)))
+
+            def stop() -> None:
+                server.should_exit = True
+
+            _on_signals(stop)
+            looping = _looping(parts, stop) if with_sync else None
+            log.info("Slotwire listens on http://%s:%d", settings.host, settings.port)
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                await _ended(looping)
+
+
+async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None:
+    async with open_parts(settings, environment) as parts:
+        stopping = asyncio.Event()
+        _on_signals(stopping.set)
+        looping = _looping(parts, stopping.set)
+        log.info("The sync loop runs.")
+        await stopping.wait()
+        await _ended(looping)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """On uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def _looping(parts: Parts, stop: Callable[[], None]) -> asyncio.Task[None]:
+    """A loop that ends by itself ends the process: whoever runs it starts it anew."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error("The sync loop ended by itself.", exc_info=task.exception())
+            stop()
+
+    task = asyncio.create_task(parts.sync.run())
+    task.add_done_callback(ended)
+    return task
+
+
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    if task is None:
+        return
+    task.cancel()
+    await asyncio.wait({task}, timeout=_LOOP_ENDS_WITHIN)
+    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        raise ConfigError("The sync loop ended by itself; the log says why.") from error
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """Taken before anything is opened: a taken port is told in one line."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigError(f"Can't listen on {settings.host}:{settings.port}: {reason}.") from None
+    with contextlib.closing(listener):
+        yield listener
+
+
+def config_of(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MOST_BYTES,
+        # Small frames: compressing them costs memory by the socket and saves nothing.
+        ws_per_message_deflate=False,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        # Whom to believe about a caller's address is our own setting.
+        proxy_headers=False,
+        timeout_graceful_shutdown=_REQUESTS_END_WITHIN,
+        h11_max_incomplete_event_size=MOST_BYTES,
+    )

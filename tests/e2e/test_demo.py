@@ -1,0 +1,120 @@
+"""`make demo`'s own part: from nothing, on from where it was, and plain words where it can't."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.client import Client
+from benchmarks.world import ROOT, free_ports
+
+FACTS = {
+    *("graphqlUrl", "websocketUrl", "graphiqlUrl", "webUrl", "adminKey", "ownerKey", "bookingKey"),
+    *("userId", "bookingPage", "caldavUrl", "appleId", "appSpecificPassword"),
+}
+
+
+@contextmanager
+def demo(folder: Path, port: int, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "server", "demo"],
+        cwd=ROOT,
+        env={**os.environ, "SLOTWIRE_DEMO_FOLDER": str(folder), "PORT": str(port), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+
+
+def until_ready(running: subprocess.Popen[str], folder: Path) -> dict[str, str]:
+    """The facts, once the greeting's last line is out."""
+    assert running.stdout is not None
+    deadline = time.monotonic() + 60
+    for line in running.stdout:
+        if "demo.json" in line:
+            break
+        assert time.monotonic() < deadline
+    facts: dict[str, str] = json.loads((folder / "demo.json").read_text())
+    return facts
+
+
+def viewer(facts: dict[str, str], key: str) -> str:
+    async def ask() -> str:
+        async with Client(facts["graphqlUrl"], facts[key]) as client:
+            role: str = (await client.call("{ viewer { role } }"))["viewer"]["role"]
+            return role
+
+    return asyncio.run(ask())
+
+
+def test_a_second_run_goes_on_with_what_the_first_left_and_reset_starts_anew(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    with demo(tmp_path, port) as running:
+        first = until_ready(running, tmp_path)
+        assert first.keys() == FACTS
+        assert [viewer(first, key) for key in ("adminKey", "ownerKey", "bookingKey")] == [
+            "ADMIN",
+            "OWNER",
+            "BOOKING",
+        ]
+        started = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 0
+        assert time.monotonic() - started < 15
+    with demo(tmp_path, port) as running:
+        assert until_ready(running, tmp_path) == first
+        assert viewer(first, "ownerKey") == "OWNER"
+    with demo(tmp_path, port, RESET="1") as running:
+        anew = until_ready(running, tmp_path)
+        assert anew["userId"] != first["userId"]
+
+
+def test_its_keys_are_for_its_owner_alone(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    with demo(tmp_path, port) as running:
+        until_ready(running, tmp_path)
+        assert (tmp_path / "demo.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_taken_port_is_named_in_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with demo(tmp_path, port) as running:
+            _, words = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert f"port {port} is taken" in words
+    assert len(words.strip().splitlines()) == 1
+
+
+def test_two_demos_in_one_folder_are_kept_apart(tmp_path: Path) -> None:
+    first_port, second_port = free_ports(2)
+    with demo(tmp_path, first_port) as running:
+        until_ready(running, tmp_path)
+        with demo(tmp_path, second_port) as other:
+            _, words = other.communicate(timeout=30)
+    assert other.returncode == 1
+    assert "running from this folder already" in words
+
+
+def test_a_port_that_is_none_is_refused(tmp_path: Path) -> None:
+    with demo(tmp_path, 0, PORT="eighty") as running:
+        _, words = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert "PORT=eighty" in words

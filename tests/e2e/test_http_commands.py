@@ -1,0 +1,282 @@
+"""The commands as an operator runs them: each in a process of its own, with one line where it can't."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from models.bell import Bell
+from models.database import Database
+from models.seal import Secret
+from server.bell_postgres import PostgresWire
+from server.rotation import rotate
+from server.services import open_parts
+from tests.e2e.serving import PROTOCOL, receive, send, settings_with
+from tests.integration.world import World, world_on
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, sqlite_template: Path) -> dict[str, str]:
+    (tmp_path / "s.sqlite3").write_bytes(sqlite_template.read_bytes())
+    return {
+        "PATH": os.environ["PATH"],
+        "SLOTWIRE_DATABASE_URL": f"sqlite:///{tmp_path}/s.sqlite3",
+        "SLOTWIRE_SEALING_KEY_FILE": f"{tmp_path}/s.key",
+        "SLOTWIRE_CALDAV_URL": "http://127.0.0.1:9/",
+        "SLOTWIRE_PORT": str(free_port()),
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "server", *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def printed(environment: dict[str, str], *arguments: str) -> str:
+    done = run(environment, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@contextmanager
+def started(environment: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A server that is ready."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", "serve", *arguments],
+        env=environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            wait_until_ready(process, environment["SLOTWIRE_PORT"])
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until_ready(process: subprocess.Popen[str], port: str) -> None:
+    for _ in range(300):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("The server is not ready after 30 s.")
+
+
+def admin_key(environment: dict[str, str]) -> str:
+    subaccount = printed(environment, "subaccounts", "create", "Studio Martin")
+    return printed(
+        environment, "keys", "create", "--subaccount", subaccount, "--role", "admin", "--label", "back end"
+    )
+
+
+def test_every_command_has_its_help(environment: dict[str, str]) -> None:
+    for command in (
+        "serve",
+        "sync",
+        "migrate",
+        "subaccounts",
+        "users",
+        "keys",
+        "rotate-keys",
+        "doctor",
+        "demo",
+    ):
+        assert "usage: python -m server" in printed(environment, command, "--help")
+
+
+def test_an_operator_sets_up_a_subaccount_its_users_and_its_keys(environment: dict[str, str]) -> None:
+    subaccount = printed(environment, "subaccounts", "create", "Studio Martin")
+    assert printed(environment, "subaccounts", "list") == f"{subaccount}  Studio Martin"
+    of = ("--subaccount", subaccount)
+    user = printed(environment, "users", "create", *of, "--name", "Anna", "--time-zone", "Europe/Paris")
+    assert printed(environment, "users", "list", *of) == f"{user}  Anna  Europe/Paris"
+    secret = printed(
+        environment, "keys", "create", *of, "--role", "OWNER", "--user", user, "--label", "phone"
+    )
+    assert secret.startswith("sw_owner_")
+    listed = printed(environment, "keys", "list", *of)
+    assert secret not in listed
+    assert listed.split()[1:3] == ["OWNER", "good"]
+    printed(environment, "keys", "revoke", listed.split()[0])
+    assert printed(environment, "keys", "list", *of).split()[2] == "revoked"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("users", "create", "--subaccount", "sub_x", "--name", "A", "--time-zone", "UTC"),
+            "no such subaccount",
+        ),
+        (
+            ("keys", "create", "--subaccount", "sub_x", "--role", "ADMIN", "--label", "x"),
+            "no such subaccount",
+        ),
+        (("keys", "revoke", "key_x"), "no such key"),
+        (("subaccounts", "create", ""), "name"),
+    ],
+)
+def test_what_can_not_be_done_is_told_in_one_line(
+    environment: dict[str, str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = run(environment, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("slotwire: ")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_can_not_start_says_why_in_one_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    printed(environment, "subaccounts", "list")  # Its facts and its key are made.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        unreachable = "postgres://nobody@127.0.0.1:9/none"
+        wrong: dict[str, dict[str, str]] = {
+            "not migrated": {"SLOTWIRE_DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3"},
+            "can't be reached": {"SLOTWIRE_DATABASE_URL": unreachable},
+            "sealing key is not the one": {"SLOTWIRE_SEALING_KEY_FILE": f"{tmp_path}/other.key"},
+            "in use": {"SLOTWIRE_PORT": str(taken.getsockname()[1])},
+            "SLOTWIRE_GRAPHIQL": {"SLOTWIRE_GRAPHIQL": "perhaps"},
+        }
+        for sentence, changed in wrong.items():
+            done = run(environment | changed, "serve")
+            assert done.returncode == 1, sentence
+            assert sentence in done.stderr
+            assert done.stderr.count("\n") == 1, done.stderr
+
+
+async def test_a_server_that_is_stopped_closes_sockets_with_1012_and_ends_within_10_s(
+    environment: dict[str, str],
+) -> None:
+    key = admin_key(environment)
+    with started(environment) as process:
+        address = f"ws://127.0.0.1:{environment['SLOTWIRE_PORT']}/graphql"
+        async with connect(address, subprotocols=[PROTOCOL]) as opened:
+            await send(opened, type="connection_init", payload={"authorization": f"Bearer {key}"})
+            assert (await receive(opened))["type"] == "connection_ack"
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(opened.recv(), 10)
+            assert opened.close_code == 1012
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert process.stderr is not None
+        assert key not in process.stderr.read()
+
+
+def test_logs_are_one_json_object_a_line_where_asked(environment: dict[str, str]) -> None:
+    key = admin_key(environment)
+    with started(environment | {"SLOTWIRE_LOG_FORMAT": "json"}, "--no-sync") as process:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{environment['SLOTWIRE_PORT']}/graphql",
+            json.dumps({"query": "query Who { viewer { role } }"}).encode(),
+            {"content-type": "application/json", "authorization": f"Bearer {key}"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            assert json.load(answer)["data"]["viewer"]["role"] == "ADMIN"
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+        assert process.stderr is not None
+        lines = [json.loads(line) for line in process.stderr.read().splitlines()]
+    [said] = [line for line in lines if line["message"] == "request"]
+    assert (said["status"], said["role"], said["operation"]) == (200, "ADMIN", "query Who")
+
+
+@pytest.fixture
+async def world(database: Database, bell: Bell) -> World:
+    return await world_on(database, bell)
+
+
+async def test_rotated_keys_open_what_was_sealed_and_the_old_ones_do_not(
+    database_url: str, tmp_path: Path, world: World
+) -> None:
+    settings = settings_with(DATABASE_URL=database_url, SEALING_KEY_FILE=str(tmp_path / "s.key"))
+    async with open_parts(settings, {}) as parts:
+        sealer = parts.services.sealer
+        account = await world.connect()
+        await world.write(
+            "UPDATE icloud_account SET sealed_password = $1 WHERE id = $2",
+            sealer.seal(Secret("pass-word"), row=account.id),
+            account.id,
+        )
+    lines = await rotate(settings, {}, drop_old=True)
+    assert "1 passwords sealed anew" in lines[1]
+    async with open_parts(settings, {}) as parts:
+        [row] = await world.rows("SELECT sealed_password FROM icloud_account")
+        assert parts.services.sealer.unseal(row["sealed_password"], row=account.id).reveal() == "pass-word"
+
+
+on_postgres = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+
+
+@asynccontextmanager
+async def wired(url: str) -> AsyncIterator[tuple[Bell, asyncio.Event]]:
+    bell = Bell()
+    with bell.listen("usr_1") as rung:
+        async with PostgresWire(url, bell).open():
+            async with asyncio.timeout(5):
+                await rung.wait()  # Everyone looks once the wire stands.
+            rung.clear()
+            yield bell, rung
+
+
+@on_postgres
+async def test_a_ring_is_heard_in_the_other_process_alone(database_url: str) -> None:
+    async with wired(database_url) as (here, rung_here), wired(database_url) as (_, rung_there):
+        await here.ring("usr_2")
+        await here.ring("usr_1")
+        assert rung_here.is_set()
+        rung_here.clear()
+        async with asyncio.timeout(5):
+            await rung_there.wait()
+        assert not rung_here.is_set()
+
+
+@on_postgres
+async def test_a_wire_that_broke_is_mended_and_everyone_looks(database_url: str) -> None:
+    async with wired(database_url) as (_, rung):
+        breaker = await asyncpg.connect(database_url)
+        await breaker.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%slotwire_bell%'"
+        )
+        await breaker.close()
+        async with asyncio.timeout(15):
+            await rung.wait()

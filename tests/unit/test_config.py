@@ -1,0 +1,141 @@
+"""Settings are read once, wrong ones are told in a line, and keys are for their owner alone."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+
+import pytest
+
+from models.seal import Secret, UnsealError
+from server.config import SETTINGS, ConfigError, Settings, read_settings
+from server.logs import scrubbed
+from server.secret_keys import SecretKeys, add_key, drop_keys, load_keys
+
+KEY = base64.b64encode(b"k" * 32).decode()
+OTHER = base64.b64encode(b"o" * 32).decode()
+
+
+def test_every_setting_has_a_default_and_its_field() -> None:
+    settings = read_settings({})
+    fields = {setting.field for setting in SETTINGS if setting.field}
+    assert fields == set(Settings.__slots__)
+    assert settings.database_url == "sqlite:///slotwire.sqlite3"
+    assert settings.port == 8080
+
+
+def test_an_empty_variable_is_the_default() -> None:
+    assert read_settings({"SLOTWIRE_PORT": ""}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"), ("PORT", "65536"), ("PORT", "http"), ("PORT", "9" * 5000), ("PORT", "٣"),
+        ("DATABASE_URL", "mysql://x"), ("CALDAV_URL", "http://caldav.example.com/"), ("CALDAV_URL", "caldav"),
+        ("CALDAV_URL", "https://user:pass@caldav.example.com/"), ("GRAPHIQL", "perhaps"), ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "xml"), ("TRUSTED_PROXIES", "proxy.local"), ("HOLD_SECONDS", "-1"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_in_one_line_that_does_not_repeat_it(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        read_settings({f"SLOTWIRE_{name}": value})
+    assert str(told.value).startswith(f"SLOTWIRE_{name} can't be used: ")
+    assert "\n" not in str(told.value)
+    assert "pass@" not in str(told.value)
+
+
+def test_app_specific_passwords_are_asked_for_where_the_server_is_icloud() -> None:
+    own = {"SLOTWIRE_CALDAV_URL": "http://127.0.0.1:5232/"}
+    assert read_settings({}).caldav_is_icloud
+    assert not read_settings(own).caldav_is_icloud
+    assert read_settings(own | {"SLOTWIRE_CALDAV_IS_ICLOUD": "on"}).caldav_is_icloud
+
+
+def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "slotwire.key"
+    first = load_keys(path, {})
+    again = load_keys(path, {})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (first.identity, dict(first.sealing)) == (again.identity, dict(again.sealing))
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_no_key_shows_in_a_repr(tmp_path: Path) -> None:
+    keys = load_keys(tmp_path / "k", {})
+    assert repr(keys) == "SecretKeys()"
+    assert "keys=" not in repr(keys.sealer())
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "slotwire.key"
+    load_keys(path, {})
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        load_keys(path, {})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "identity:x", f"identity:{KEY}", f"k1:{KEY}", "\x00", f"identity:{KEY}\nk1:AAAA"]
+)
+def test_a_key_file_that_is_not_whole_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "slotwire.key"
+    path.touch(0o600)
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        load_keys(path, {})
+    assert path.read_text() == text
+
+
+def test_keys_come_from_the_environment_the_first_one_seals() -> None:
+    environment = {"SLOTWIRE_SEALING_KEYS": f"k2:{OTHER},k1:{KEY}", "SLOTWIRE_IDENTITY_KEY": KEY}
+    keys = load_keys(Path("/nowhere"), environment)
+    assert keys == SecretKeys(b"k" * 32, {"k2": b"o" * 32, "k1": b"k" * 32})
+    assert keys.sealer().newest == "k2"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SLOTWIRE_SEALING_KEYS": f"k1:{KEY}"},
+        {"SLOTWIRE_SEALING_KEYS": KEY, "SLOTWIRE_IDENTITY_KEY": KEY},
+        {"SLOTWIRE_SEALING_KEYS": f"k1:{KEY}", "SLOTWIRE_IDENTITY_KEY": "AAAA"},
+        {"SLOTWIRE_SEALING_KEYS": "k1:***", "SLOTWIRE_IDENTITY_KEY": KEY},
+        {"SLOTWIRE_SEALING_KEYS": ",", "SLOTWIRE_IDENTITY_KEY": KEY},
+    ],
+)
+def test_keys_of_the_environment_that_are_not_whole_are_refused_unshown(environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_keys(Path("/nowhere"), environment)
+    assert KEY not in str(told.value)
+
+
+def test_a_server_that_runs_opens_what_a_key_added_since_has_sealed(tmp_path: Path) -> None:
+    path = tmp_path / "slotwire.key"
+    running = load_keys(path, {}).sealer()
+    fresh = add_key(path)
+    rotated = load_keys(path, {}).sealer()
+    assert rotated.newest == fresh
+    assert running.unseal(rotated.seal(Secret("s"), row="r"), row="r").reveal() == "s"
+    assert rotated.unseal(running.seal(Secret("s"), row="r"), row="r").reveal() == "s"
+
+
+def test_a_dropped_key_opens_nothing_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "slotwire.key"
+    sealed = load_keys(path, {}).sealer().seal(Secret("s"), row="r")
+    drop_keys(path, but=add_key(path))
+    with pytest.raises(UnsealError):
+        load_keys(path, {}).sealer().unseal(sealed, row="r")
+
+
+def test_logs_show_no_key_no_password_and_no_credentials() -> None:
+    key, password = "sw_owner_" + "Az-_9" * 8, "abcd-efgh-ijkl-mnop"
+    text = (
+        f"key {key} password {password} Authorization: Bearer {key} Basic YTpi9999 postgres://u:hunter2@db/x"
+    )
+    shown = scrubbed(text)
+    for secret in (key, password, "YTpi9999", "hunter2"):
+        assert secret not in shown
+    assert "postgres://***@db/x" in shown

@@ -1,0 +1,130 @@
+"""No byte goes to an address that is not on the list, in whatever spelling."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync.guard import Guard, is_member, path_key, raw_path
+from sync.remote import ForeignHost, UnexpectedAnswer
+
+ICLOUD = Guard("https://caldav.icloud.com/")
+LOCAL = Guard("http://127.0.0.1:5232/")
+OWN = Guard("https://dav.example.com:8443/dav/", frozenset({"other.example.com"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("https://caldav.icloud.com/", "https://caldav.icloud.com/"),
+        ("https://p180-caldav.icloud.com:443/1/calendars/", "https://p180-caldav.icloud.com/1/calendars/"),
+        ("HTTPS://P02-CALDAV.ICLOUD.COM/1/%40x/", "https://p02-caldav.icloud.com/1/%40x/"),
+    ],
+)
+def test_icloud_and_its_partitions_are_allowed(url: str, plain: str) -> None:
+    assert ICLOUD.check(url) == plain
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://caldav.icloud.com/",
+        "https://caldav.icloud.com:8443/",
+        "https://caldav.icloud.com.evil.test/",
+        "https://caldav.icloud.com.cn/",
+        "https://evil.test/caldav.icloud.com/",
+        "https://evil.test#caldav.icloud.com",
+        "https://evil.test?caldav.icloud.com",
+        "https://caldav.icloud.com@evil.test/",
+        "https://user:pass@caldav.icloud.com/",
+        "https://evil.test\\@caldav.icloud.com/",
+        "https://caldav.icloud.com\\.evil.test/",
+        "https://www.icloud.com/",
+        "https://p1234-caldav.icloud.com/",
+        "https://p-caldav.icloud.com/",
+        "https://pa1-caldav.icloud.com/",
+        "https://xcaldav.icloud.com/",
+        "https://evil-caldav.icloud.com/",
+        "https://caldav.icloud.com./",
+        "https://caldav。icloud。com/",
+        "https://cаldav.icloud.com/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "https://2130706433/",
+        "https://caldav.icloud.com\t/",
+        "https://caldav.icloud.com\n.evil.test/",
+        " https://caldav.icloud.com/",
+        "https:/caldav.icloud.com/",
+        "https:///caldav.icloud.com/",
+        "//caldav.icloud.com/",
+        "file:///etc/passwd",
+        "ftp://caldav.icloud.com/",
+        "javascript:alert(1)",
+        "https://caldav.icloud.com:0/",
+        "https://caldav.icloud.com:99999/",
+        "https://caldav.icloud.com:443x/",
+        "https://[caldav.icloud.com]/",
+        "https://%63aldav.icloud.com/",
+        "https://p١-caldav.icloud.com/",
+        "/only/a/path",
+        "",
+    ],
+)
+def test_anything_else_is_not(url: str) -> None:
+    with pytest.raises(ForeignHost):
+        ICLOUD.check(url)
+
+
+def test_china_is_allowed_where_the_operator_says_so() -> None:
+    guard = Guard("https://caldav.icloud.com.cn/", allows_china=True)
+    assert guard.is_icloud
+    assert guard.check("https://p201-caldav.icloud.com.cn/x") == "https://p201-caldav.icloud.com.cn/x"
+
+
+def test_plain_http_goes_to_loopback_alone() -> None:
+    assert LOCAL.check("http://127.0.0.1:9999/x") == "http://127.0.0.1:9999/x"
+    for url in ("http://127.0.0.2/", "http://localhost/", "http://10.0.0.1/", "https://evil.test/"):
+        with pytest.raises(ForeignHost):
+            LOCAL.check(url)
+
+
+def test_ones_own_server_is_its_host_and_port_and_those_added() -> None:
+    assert OWN.check("https://dav.example.com:8443/dav/x") == "https://dav.example.com:8443/dav/x"
+    assert OWN.check("https://other.example.com/") == "https://other.example.com/"
+    for url in ("https://dav.example.com/", "http://dav.example.com:8443/", "https://other.example.com:22/"):
+        with pytest.raises(ForeignHost):
+            OWN.check(url)
+
+
+def test_an_href_is_resolved_against_who_answered() -> None:
+    base = "https://p180-caldav.icloud.com/1/calendars/"
+    assert ICLOUD.resolve(base, "/1/principal/") == "https://p180-caldav.icloud.com/1/principal/"
+    with pytest.raises(ForeignHost):
+        ICLOUD.resolve(base, "//evil.test/1/")
+
+
+def test_a_path_is_kept_as_it_is_spelled() -> None:
+    assert raw_path("https://a.test/x/", "https://b.test/u%40v/a%2Fb.ics") == "/u%40v/a%2Fb.ics"
+    for href in ("/a b.ics", "/a.ics?x=1", "/a.ics#x", "/é.ics", "/" + "a" * 1000):
+        with pytest.raises(UnexpectedAnswer):
+            raw_path("https://a.test/x/", href)
+
+
+def test_two_spellings_of_one_path_are_the_same() -> None:
+    assert path_key("/u%40v/cal/") == path_key("/u@v/cal")
+    assert path_key("/a%2Fb") != path_key("/a/b")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [
+        ("/c/home/a.ics", True),
+        ("/c/%68ome/a.ics", True),
+        ("/c/home/", False),
+        ("/c/home", False),
+        ("/c/home/sub/", False),
+        ("/c/home/sub/a.ics", False),
+        ("/c/work/a.ics", False),
+    ],
+)
+def test_a_member_lies_straight_in_its_calendar(path: str, *, is_one: bool) -> None:
+    assert is_member(path, "/c/home/") is is_one

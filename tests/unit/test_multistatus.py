@@ -1,0 +1,221 @@
+"""What an answer says, and that nothing is concluded from one of a wrong shape."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.calendars import CalendarKind
+from sync.multistatus import (
+    read_changes,
+    read_error,
+    read_home,
+    read_listing,
+    read_multistatus,
+    read_principal,
+    read_resources,
+    read_texts,
+)
+from sync.queries import changes_query, texts_query
+from sync.remote import Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
+
+HOME = "https://p1-caldav.icloud.com/1/calendars/"
+CALENDAR = f"{HOME}home/"
+
+
+def answer(*responses: str, token: str = "t2") -> bytes:
+    ended = f"<sync-token>{token}</sync-token>" if token else ""
+    prolog = '<?xml version="1.0" encoding="UTF-8"?>\n\n'
+    return f'{prolog}<multistatus xmlns="DAV:">{"".join(responses)}{ended}</multistatus>'.encode()
+
+
+def response(href: str, props: str = "", status: str = "HTTP/1.1 200 OK") -> str:
+    return (
+        f'<response xmlns="DAV:"><href>{href}</href><propstat><prop>{props}</prop>'
+        f"<status>{status}</status></propstat></response>"
+    )
+
+
+def etag(text: str) -> str:
+    return f'<getetag xmlns="DAV:">{text}</getetag>'
+
+
+def calendar(href: str, *, types: str = "<C:calendar/>", more: str = "") -> str:
+    kinds = f"<resourcetype><collection/>{types.replace('C:', 'c:')}</resourcetype>{more}"
+    spaces = 'xmlns:c="urn:ietf:params:xml:ns:caldav" xmlns:cs="http://calendarserver.org/ns/" xmlns:a="http://apple.com/ns/ical/"'
+    return response(href, kinds).replace("<response ", f"<response {spaces} ")
+
+
+def listing(*responses: str) -> bytes:
+    return answer(
+        response("/1/calendars/", "<resourcetype><collection/></resourcetype>"), *responses, token=""
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><body>Sign in</body></html>",
+        b"<!DOCTYPE html><html></html>",
+        b"",
+        b"   ",
+        b"{}",
+        b"\x00\x01\x02",
+        b'<error xmlns="DAV:"/>',
+        b'<multistatus xmlns="other:"/>',
+        b'<multistatus xmlns="DAV:">',
+        b'<multistatus xmlns="DAV:"><response/></multistatus>',
+        b'<!DOCTYPE m [<!ENTITY a "aaaa">]><multistatus xmlns="DAV:">&a;</multistatus>',
+        b'<?xml version="1.0"?><!-- x --><!DOCTYPE m [<!ENTITY a SYSTEM "file:///etc/passwd">]><m>&a;</m>',
+        '<?xml version="1.0"?><!DOCTYPE a><multistatus xmlns="DAV:"/>'.encode("utf-16"),
+    ],
+)
+def test_what_is_no_multistatus_is_refused(body: bytes) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        read_multistatus(body)
+
+
+def test_a_document_type_inside_an_events_text_is_just_text() -> None:
+    body = "BEGIN:VCALENDAR\nX-ALT-DESC:<!DOCTYPE html>\nEND:VCALENDAR"
+    data = f'<calendar-data xmlns="urn:ietf:params:xml:ns:caldav"><![CDATA[{body}]]></calendar-data>'
+    found = read_multistatus(answer(response("/1/calendars/home/a.ics", data)))
+    href = Href("/1/calendars/home/a.ics")
+    assert read_texts(found, CALENDAR, [href])[href].body == body
+
+
+def test_a_control_character_does_not_spoil_the_others() -> None:
+    data = '<calendar-data xmlns="urn:ietf:params:xml:ns:caldav">a\x0bb</calendar-data>'
+    found = read_multistatus(answer(response("/1/calendars/home/a.ics", data)))
+    href = Href("/1/calendars/home/a.ics")
+    assert read_texts(found, CALENDAR, [href])[href].body == "ab"
+
+
+def test_changes_leave_out_the_collection_duplicates_and_strangers() -> None:
+    found = read_changes(
+        read_multistatus(
+            answer(
+                response("/1/calendars/home/", etag('"c"')),
+                response("/1/calendars/home", etag('"c"')),
+                response("/1/calendars/home/a.ics", etag('"1"')),
+                response("/1/calendars/home/a.ics", etag('"2"')),
+                response("/1/calendars/work/b.ics", etag('"1"')),
+                response("https://evil.test/1/calendars/other/c.ics", etag('"1"')),
+                '<response xmlns="DAV:"><href>/1/calendars/home/d.ics</href>'
+                "<status>HTTP/1.1 404 Not Found</status></response>",
+            )
+        ),
+        CALENDAR,
+    )
+    assert found.items == (
+        Listed(Href("/1/calendars/home/a.ics"), '"2"'),  # type: ignore[arg-type]
+        Gone(Href("/1/calendars/home/d.ics")),
+    )
+    assert (found.token, found.is_truncated) == ("t2", False)
+
+
+def test_changes_without_a_token_are_no_answer() -> None:
+    with pytest.raises(UnexpectedAnswer):
+        read_changes(read_multistatus(answer(token="")), CALENDAR)
+
+
+def test_a_cut_answer_says_so() -> None:
+    cut = '<response xmlns="DAV:"><href>/1/calendars/home/</href><status>HTTP/1.1 507 X</status></response>'
+    assert read_changes(read_multistatus(answer(cut)), CALENDAR).is_truncated
+    refused = cut.replace("507", "403")
+    with pytest.raises(TokenRefused):
+        read_changes(read_multistatus(answer(refused)), CALENDAR)
+
+
+def test_a_failed_propstat_tells_nothing_and_one_without_a_status_is_good() -> None:
+    bad = response("/1/calendars/home/a.ics", etag('"1"'), "HTTP/1.1 403 Forbidden")
+    plain = response("/1/calendars/home/b.ics", etag('"2"')).replace("<status>HTTP/1.1 200 OK</status>", "")
+    found = read_changes(read_multistatus(answer(bad, plain)), CALENDAR)
+    assert [getattr(each, "etag", 0) for each in found.items] == [None, '"2"']
+
+
+def test_a_listing_of_something_else_is_refused() -> None:
+    with pytest.raises(UnexpectedAnswer):
+        read_listing(read_multistatus(answer(token="")), HOME)
+    with pytest.raises(UnexpectedAnswer):
+        read_listing(read_multistatus(answer(calendar("/2/calendars/home/"))), HOME)
+    with pytest.raises(UnexpectedAnswer):
+        read_resources(read_multistatus(answer(response("/1/calendars/work/"))), CALENDAR)
+
+
+def _privileges(*names: str) -> str:
+    each = "".join(f"<privilege>{name}</privilege>" for name in names)
+    return f"<current-user-privilege-set>{each}</current-user-privilege-set>"
+
+
+def test_only_calendars_are_listed_each_as_what_it_is() -> None:
+    todo = '<c:supported-calendar-component-set><c:comp name="VTODO"/></c:supported-calendar-component-set>'
+    read = _privileges("<read/>")
+    write = _privileges("<read/>", "<write/>")
+    found = read_listing(
+        read_multistatus(
+            listing(
+                calendar(
+                    "/1/calendars/home/",
+                    more=f"{write}<displayname>Home</displayname><a:calendar-color>#1e4c63FF</a:calendar-color><cs:getctag>HwoQ==</cs:getctag>",
+                ),
+                calendar("/1/calendars/ro/", more=read),
+                calendar("/1/calendars/tasks/", more=todo),
+                calendar("/1/calendars/sub/", types="<cs:subscribed/>", more=write),
+                calendar("/1/calendars/inbox/", types="<c:schedule-inbox/>"),
+                calendar("/1/calendars/outbox/", types="<c:schedule-outbox/>"),
+                calendar("/1/calendars/notification/", types="<cs:notification/>"),
+            )
+        ),
+        HOME,
+    )
+    facts = {each.path.rstrip("/").rpartition("/")[2]: (each.kind, each.can_write) for each in found}
+    assert facts == {
+        "home": (CalendarKind.EVENTS, True),
+        "ro": (CalendarKind.EVENTS, False),
+        "tasks": (CalendarKind.REMINDERS, True),
+        "sub": (CalendarKind.SUBSCRIPTION, False),
+    }
+    assert (found[0].name, found[0].color, found[0].token) == ("Home", "#1E4C63", "HwoQ==")
+    assert found[1].name == "ro"
+
+
+def test_the_principal_and_home_are_taken_from_the_one_response() -> None:
+    principal = "<current-user-principal><href>/1/principal/</href></current-user-principal>"
+    assert read_principal(read_multistatus(answer(response("/elsewhere/", principal)))) == "/1/principal/"
+    spaces = 'xmlns="urn:ietf:params:xml:ns:caldav" xmlns:d="DAV:"'
+    home = (
+        f"<calendar-home-set {spaces}><d:href>https://p1-caldav.icloud.com:443/1/calendars/</d:href></calendar-home-set>"
+        f'<calendar-user-address-set {spaces}><d:href preferred="1">mailto:Me@Example.com</d:href>'
+        "<d:href>urn:uuid:1</d:href></calendar-user-address-set>"
+    )
+    href, addresses = read_home(read_multistatus(answer(response("/principal/", home))))
+    assert href == "https://p1-caldav.icloud.com:443/1/calendars/"
+    assert addresses == {"me@example.com", "urn:uuid:1"}
+    with pytest.raises(UnexpectedAnswer):
+        read_home(read_multistatus(answer(response("/a/"), response("/b/"))))
+
+
+def test_texts_are_only_those_that_were_asked_for() -> None:
+    data = '<calendar-data xmlns="urn:ietf:params:xml:ns:caldav">x</calendar-data>'
+    asked = [Href("/1/calendars/home/a%40b.ics"), Href("/1/calendars/home/c.ics")]
+    found = read_texts(
+        read_multistatus(
+            answer(
+                response("/1/calendars/home/a@b.ics", data + etag('"1"')),
+                response("/1/calendars/home/z.ics", data),
+            )
+        ),
+        CALENDAR,
+        asked,
+    )
+    assert [(each.href, each.etag) for each in found.values()] == [(asked[0], '"1"')]
+
+
+def test_what_is_sent_is_escaped_and_begins_with_the_prolog() -> None:
+    assert "<d:sync-token>a&amp;&lt;b&gt;</d:sync-token>" in changes_query(SyncToken("a&<b>"))
+    assert "<d:href>/a&amp;b.ics</d:href>" in texts_query([Href("/a&b.ics")])
+    assert changes_query(None).startswith("<?xml")
+
+
+def test_an_errors_preconditions_are_read() -> None:
+    assert read_error(b"<error xmlns='DAV:'><valid-sync-token/></error>") == {"{DAV:}valid-sync-token"}
+    assert read_error(b"Forbidden") == frozenset()

@@ -1,0 +1,193 @@
+"""What a poll has to do, decided from values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.plan import (
+    AccountStatus,
+    ProblemCode,
+    describe,
+    is_mass_removal,
+    plan_next_poll,
+    plan_pull,
+    plan_recovery,
+    plan_window,
+    plan_write_retry,
+)
+from sync.remote import (
+    ETag,
+    ForeignHost,
+    Gone,
+    Href,
+    Listed,
+    PasswordRefused,
+    RemoteError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from sync.settings import SyncSettings
+
+A, B, C = Href("/a.ics"), Href("/b.ics"), Href("/c.ics")
+V1, V2 = ETag('"1"'), ETag('"2"')
+SETTINGS = SyncSettings()
+NOW = 1_793_000_000.0
+
+
+def test_an_incremental_answer_never_implies_deletion() -> None:
+    plan = plan_pull({A: V1, B: V1}, [Listed(A, V2)], full_listing=False)
+    assert (plan.fetch, plan.forget) == ({A: V2}, frozenset())
+
+
+def test_a_full_listing_tells_what_is_gone() -> None:
+    assert plan_pull({A: V1, B: V1}, [Listed(A, V1)], full_listing=True).forget == {B}
+
+
+def test_what_is_held_in_that_state_is_not_fetched() -> None:
+    assert plan_pull({A: V1}, [Listed(A, V1)], full_listing=True).fetch == {}
+
+
+def test_without_an_etag_it_is_fetched() -> None:
+    assert plan_pull({A: V1}, [Listed(A, None)], full_listing=False).fetch == {A: None}
+
+
+def test_our_own_unseen_write_is_fetched() -> None:
+    assert plan_pull({A: ETag("")}, [Listed(A, V1)], full_listing=False).fetch == {A: V1}
+
+
+def test_a_tombstone_of_something_unknown_is_nothing() -> None:
+    assert plan_pull({}, [Gone(A)], full_listing=False).forget == frozenset()
+
+
+def test_the_last_word_on_a_resource_counts() -> None:
+    assert plan_pull({A: V1}, [Gone(A), Listed(A, V2)], full_listing=False).forget == frozenset()
+    assert plan_pull({A: V1}, [Listed(A, V2), Gone(A)], full_listing=False).fetch == {}
+
+
+hrefs = st.sampled_from([A, B, C])
+etags = st.sampled_from([V1, V2])
+
+
+@given(st.dictionaries(hrefs, etags), st.dictionaries(hrefs, etags))
+def test_after_a_full_listing_what_is_held_is_what_is_there(
+    known: dict[Href, ETag], there: dict[Href, ETag]
+) -> None:
+    plan = plan_pull(known, [Listed(*each) for each in there.items()], full_listing=True)
+    held = {href: etag for href, etag in known.items() if href not in plan.forget} | plan.fetch
+    assert held == there
+
+
+@pytest.mark.parametrize(
+    ("known", "gone", "is_mass"),
+    [(30, 21, True), (30, 20, False), (100, 50, False), (100, 51, True), (21, 21, True)],
+)
+def test_over_half_and_over_twenty_is_a_mass_removal(known: int, gone: int, *, is_mass: bool) -> None:
+    assert is_mass_removal(known, gone) is is_mass
+
+
+def _next(*, watched: bool = False, quiet_for: float = 0, chance: float = 0.5) -> float:
+    return (
+        plan_next_poll(
+            SETTINGS,
+            now=NOW,
+            watched_until=NOW + 60 if watched else NOW - 1,
+            last_changed_at=NOW - quiet_for,
+            connected_at=0,
+            chance=chance,
+        )
+        - NOW
+    )
+
+
+def test_the_cadence_follows_who_looks_and_what_happens() -> None:
+    assert _next() == 60
+    assert _next(watched=True) == 15
+    assert _next(quiet_for=86_400) == 300
+    assert _next(quiet_for=86_400, watched=True) == 15
+
+
+def test_polls_are_spread_by_a_fifth() -> None:
+    assert (_next(chance=0.0), _next(chance=1.0)) == (48, 72)
+
+
+def _recover(
+    error: RemoteError, *, failures: int = 1, refusals: int = 1, chance: float = 0.5
+) -> tuple[str, float | None]:
+    recovery = plan_recovery(
+        error,
+        SETTINGS,
+        status=AccountStatus.CONNECTED,
+        failures=failures,
+        refusals=refusals,
+        now=NOW,
+        chance=chance,
+    )
+    return recovery.status, None if recovery.retry_at is None else recovery.retry_at - NOW
+
+
+@pytest.mark.parametrize(("failures", "wait"), [(1, 30), (2, 60), (5, 480), (8, 3600), (400, 3600)])
+def test_failures_back_off_to_an_hour(failures: int, wait: float) -> None:
+    assert _recover(Unreachable(), failures=failures) == ("UNREACHABLE", wait)
+
+
+@pytest.mark.parametrize(("told", "wait"), [(1.0, 30), (600.0, 600), (1e12, 3600), (-5.0, 30), (None, 30)])
+def test_retry_after_is_honoured_between_our_floor_and_an_hour(told: float | None, wait: float) -> None:
+    assert _recover(Throttled(told)) == ("UNREACHABLE", wait)
+
+
+def test_the_third_refusal_stops_the_polls() -> None:
+    assert _recover(PasswordRefused(), refusals=2)[0] == "UNREACHABLE"
+    assert _recover(PasswordRefused(), refusals=3) == ("NEEDS_NEW_PASSWORD", None)
+
+
+def test_an_account_that_waits_for_a_choice_goes_on_waiting() -> None:
+    recovery = plan_recovery(
+        Unreachable(),
+        SETTINGS,
+        status=AccountStatus.NEEDS_CALENDARS,
+        failures=1,
+        refusals=1,
+        now=NOW,
+        chance=0.5,
+    )
+    assert (recovery.status, recovery.retry_at) == (AccountStatus.NEEDS_CALENDARS, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PasswordRefused(), ProblemCode.PASSWORD_REFUSED),
+        (Throttled(1), ProblemCode.THROTTLED),
+        (Unreachable(), ProblemCode.UNREACHABLE),
+        (UnexpectedAnswer(), ProblemCode.UNEXPECTED_ANSWER),
+        (ForeignHost(), ProblemCode.UNEXPECTED_ANSWER),
+    ],
+)
+def test_every_error_has_a_sentence(error: RemoteError, code: ProblemCode) -> None:
+    found, message = describe(error)
+    assert found is code
+    assert message.endswith(".")
+
+
+def test_the_window_is_whole_days_of_the_owners_zone() -> None:
+    now = datetime(2026, 11, 2, 23, 30, tzinfo=UTC).timestamp()
+    window = plan_window(now, "Europe/Berlin", SETTINGS)
+    assert window.start == datetime(2026, 11, 1, 23, tzinfo=UTC).timestamp()
+    assert window.end == datetime(2027, 12, 7, 23, tzinfo=UTC).timestamp()
+
+
+def test_a_write_waits_longer_each_time() -> None:
+    waits = [
+        plan_write_retry(Unreachable(), SETTINGS, attempts=attempts, now=NOW, chance=0.5) - NOW
+        for attempts in (1, 2, 3, 50)
+    ]
+    assert waits == [5, 10, 20, 3600]
+
+
+def test_a_write_with_a_refused_password_leaves_the_asking_to_the_polls() -> None:
+    assert plan_write_retry(PasswordRefused(), SETTINGS, attempts=1, now=NOW, chance=0.5) - NOW == 300

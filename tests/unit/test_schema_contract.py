@@ -1,0 +1,98 @@
+"""The printed schema is current, holds the whole public contract, and describes all that it has."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    build_schema,
+    is_specified_scalar_type,
+    print_ast,
+)
+
+from schema.build import build
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = build_schema((ROOT / "tests/contract.graphql").read_text())
+PRINTED = build()[1]
+OURS = build_schema(PRINTED)
+
+
+def own_types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:
+    return (
+        kind
+        for name, kind in schema.type_map.items()
+        if not name.startswith("__") and not is_specified_scalar_type(kind)
+    )
+
+
+def promises(schema: GraphQLSchema) -> set[str]:
+    """Everything that a client may rely on, a line each."""
+    return {line for kind in own_types(schema) for line in promises_of(kind)}
+
+
+def promises_of(kind: GraphQLNamedType) -> Iterator[str]:
+    yield f"{type(kind).__name__} {kind.name}"
+    match kind:
+        case GraphQLObjectType() | GraphQLInterfaceType():
+            yield from (f"{kind.name} implements {it.name}" for it in kind.interfaces)
+            for name, field in kind.fields.items():
+                yield f"{kind.name}.{name}: {field.type}"
+                yield from (
+                    f"{kind.name}.{name}({argument}: {asked(given)})"
+                    for argument, given in field.args.items()
+                )
+        case GraphQLInputObjectType():
+            yield from (f"{kind.name}.{name}: {asked(given)}" for name, given in kind.fields.items())
+        case GraphQLEnumType():
+            yield from (f"{kind.name}.{value}" for value in kind.values)
+        case GraphQLUnionType():
+            yield from (f"{kind.name} = {member.name}" for member in kind.types)
+
+
+def asked(given: GraphQLArgument | GraphQLInputField) -> str:
+    literal = None if given.default is None else given.default.literal
+    return f"{given.type}" if literal is None else f"{given.type} = {print_ast(literal)}"
+
+
+def undescribed(kind: GraphQLNamedType) -> Iterator[str]:
+    if not kind.description:
+        yield kind.name
+    match kind:
+        case GraphQLObjectType() | GraphQLInterfaceType():
+            yield from (f"{kind.name}.{name}" for name, field in kind.fields.items() if not field.description)
+            yield from (
+                f"{kind.name}.{name}({argument})"
+                for name, field in kind.fields.items()
+                for argument, given in field.args.items()
+                if not given.description
+            )
+        case GraphQLInputObjectType():
+            yield from (f"{kind.name}.{name}" for name, given in kind.fields.items() if not given.description)
+        case GraphQLEnumType():
+            yield from (f"{kind.name}.{name}" for name, value in kind.values.items() if not value.description)
+
+
+def test_the_printed_schema_is_current() -> None:
+    stored = (ROOT / "schema/schema.graphql").read_text()
+    assert stored == PRINTED, "Run `python -m schema` to print it anew."
+
+
+def test_nothing_of_the_contract_is_missing_or_different() -> None:
+    assert not sorted(promises(CONTRACT) - promises(OURS))
+
+
+def test_the_schema_holds_nothing_that_the_contract_does_not_know() -> None:
+    assert not sorted(promises(OURS) - promises(CONTRACT))
+
+
+def test_everything_is_described() -> None:
+    assert not [name for kind in own_types(OURS) for name in undescribed(kind)]
