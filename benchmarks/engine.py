@@ -11,7 +11,6 @@ from dataclasses import replace
 from random import Random
 from statistics import median
 from time import perf_counter
-from uuid import UUID
 
 from domain.availability import Booked, Busy, Match, Rules, UserTime, find_starts, find_windows, merge_busy
 from domain.booking import decide, nearest_starts
@@ -57,7 +56,7 @@ def events(count: int, seed: int) -> list[Span]:
 
 def a_user(*, count: int, seed: int) -> UserTime:
     return UserTime(
-        user=UUID(int=seed), zone="Europe/Paris", hours=ALWAYS, busy=merge_busy(events(count, seed))
+        user=f"usr_{seed}", zone="Europe/Paris", hours=ALWAYS, busy=merge_busy(events(count, seed))
     )
 
 

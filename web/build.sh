@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/graphiql"
 
 fingerprint() {
-    find . ../home/fill.js ../home/favicon.svg \( -name node_modules -o -name dist \) -prune -o -type f -print | LC_ALL=C sort | xargs cksum | cksum
+    find . ../home/api.js ../home/fill.js ../home/places.js ../home/favicon.svg \( -name node_modules -o -name dist \) -prune -o -type f -print | LC_ALL=C sort | xargs cksum | cksum
 }
 
 want=$(fingerprint)

@@ -53,7 +53,7 @@ export const UNBLOCK = `mutation Unblock($input: DeleteBlockedSlotInput!) {
 export const CONNECT = `mutation Connect($input: ConnectICloudInput!) {
   connectICloud(input: $input) {
     ... on ICloudConnected {
-      account { calendars { id linkable { yes } conflictSelectable { yes } } }
+      account { calendars { id name linkable { yes } conflictSelectable { yes } } }
     }
     ... on UserError { message }
   }
@@ -61,13 +61,23 @@ export const CONNECT = `mutation Connect($input: ConnectICloudInput!) {
 
 export const CALENDARS = `query Calendars($userId: ID!) {
   user(id: $userId) {
-    iCloudAccount { calendars { id linkable { yes } conflictSelectable { yes } } }
+    iCloudAccount { calendars { id name linkable { yes } conflictSelectable { yes } } }
   }
 }`;
 
-export const CHOOSE = `mutation Choose($linked: SetLinkedCalendarInput!, $conflicts: SetConflictCalendarsInput!) {
-  setLinkedCalendar(input: $linked) { ... on UserError { message } }
+// The whole set first: the first sync starts with the first choice, and then reads all of it at once.
+export const CHOOSE = `mutation Choose($conflicts: SetConflictCalendarsInput!, $linked: SetLinkedCalendarInput!) {
   setConflictCalendars(input: $conflicts) { ... on UserError { message } }
+  setLinkedCalendar(input: $linked) { ... on UserError { message } }
+}`;
+
+export const PLACES = `query Places($userId: ID!, $input: AvailabilityInput!) {
+  user(id: $userId) {
+    iCloudAccount { calendars { id name linkable { yes } } }
+  }
+  availability(input: $input) {
+    ... on Availability { slotStarts }
+  }
 }`;
 
 /** Gives the data, or throws the first sentence that says why not, be it an error or a typed refusal. */

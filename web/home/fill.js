@@ -18,7 +18,7 @@ export function fill(examples, facts, now = new Date()) {
 function times(now) {
   const hour = new Date(Math.ceil(now / HOUR) * HOUR);
   const later = (hours) => instant(+hour + hours * HOUR);
-  return { now: instant(now), nextHour: later(0), hourAfter: later(1), tomorrow: later(24), inAWeek: later(168) };
+  return { now: instant(now), nextHour: later(0), hourAfter: later(1), inAWeek: later(168) };
 }
 
 export function instant(moment) {

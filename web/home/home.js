@@ -1,6 +1,7 @@
 // Wires the start page: addresses everywhere; in the demo also its facts, its operations and the live panel.
 import { fill } from "./fill.js";
 import { startPanel } from "./panel.js";
+import { askPlaces } from "./places.js";
 
 const FACTS = {
   appleId: "Apple ID",
@@ -54,8 +55,8 @@ function showFacts(facts) {
   at("facts").replaceChildren(...rows);
 }
 
-async function showExamples(facts) {
-  const examples = fill(await (await fetch("/home/examples.json")).json(), facts);
+async function showExamples(known) {
+  const examples = fill(await (await fetch("/home/examples.json")).json(), known);
   at("examples").replaceChildren(
     ...examples.map(({ title, about, query, variables }) => {
       const summary = make("summary", {}, make("strong", {}, title), make("span", { className: "quiet" }, about));
@@ -87,6 +88,6 @@ showAddresses(key);
 if (facts) {
   for (const id of ["to-demo", "demo", "queries", "live"]) at(id).hidden = false;
   showFacts(facts);
-  await showExamples(facts);
   startPanel({ key, facts, websocketUrl: websocketUrl.href });
+  await showExamples({ ...facts, ...(await askPlaces(key, facts)) });
 }

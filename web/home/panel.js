@@ -1,8 +1,10 @@
 // The live panel: follows one user's changes, and reads the coming week anew at each.
 import * as api from "./api.js";
+import { drawChanges, quietly } from "./changes.js";
 import { instant } from "./fill.js";
 import { follow } from "./live.js";
-import { clock, dayName, drawWeek, midnights, within } from "./week.js";
+import { toLink } from "./places.js";
+import { clock, drawWeek, midnights, within } from "./week.js";
 
 const HOUR = 3_600_000;
 const STATES = { connecting: "Connecting…", live: "Live", refused: "Refused" };
@@ -23,6 +25,7 @@ export function startPanel({ key, facts, websocketUrl }) {
   let reading = null;
   let again = false;
   let isConnected = false;
+  const log = quietly((changes) => drawChanges(at("changes"), changes, zone));
 
   async function read() {
     const now = Date.now();
@@ -98,14 +101,14 @@ export function startPanel({ key, facts, websocketUrl }) {
   }
 
   function followChanges(cursor) {
-    const changes = (query, field, describe) => {
+    const changes = (query, field, noun, describe) => {
       let after = cursor;
       return {
         query,
         variables: () => ({ userId, after }),
         onData: ({ [field]: change }) => {
           after = change.cursor;
-          log(change, describe(change), zone);
+          log({ ...change, noun, what: describe(change) });
           readSoon();
         },
       };
@@ -115,8 +118,8 @@ export function startPanel({ key, facts, websocketUrl }) {
       key,
       onState: showState,
       subscriptions: [
-        changes(api.BLOCKED_SLOT_CHANGES, "blockedSlotChanges", ({ slot, previous }) => slot ?? previous),
-        changes(api.APPOINTMENT_CHANGES, "appointmentChanges", ({ appointment }) => appointment),
+        changes(api.BLOCKED_SLOT_CHANGES, "blockedSlotChanges", "blocked slots", ({ slot, previous }) => slot ?? previous),
+        changes(api.APPOINTMENT_CHANGES, "appointmentChanges", "appointments", ({ appointment }) => appointment),
         { query: api.ACCOUNT_CHANGES, variables: () => ({ userId }), onData: readSoon },
       ],
     });
@@ -137,19 +140,18 @@ function timed(kind, { start, end, title }) {
   return { kind, title, start: Date.parse(start), end: Date.parse(end) };
 }
 
-/** The first calendar that can be written to, and every one that can block time. */
+/** One to write to, and every one that can block time. */
 function choice(userId, calendars) {
   const conflicts = calendars.filter(({ conflictSelectable }) => conflictSelectable.yes);
-  const linked = calendars.find(({ linkable }) => linkable.yes);
   return {
-    linked: { userId, calendarId: linked?.id ?? null },
     conflicts: { userId, calendarIds: conflicts.map(({ id }) => id) },
+    linked: { userId, calendarId: toLink(calendars)?.id ?? null },
   };
 }
 
 function showToday(free, zone) {
   const chips = free.map(({ start, end }) => text("span", `${clock(start, zone)}–${clock(end, zone)}`));
-  at("today").replaceChildren(...(chips.length ? ["Free today:", ...chips] : ["Nothing is free today any more."]));
+  at("today").replaceChildren(...(chips.length ? ["Free today:", ...chips] : ["Nothing is free today."]));
 }
 
 function showAccount(account, zone) {
@@ -167,15 +169,6 @@ function showState(state, reason) {
   at("socket").textContent = STATES[state];
   at("socket").classList.toggle("on", state === "live");
   if (reason) say(reason);
-}
-
-function log({ kind, detectedAt }, what, zone) {
-  const when = what && `${dayName(Date.parse(what.start), zone)}, ${clock(Date.parse(what.start), zone)}–${clock(Date.parse(what.end), zone)}`;
-  const line = document.createElement("li");
-  line.append(text("strong", kind.replaceAll("_", " ")), what ? `${what.title ?? "Busy"} · ${when}` : "All was read anew");
-  line.append(text("span", ` · learned at ${new Date(detectedAt).toLocaleTimeString()}`, "quiet"));
-  const older = [...at("changes").querySelectorAll("li:has(strong)")].slice(0, 7);
-  at("changes").replaceChildren(line, ...older);
 }
 
 function text(tag, content, className = "") {

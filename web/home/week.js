@@ -27,6 +27,11 @@ export function clock(instant, zone) {
   return new Intl.DateTimeFormat(undefined, { timeZone: zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(instant);
 }
 
+export function clockWithSeconds(instant, zone) {
+  const parts = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  return new Intl.DateTimeFormat(undefined, { timeZone: zone, ...parts }).format(instant);
+}
+
 export function dayName(instant, zone) {
   return new Intl.DateTimeFormat(undefined, { timeZone: zone, weekday: "short", day: "numeric", month: "short" }).format(instant);
 }

@@ -1,13 +1,16 @@
 import { GraphiQL } from "graphiql";
 import { useMemo, useState } from "react";
+import { placesIn } from "../../home/places.js";
 import { fetcherFor } from "./fetcher.js";
 import { KeyBar } from "./key-bar.jsx";
+import { FilledPlaces } from "./places.jsx";
 import { editorStorage, storedKey, storeKey } from "./session.js";
 
 export function App({ suggestedKey, facts, tabs }) {
   const [key, setKey] = useState(storedKey() ?? suggestedKey);
   const [known, setKnown] = useState(null);
-  const fetcher = useMemo(() => fetcherFor(key), [key]);
+  const [places, setPlaces] = useState({});
+  const fetcher = useMemo(() => fetcherFor(key, (data) => setPlaces((seen) => ({ ...seen, ...placesIn(data) }))), [key]);
   const storage = useMemo(() => editorStorage(facts.userId ?? "own"), [facts]);
 
   function take(entered) {
@@ -17,7 +20,7 @@ export function App({ suggestedKey, facts, tabs }) {
 
   return (
     <>
-      <KeyBar current={key} facts={facts} onKey={take} />
+      <KeyBar current={key} facts={facts} notice={notice(key, known)} onKey={take} />
       <GraphiQL
         fetcher={fetcher}
         schema={schemaToShow(key, known)}
@@ -30,6 +33,7 @@ export function App({ suggestedKey, facts, tabs }) {
         schemaDescription
       >
         <GraphiQL.Logo>{null}</GraphiQL.Logo>
+        <FilledPlaces places={places} />
       </GraphiQL>
     </>
   );
@@ -38,5 +42,16 @@ export function App({ suggestedKey, facts, tabs }) {
 /** Undefined asks the server; null does not. Without a key, or with a booking key, it would only refuse. */
 function schemaToShow(key, known) {
   if (key === "") return null;
-  return key.startsWith("sw_booking_") ? known : undefined;
+  return isBookingKey(key) ? known : undefined;
+}
+
+function notice(key, known) {
+  if (key === "") return "A key opens the docs and runs the operations.";
+  if (!isBookingKey(key)) return "";
+  if (known === null) return "A booking key runs operations and opens no docs: an owner or admin key does.";
+  return "A booking key opens no docs: those shown are of the key before.";
+}
+
+function isBookingKey(key) {
+  return key.startsWith("sw_booking_");
 }

@@ -6,8 +6,11 @@ const HTTP_URL = new URL("/graphql", location.href);
 const WEBSOCKET_URL = new URL(HTTP_URL);
 WEBSOCKET_URL.protocol = HTTP_URL.protocol === "https:" ? "wss:" : "ws:";
 
-/** The key goes into the HTTP header and into connection_init alike; the headers editor overrides it. */
-export function fetcherFor(key) {
+/**
+ * The key goes into the HTTP header and into connection_init alike; the headers editor overrides it. `onData` sees the
+ * data of what queries and mutations answer.
+ */
+export function fetcherFor(key, onData) {
   const headers = key ? { authorization: `Bearer ${key}` } : {};
   const send = createGraphiQLFetcher({
     url: HTTP_URL.href,
@@ -16,10 +19,12 @@ export function fetcherFor(key) {
     wsConnectionParams: headers,
     enableIncrementalDelivery: false,
   });
-  return (operation, options) => {
+  return async (operation, options) => {
     const { operationName, documentAST } = readNow(operation, options);
     const headers = lowerCased(options?.headers);
-    return send({ ...operation, operationName }, { ...options, documentAST, headers });
+    const answer = await send({ ...operation, operationName }, { ...options, documentAST, headers });
+    if (answer.data) onData(answer.data);
+    return answer;
   };
 }
 

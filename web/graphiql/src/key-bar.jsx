@@ -7,7 +7,7 @@ const DEMO_KEYS = [
 ];
 
 /** Takes the key on Enter or on leaving the field: a key half typed is a wrong key, and those are counted. */
-export function KeyBar({ current, facts, onKey }) {
+export function KeyBar({ current, facts, notice, onKey }) {
   const [typed, setTyped] = useState(current);
   const [shown, setShown] = useState(false);
   useEffect(() => setTyped(current), [current]);
@@ -51,7 +51,7 @@ export function KeyBar({ current, facts, onKey }) {
           ))}
         </span>
       )}
-      <output>{current === "" ? "A key opens the docs and runs the operations." : ""}</output>
+      <output>{notice}</output>
     </form>
   );
 }

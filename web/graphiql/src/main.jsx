@@ -3,6 +3,7 @@ import "graphiql/style.css";
 import "./page.css";
 import { createRoot } from "react-dom/client";
 import { fill } from "../../home/fill.js";
+import { askPlaces } from "../../home/places.js";
 import { App } from "./app.jsx";
 import examples from "./examples.json";
 
@@ -13,7 +14,8 @@ async function loadConfig() {
 }
 
 const { key = "", facts = {} } = await loadConfig();
-const tabs = fill(examples, facts).map(({ query, variables }) => ({
+const places = key ? await askPlaces(key, facts) : {};
+const tabs = fill(examples, { ...facts, ...places }).map(({ query, variables }) => ({
   query,
   variables: JSON.stringify(variables, null, 2),
 }));

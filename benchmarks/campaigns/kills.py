@@ -1,0 +1,153 @@
+"""kill -9 under load, and restart: nothing acknowledged is lost, each appointment stands once in iCloud."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import httpx2
+
+from benchmarks.campaigns.connected import connect
+from benchmarks.campaigns.tally import Tally
+from benchmarks.client import Client, GraphQLError, Json
+from benchmarks.world import World
+from tests.e2e import queries as q
+
+WRITERS = 4
+SETTLED_WITHIN = 120.0
+
+
+@dataclass(slots=True)
+class Acknowledged:
+    """What the callers were told: appointment id to its start; those that were told cancelled."""
+
+    booked: dict[str, str] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)
+
+
+async def kills(running: World, *, times: int, seed: int, where: str) -> Tally:
+    tally = Tally("kill -9", where)
+    chance = random.Random(seed)
+    await connect(running)
+    known = Acknowledged()
+    stop = asyncio.Event()
+    slots = iter(range(1_000_000))
+    writers = [asyncio.create_task(_write(running, known, slots, stop, chance)) for _ in range(WRITERS)]
+    for _ in range(times):
+        await asyncio.sleep(chance.uniform(0.05, 1.2))
+        victim = chance.randrange(len(running.servers))
+        running.servers[victim].kill()
+        tally.trials += 1
+        await running.restart(victim)
+    stop.set()
+    await asyncio.gather(*writers)
+    await _check(running, known, tally)
+    return tally
+
+
+async def _write(
+    running: World, known: Acknowledged, slots: Iterator[int], stop: asyncio.Event, chance: random.Random
+) -> None:
+    """Books, sometimes cancels; what is cut off is tried again with the same key, as a good client does."""
+    first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=100)
+    while not stop.is_set():
+        start = first + timedelta(minutes=15 * next(slots))
+        value = {
+            "idempotencyKey": str(uuid4()),
+            "userId": running.people.user_id,
+            "start": start.isoformat(),
+            "end": (start + timedelta(minutes=15)).isoformat(),
+            "title": "Survives",
+            "guest": {"name": "Guest", "email": "guest@example.org"},
+        }
+        saved = await _insist(running, "createAppointment", q.SAVED, "CreateAppointmentInput!", value)
+        if saved["__typename"] != "AppointmentSaved":
+            continue  # Busy in the owner's own calendar.
+        number = saved["appointment"]["id"]
+        known.booked[number] = saved["appointment"]["start"]
+        if chance.random() < 0.3:
+            known.unsure.add(number)
+            gone = {"appointmentId": number, "reason": "Changed"}
+            answer = await _insist(running, "cancelAppointment", q.SAVED, "CancelAppointmentInput!", gone)
+            assert answer["appointment"]["status"] == "CANCELLED", answer
+            known.unsure.discard(number)
+            known.cancelled.add(number)
+
+
+async def _insist(running: World, field_name: str, result: str, kind: str, value: Json) -> Json:
+    while True:
+        for number in range(len(running.ports)):
+            async with Client(running.graphql_url(number), running.people.owner_key, timeout=20) as owner:
+                with suppress(httpx2.TransportError, GraphQLError, ValueError):
+                    return await owner.mutate(field_name, result, kind, value)
+        await asyncio.sleep(0.05)
+
+
+async def _check(running: World, known: Acknowledged, tally: Tally) -> None:
+    standing = await _settled(running, tally)
+    for number, start in known.booked.items():
+        node = standing.get(number)
+        tally.hold(node is not None, f"{number} at {start} was acknowledged and is lost")
+        if node is None or number in known.unsure:
+            continue
+        wanted = "CANCELLED" if number in known.cancelled else "CONFIRMED"
+        tally.hold(node["status"] == wanted, f"{number} is {node['status']}, acknowledged as {wanted}")
+    texts = [event.text for event in await running.phone().events("Home") if "slotwire" in event.text.lower()]
+    starts = Counter(re.findall(r"^DTSTART:(\d{8}T\d{6}Z)", "\n".join(texts).replace("\r", ""), re.MULTILINE))
+    wanted_starts = Counter(
+        datetime.fromisoformat(node["start"]).strftime("%Y%m%dT%H%M%SZ")
+        for node in standing.values()
+        if node["status"] == "CONFIRMED"
+    )
+    tally.hold(
+        starts == wanted_starts,
+        f"in iCloud but not booked {starts - wanted_starts}, missing {wanted_starts - starts}",
+    )
+    tally.facts |= {
+        "acknowledged": len(known.booked),
+        "cancelled": len(known.cancelled),
+        "in iCloud": starts.total(),
+    }
+
+
+async def _settled(running: World, tally: Tally) -> dict[str, Json]:
+    """All appointments by id, once none is waiting to be written."""
+    deadline = asyncio.get_running_loop().time() + SETTLED_WITHIN
+    while True:
+        nodes = await _appointments(running)
+        waiting = [
+            n for n in nodes.values() if n["iCloud"]["state"] not in {"WRITTEN", "REMOVED", "NOT_LINKED"}
+        ]
+        if not waiting:
+            return nodes
+        if asyncio.get_running_loop().time() > deadline:
+            tally.hold(claim=False, story=f"{len(waiting)} still to be written: {waiting[:3]}")
+            return nodes
+        await asyncio.sleep(0.5)
+
+
+async def _appointments(running: World) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    after = None
+    start = datetime.now(UTC).replace(microsecond=0)
+    async with running.owner() as owner:
+        while True:
+            span = {
+                "from": start.isoformat(),
+                "to": (start + timedelta(days=399)).isoformat(),
+                "after": after,
+            }
+            answer = await owner.call(q.APPOINTMENTS, user=running.people.user_id, **span)
+            page = answer["user"]["appointments"]
+            found |= {edge["node"]["id"]: edge["node"] for edge in page["edges"]}
+            if not page["pageInfo"]["hasNextPage"]:
+                return found
+            after = page["pageInfo"]["endCursor"]
