@@ -10,9 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 FORBIDDEN = {
-    "a path of one machine": re.compile(r"(?<![\w.])/(?:home/[a-z]|Users/[A-Z]|root/|work/)"),
+    "a path of one machine": re.compile(r"(?<![\w.])/(?:home/[\w-]+/|Users/[\w-]+/|root/|work/)"),
     "a package registry's address": re.compile(
-        r"registry\.npmjs\.org|files\.pythonhosted\.org|pypi\.org/simple|index-url|extra-index", re.IGNORECASE
+        r"registry\.npmjs\.org|files\.pythonhosted\.org|pypi\.org/simple|(?<!emit-)index-url", re.IGNORECASE
     ),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 }
