@@ -94,7 +94,7 @@ def _run(place: Place, port: int, environment: Mapping[str, str]) -> int:
         children.wait_until_answers(f"http://127.0.0.1:{state['entryPort']}/", "standin")
         children.start("server", ["-m", "server", "serve"])
         children.wait_until_answers(f"http://127.0.0.1:{port}/readyz", "server")
-        print(_greeting(json.loads(place.facts.read_text())), flush=True)
+        print(_greeting(place, json.loads(place.facts.read_text())), flush=True)
         return children.wait()
 
 
@@ -208,7 +208,8 @@ def _facts(port: int, state: Mapping[str, object], people: People) -> dict[str, 
     }
 
 
-def _greeting(facts: Mapping[str, str]) -> str:
+def _greeting(place: Place, facts: Mapping[str, str]) -> str:
+    folder = os.path.relpath(place.folder)
     return f"""
 Slotwire is running. Ctrl-C ends it; the next `make demo` goes on from here, `make demo RESET=1` starts anew.
 
@@ -231,7 +232,7 @@ Paste into GraphiQL to connect, then see the calendars:
     __typename ... on UserError {{ message }}
     ... on ICloudConnected {{ account {{ status calendars {{ id name kind linkable {{ yes reason }} }} }} }} }} }}
 
-The same facts are in .demo/demo.json; logs in .demo/server.log and .demo/standin.log."""
+The same facts are in {folder}/demo.json; logs in {folder}/server.log and {folder}/standin.log."""
 
 
 class _Children:
