@@ -12,7 +12,8 @@ from domain.hours import open_hours
 from domain.interval import Span
 from domain.zones import DAY, day_at
 
-SEARCH = 14 * DAY
+SEARCHES = (14 * DAY, 92 * DAY, 400 * DAY)
+"""How far around an asked start others are looked for: further only where nothing is open nearer."""
 MOST_OFFERED = 5
 
 
@@ -72,17 +73,23 @@ def decide(
 
 
 def nearest_starts(
-    user: UserTime, rules: Rules, *, around: int, now: int, count: int = MOST_OFFERED
+    user: UserTime,
+    rules: Rules,
+    *,
+    around: int,
+    now: int,
+    count: int = MOST_OFFERED,
+    search: int = SEARCHES[0],
 ) -> list[int]:
     """Open starts near the asked one, soonest first: those at or after it; where none follow, the last before."""
     earliest, latest = now + rules.notice, rules.last_start
     around = max(around, earliest)
     if latest is not None:
         around = min(around, latest + 1)
-    after = Span(around, around + SEARCH)
+    after = Span(around, around + search)
     if starts := find_starts([user], rules, within=after, now=now, first=count).at:
         return starts
-    before = Span(max(around - SEARCH, earliest), around)
+    before = Span(max(around - search, earliest), around)
     return find_starts([user], rules, within=before, now=now).at[-count:]
 
 

@@ -135,7 +135,7 @@ def _overrides_problem(overrides: Sequence[DateOverride]) -> InvalidHours | None
         if override.date in seen:
             return InvalidHours(
                 f"overrides.{place}.date",
-                f"{override.date} is given twice: put all its hours into one override.",
+                f"The date {override.date} is given twice: put all its hours into one override.",
             )
         seen.add(override.date)
         named = [(f"overrides.{place}.hours.{index}", span) for index, span in enumerate(override.hours)]

@@ -16,6 +16,7 @@ PHONE_LENGTH = 50
 NOTES_LENGTH = 5_000
 SLUG_LENGTH = 80
 KEY_LENGTHS = range(16, 201)
+EARLIEST, LATEST = 0, 7_258_118_399  # 2199-12-31T23:59:59Z
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # The shape alone: only a letter that arrives proves an address. No spaces, one @, a dotted host.
@@ -56,6 +57,13 @@ def check_numbers(numbers: Mapping[str, int | None]) -> Invalid | None:
         if number is not None and not low <= number <= high:
             return Invalid(field, f"Give a {words} from {low} to {high}, not {number}.")
     return None
+
+
+def check_instant(instant: int, *, field: str) -> Invalid | None:
+    """Of time that is booked or blocked by hand: what lies within can be added to, shown and written."""
+    if EARLIEST <= instant <= LATEST:
+        return None
+    return Invalid(field, "Give a time of the years 1970 to 2199.")
 
 
 def check_slug(text: str, *, field: str = "slug") -> str | Invalid:

@@ -215,6 +215,7 @@ class Migration(migrations.Migration):
                 ('addresses', fields.JSONField(default=list, encoder=JSON_DUMPS, decoder=loads)),
                 ('sealed_password', fields.BinaryField()),
                 ('status', fields.CharField(max_length=24)),
+                ('has_chosen', fields.BooleanField(default=False)),
                 ('problem_code', fields.CharField(null=True, max_length=32)),
                 ('problem_message', fields.CharField(null=True, max_length=500)),
                 ('problem_since', fields.FloatField(null=True)),

@@ -19,6 +19,8 @@ Db = BaseDBAsyncClient
 
 Row = dict[str, Any]
 
+_MARK = re.compile(r"\$(\d+)")
+
 
 class Snapshot:
     """One state of the database, read-only, until it is closed. Opened in one task, it may be closed in another."""
@@ -154,26 +156,36 @@ async def _whole(statement: Any) -> None:
 
 async def fetch(db: Db, statement: str, *values: object) -> list[Row]:
     """Rows of a statement with `$1, $2, …`, also one with RETURNING. Booleans are 0 and 1 on SQLite."""
-    return await db.execute_query_dict(_dialect(statement, db.capabilities.dialect), list(values))
+    text, order = _dialect(statement, db.capabilities.dialect)
+    return await db.execute_query_dict(text, _ordered(values, order))
 
 
 async def execute(db: Db, statement: str, *values: object) -> int:
     """How many rows an UPDATE or DELETE changed."""
-    count, _ = await db.execute_query(_dialect(statement, db.capabilities.dialect), list(values))
+    text, order = _dialect(statement, db.capabilities.dialect)
+    count, _ = await db.execute_query(text, _ordered(values, order))
     return count
 
 
 async def execute_many(db: Db, statement: str, rows: Sequence[Sequence[object]]) -> None:
     if rows:
-        await db.execute_many(_dialect(statement, db.capabilities.dialect), [list(row) for row in rows])
+        text, order = _dialect(statement, db.capabilities.dialect)
+        await db.execute_many(text, [_ordered(row, order) for row in rows])
 
 
 @functools.lru_cache(maxsize=512)
-def _dialect(statement: str, dialect: str) -> str:
+def _dialect(statement: str, dialect: str) -> tuple[str, tuple[int, ...] | None]:
+    """The statement as the database takes it, and its values' places in the order that it takes them."""
     if dialect != "sqlite":
-        return statement
+        return statement, None
+    # Plain marks: Python 3.12 up to 3.12.3 takes `?1` for a name, and warns of it.
+    order = tuple(int(number) - 1 for number in _MARK.findall(statement))
     # SQLite compares texts by code point anyway, which is what "C" asks of PostgreSQL.
-    return re.sub(r"\$(\d+)", r"?\1", statement.replace(' COLLATE "C"', ""))
+    return _MARK.sub("?", statement.replace(' COLLATE "C"', "")), order
+
+
+def _ordered(values: Sequence[object], order: tuple[int, ...] | None) -> list[object]:
+    return list(values) if order is None else [values[place] for place in order]
 
 
 def marks(count: int, *, after: int = 0) -> str:

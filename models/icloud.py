@@ -19,6 +19,8 @@ class ICloudAccount(Model):
     addresses: fields.Field[list[str]] = fields.JSONField(default=list)
     sealed_password = fields.BinaryField()
     status = fields.CharField(max_length=24)
+    # Whether a choice of calendars was ever made, an empty one too. Until then availability is closed.
+    has_chosen = fields.BooleanField(default=False)
     problem_code = fields.CharField(max_length=32, null=True)
     problem_message = fields.CharField(max_length=500, null=True)
     problem_since = fields.FloatField(null=True)

@@ -48,15 +48,29 @@ async def queue_write(db: Db, user: UserRef, appointment_id: str, *, now: float)
     )
 
 
+_MAY_BE_ASKED = (
+    "a.status <> 'NEEDS_NEW_PASSWORD' AND (COALESCE(a.problem_code, '') NOT IN ('THROTTLED', 'PASSWORD_REFUSED')"
+    " OR COALESCE(a.retry_at, 0) <= $2)"
+)
+
+
 async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[TakenWrite]:
-    """Leases what is due; of accounts whose password was refused for good nothing is."""
+    """Leases what is due, one of an account at a time: no account takes the places of the others.
+
+    Nothing is due of an account that was told to wait, or whose password was refused, until a poll may try again.
+    """
     skip = "FOR UPDATE OF p SKIP LOCKED" if db.capabilities.dialect == "postgres" else ""
     rows = await fetch(
         db,
-        "UPDATE pending_write SET lease_until = $1 WHERE appointment_id IN ("  # noqa: S608 - a constant.
-        " SELECT p.appointment_id FROM pending_write p JOIN icloud_account a ON a.user_id = p.user_id"
+        "UPDATE pending_write SET lease_until = $1 WHERE appointment_id IN ("  # noqa: S608 - constants.
+        " SELECT p.appointment_id FROM pending_write p JOIN ("
+        "  SELECT w.appointment_id, ROW_NUMBER() OVER (PARTITION BY w.user_id ORDER BY w.due_at, w.appointment_id)"
+        "  AS place FROM pending_write w JOIN icloud_account a ON a.user_id = w.user_id"
+        f"  WHERE w.due_at <= $2 AND {_MAY_BE_ASKED} AND NOT EXISTS (SELECT 1 FROM pending_write o"
+        "  WHERE o.user_id = w.user_id AND o.subaccount_id = w.subaccount_id AND o.lease_until > $2)"
+        " ) line ON line.appointment_id = p.appointment_id AND line.place = 1"
         " WHERE p.due_at <= $2 AND (p.lease_until IS NULL OR p.lease_until <= $2)"
-        f" AND a.status <> 'NEEDS_NEW_PASSWORD' ORDER BY p.due_at LIMIT $3 {skip})"
+        f" ORDER BY p.due_at LIMIT $3 {skip})"
         " RETURNING appointment_id, subaccount_id, user_id, attempts, lease_until",
         now + lease,
         now,
@@ -92,8 +106,8 @@ async def finish_write(db: Db, taken: TakenWrite) -> None:
     await execute(db, "DELETE FROM pending_write WHERE appointment_id = $1", taken.appointment_id)
 
 
-async def put_back(db: Db, taken: TakenWrite, *, due_at: float | None, attempts: int) -> None:
-    """Frees the row for a later try; without `due_at` it waits for the owner."""
+async def put_back(db: Db, taken: TakenWrite, *, due_at: float, attempts: int) -> None:
+    """Frees the row for a later try."""
     await execute(
         db,
         "UPDATE pending_write SET due_at = $1, attempts = $2, lease_until = NULL WHERE appointment_id = $3",
@@ -132,10 +146,11 @@ async def revive_writes(ledger: Ledger, calendar: Calendar) -> None:
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["id"])
 
 
-async def relink_writes(ledger: Ledger, linked: Calendar | None) -> None:
+async def relink_writes(ledger: Ledger, linked: Calendar | None) -> list[str]:
     """The linked calendar changed: unsent and given-up writes to come go to the new one; without one, nowhere.
 
-    A write that was sent and not answered stays where it was sent until it is known to be there or not.
+    A write that was sent and not answered stays where it was sent until it is known to be there or not. The answer
+    names the appointments: what a copy that stays behind closes is to be settled.
     """
     rows = await fetch(
         ledger.db,
@@ -162,6 +177,7 @@ async def relink_writes(ledger: Ledger, linked: Calendar | None) -> None:
         else:
             await queue_write(ledger.db, ledger.user, row["id"], now=ledger.now)
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["id"])
+    return [row["id"] for row in rows]
 
 
 async def drop_writes(ledger: Ledger) -> None:

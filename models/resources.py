@@ -120,6 +120,37 @@ async def known_etags(db: Db, calendar: Calendar, hrefs: Sequence[str] | None) -
     return {row["href"]: row["etag"] for row in rows}
 
 
+_NOT_GIVEN = StoredProblem(None, "UNREADABLE", "iCloud lists this event and does not give it.", None)
+
+
+async def note_not_given(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str]) -> None:
+    """Listed, and not given however often it was asked for. What is held of it stays; its ETag says: fetch it."""
+    stored = await _stored(ledger.db, calendar, hrefs)
+    found = [
+        ReadResource(
+            href=href,
+            etag="",
+            body="",
+            uid=None,
+            occurrences=(),
+            problems=(_NOT_GIVEN,),
+            is_readable=False,
+            keeps_events=href in stored,
+        )
+        for href in hrefs
+    ]
+    await store_resources(ledger, calendar, found, owns={})
+
+
+async def not_given(db: Db, calendar: Calendar) -> list[str]:
+    rows = await fetch(
+        db,
+        "SELECT href FROM resource WHERE calendar_id = $1 AND etag = '' AND has_problems",
+        calendar.id,
+    )
+    return [row["href"] for row in rows]
+
+
 async def own_appointments(
     db: Db, calendar: Calendar, found: Sequence[ReadResource]
 ) -> dict[str, Appointment]:
@@ -131,6 +162,16 @@ async def own_appointments(
     by_uid = {each.uid: each for each in await mine.filter(uid__in=list(uids))} if uids else {}
     owns = {each.href: by_href.get(each.href) or by_uid.get(each.uid) for each in found}
     return {href: own for href, own in owns.items() if own is not None}
+
+
+async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
+    """Of the copies of appointments that stand in this calendar."""
+    rows = await fetch(
+        db,
+        "SELECT href FROM resource WHERE calendar_id = $1 AND appointment_id IS NOT NULL",
+        calendar.id,
+    )
+    return [row["href"] for row in rows]
 
 
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:

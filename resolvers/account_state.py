@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from domain.accounts import AccountStatus, standing
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.calendar import Calendar
@@ -11,7 +12,7 @@ from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.settle import forget_account
 from resolvers.principals import release
-from resolvers.views import AccountProblem, AccountStatus, AccountView, Progress
+from resolvers.views import AccountProblem, AccountView, Progress
 
 LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
 
@@ -50,15 +51,10 @@ def heal(row: ICloudAccount, chosen: Sequence[Calendar], *, now: float) -> None:
     if row.problem_code != LINKED_CALENDAR_UNUSABLE:
         clear_problem(row)
     row.retry_at = None
-    was = AccountStatus(row.status)
-    if not chosen and was in {AccountStatus.NEEDS_CALENDARS, AccountStatus.NEEDS_NEW_PASSWORD}:
-        # Nothing tells an empty choice from none after a refusal: better closed than open.
-        row.status = AccountStatus.NEEDS_CALENDARS
-        row.next_poll_at = None
-        return
-    is_read = was is not AccountStatus.SYNCING and all(each.last_synced_at is not None for each in chosen)
-    row.status = AccountStatus.CONNECTED if is_read else AccountStatus.SYNCING
-    row.next_poll_at = row.poll_asked_at = now
+    was_syncing = row.status == AccountStatus.SYNCING
+    is_read = not was_syncing and all(each.last_synced_at is not None for each in chosen)
+    row.status = standing(has_chosen=row.has_chosen, is_read=is_read)
+    row.next_poll_at = row.poll_asked_at = now if row.has_chosen else None
 
 
 def start_reading(row: ICloudAccount) -> None:

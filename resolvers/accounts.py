@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.accounts import AccountStatus
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from domain.ids import Kind
@@ -32,7 +33,7 @@ from resolvers.outcomes import (
 )
 from resolvers.people import user_view
 from resolvers.principals import claim
-from resolvers.views import AccountStatus, AccountView, UserView
+from resolvers.views import AccountView, UserView
 from sync.remote import PasswordRefused, RemoteError
 from sync.service import Discovered
 
@@ -114,6 +115,8 @@ async def connect(
             sealed_password=ctx.services.sealer.seal(checked, row=account_id),
             status=AccountStatus.NEEDS_CALENDARS,
             connected_at=ctx.now,
+            # Whoever connects is looking on: their first change is seen at a watched account's pace.
+            watched_until=ctx.now + ctx.services.settings.watch_for,
         )
         await store_listing(ledger.db, row, found.calendars, now=ctx.now)
         ledger.note(ChangeKind.ACCOUNT, account_id)

@@ -10,13 +10,13 @@ from domain.interval import Span
 from domain.zones import DAY
 from models.database import Db
 from resolvers import scope
-from resolvers.asked import NO_SUCH_PAGE, Asked, rules_asked
+from resolvers.asked import NO_SUCH_PAGE, Asked, Concerned, read_asked, rules_asked
 from resolvers.context import Services
 from resolvers.cursors import write_cursor
 from resolvers.freshness import SyncState
 from resolvers.outcomes import NotFound
 from resolvers.question import AvailabilityQuestion, StalePolicy
-from resolvers.user_time import Person, Wanted, load_user_times, read_people
+from resolvers.user_time import Wanted, load_user_times
 from resolvers.views import AvailabilityView, FreshnessView, OpenStart
 
 
@@ -61,12 +61,13 @@ class Answer:
 
 
 async def answer(db: Db, services: Services, asked: Asked, moment: Moment) -> Answer | NotFound:
-    people = await read_people(db, asked.users)
-    if people is None:
+    concerned = await read_asked(db, asked.users, asked.lenders)
+    if concerned is None:
         return NO_SUCH_PAGE if asked.is_guest else scope.NO_SUCH_USER
+    people = concerned.people
     question = asked.question
     serves_last_known = question.on_stale == StalePolicy.SERVE_LAST_KNOWN
-    rules = await rules_asked(db, asked, people, now=moment.rules_now)
+    rules = rules_asked(asked, concerned, now=moment.rules_now)
     times = await load_user_times(
         db,
         people,
@@ -96,7 +97,7 @@ async def answer(db: Db, services: Services, asked: Asked, moment: Moment) -> An
     )
     return Answer(
         view=view,
-        basis=basis_of(people, moment.since),
+        basis=basis_of(concerned, moment.since),
         cut=_cut(times, rules, question.within, moment.rules_now),
         moment=moment,
         next_at=_next_at(times, rules, question, moment, [person.sync for person in people])
@@ -105,11 +106,11 @@ async def answer(db: Db, services: Services, asked: Asked, moment: Moment) -> An
     )
 
 
-def basis_of(people: Sequence[Person], since: float) -> Basis:
+def basis_of(concerned: Concerned, since: float) -> Basis:
     return Basis(
-        positions=tuple(person.position for person in people),
-        horizons=tuple(person.sync.known_until for person in people),
-        is_fresh=not any(person.sync.older_than(since) for person in people),
+        positions=tuple(person.position for person in concerned.everyone),
+        horizons=tuple(person.sync.known_until for person in concerned.people),
+        is_fresh=not any(person.sync.older_than(since) for person in concerned.people),
     )
 
 

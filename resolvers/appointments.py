@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from domain.actor import UserRef
-from models.blocked import BlockedSlot
 from models.booking import Appointment, AppointmentType
-from models.changelog import slots_of
 from models.database import Db, fetch
 from models.people import User
 from resolvers import reach, scope
@@ -19,7 +17,6 @@ from resolvers.views import (
     CancellationView,
     GuestView,
     Page,
-    SlotView,
     WrittenView,
 )
 
@@ -69,24 +66,6 @@ async def appointments(
 async def appointment(ctx: Context, appointment_id: str) -> AppointmentView | None:
     row = await scope.appointment(ctx, appointment_id)
     return None if isinstance(row, NotFound) else appointment_view(row)
-
-
-async def conflicts(ctx: Context, appointment: AppointmentView) -> tuple[SlotView, ...]:
-    """Blocked slots that came to overlap it after it was booked. By start."""
-    if not appointment.has_conflict or not ctx.actor.may_manage(appointment.user):
-        return ()
-    rows = (
-        await BlockedSlot.filter(
-            subaccount_id=appointment.user.subaccount,
-            user_id=appointment.user.user,
-            starts__lt=appointment.end,
-            ends__gt=appointment.start,
-        )
-        .using_db(await ctx.db())
-        .order_by("starts", "id")
-        .values()
-    )
-    return tuple(SlotView(appointment.user, slot) for slot in slots_of(rows))
 
 
 async def booking_of(ctx: Context, appointment: AppointmentView) -> BookingView | None:

@@ -10,7 +10,6 @@ from domain.availability import Rules
 from domain.ids import Kind, is_id
 from models.booking import Appointment, AppointmentType
 from models.database import Db
-from models.people import User
 from resolvers import reach, scope
 from resolvers.outcomes import Forbidden, InvalidInput, NotFound
 from resolvers.question import (
@@ -22,12 +21,12 @@ from resolvers.question import (
     usual_rules,
 )
 from resolvers.types import as_booked, rules_of
-from resolvers.user_time import Person
+from resolvers.user_time import Person, read_people
 
-NO_SUCH_PAGE = NotFound("There is no such booking page: it may have been closed.")
+NO_SUCH_PAGE = NotFound("There is no such booking page: ask its host for a link that works.")
 NO_SUCH_BOOKING = NotFound("There is no such booking: use the link that came with it.")
-NO_SUCH_TYPE = NotFound("There is no such appointment type.")
-NO_SUCH_APPOINTMENT = NotFound("There is no such appointment.")
+NO_SUCH_TYPE = NotFound(scope.NO_SUCH_TYPE)
+NO_SUCH_APPOINTMENT = NotFound(scope.NO_SUCH_APPOINTMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,26 @@ class Asked:
     type: AppointmentType | None = None
     own: Appointment | None = None
     own_hold: str | None = None
+
+    @property
+    def lenders(self) -> tuple[UserRef, ...]:
+        """Who is not asked about, but whose type's rules are asked for."""
+        if self.type is None:
+            return ()
+        owner = UserRef(self.type.subaccount_id, self.type.user_id)
+        return () if owner in self.users else (owner,)
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """In one snapshot: the users asked about, in their order, and who lends them rules."""
+
+    people: tuple[Person, ...]
+    lenders: tuple[Person, ...]
+
+    @property
+    def everyone(self) -> tuple[Person, ...]:
+        return (*self.people, *self.lenders)
 
 
 async def resolve(
@@ -100,15 +119,20 @@ async def _with_own(
     return replace(asked, own=own, own_hold=hold.id if hold else None)
 
 
-async def rules_asked(db: Db, asked: Asked, people: Sequence[Person], *, now: int) -> Rules:
+async def read_asked(db: Db, users: Sequence[UserRef], lenders: Sequence[UserRef]) -> Concerned | None:
+    """None where one of them is gone."""
+    everyone = await read_people(db, (*users, *lenders))
+    if everyone is None:
+        return None
+    return Concerned(tuple(everyone[: len(users)]), tuple(everyone[len(users) :]))
+
+
+def rules_asked(asked: Asked, concerned: Concerned, *, now: int) -> Rules:
     """The type's rules where there is one, as booked for a booking that moves, and what overrides them."""
     rules = usual_rules(asked.question)
     if asked.type is not None:
-        zone = next((person.zone for person in people if person.ref.user == asked.type.user_id), None)
-        if zone is None:
-            owner = await User.filter(id=asked.type.user_id).using_db(db).first()
-            zone = people[0].zone if owner is None else owner.time_zone
-        rules = rules_of(asked.type, zone, now=now)
+        owner = next(person for person in concerned.everyone if person.ref.user == asked.type.user_id)
+        rules = rules_of(asked.type, owner.zone, now=now)
     if asked.own is not None and asked.type is not None and asked.own.user_id == asked.type.user_id:
         rules = as_booked(rules, asked.own)
-    return overridden(rules, asked.question, grid_zone=people[0].zone)
+    return overridden(rules, asked.question, grid_zone=concerned.people[0].zone)

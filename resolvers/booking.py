@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from domain.actor import UserRef
-from domain.validate import Invalid, check_idempotency_key, check_name, check_notes
+from domain.validate import Invalid, check_idempotency_key, check_instant, check_name, check_notes
 from models.booking import Appointment, AppointmentType
 from models.changelog import Ledger
 from resolvers import reach, scope
@@ -156,7 +156,7 @@ async def create_appointment(
         if refused := await why_not(ledger.db, ctx.services, place):
             return refused
         row = row_of(ctx, place, checked, title=str(named) if named else None, type_=type_)
-        return await store_booked(ctx, ledger, row, hold=None)
+        return await store_booked(ctx, ledger, row, place, hold=None)
 
     return await _saved(ctx, await look_and_act(ctx, user, call, act))
 
@@ -165,9 +165,9 @@ async def create_appointment(
 async def reschedule_appointment(
     ctx: Context, *, idempotency_key: str, appointment_id: str, start: int
 ) -> Saved | Refusal:
-    checked = check_idempotency_key(idempotency_key)
-    if isinstance(checked, Invalid):
-        return invalid(checked)
+    for wrong in (check_idempotency_key(idempotency_key), check_instant(start, field="start")):
+        if isinstance(wrong, Invalid):
+            return invalid(wrong)
     row = await scope.appointment(ctx, appointment_id)
     if isinstance(row, NotFound):
         return row
@@ -214,10 +214,13 @@ async def _book(
     )
     if refused := await why_not(db, ctx.services, place):
         return refused
-    return await store_booked(ctx, ledger, row_of(ctx, place, texts, title=None, type_=type_), hold=held)
+    row = row_of(ctx, place, texts, title=None, type_=type_)
+    return await store_booked(ctx, ledger, row, place, hold=held)
 
 
 def _length(type_: AppointmentType | None, start: int, end: int | None) -> int | InvalidInput:
+    if wrong := check_instant(start, field="start"):
+        return invalid(wrong)
     if end is not None:
         if not 0 < end - start <= _LONGEST:
             return InvalidInput("Let it end after it starts, and last at most 31 days.", "end")

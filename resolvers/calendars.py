@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict, Unpack
@@ -16,7 +17,7 @@ from domain.changes import ChangeKind
 from domain.interval import Span
 from models.bell import SYNC
 from models.calendar import Calendar, Event, calendars_of
-from models.database import fetch
+from models.database import fetch, marks
 from models.icloud import ICloudAccount
 from models.people import User
 from models.settle import policy_of, settle_calendar
@@ -38,8 +39,9 @@ _WHY_NOT = {
 }
 _NO_SUCH = NotFound("There is no such calendar: list the account's calendars anew.")
 _PROBLEMS = (
-    "SELECT problems FROM resource WHERE calendar_id = $1 AND has_problems"
-    " ORDER BY COALESCE(uid, '') COLLATE \"C\", id LIMIT $2"
+    "SELECT calendar_id, problems FROM (SELECT calendar_id, problems, ROW_NUMBER() OVER (PARTITION BY calendar_id"
+    " ORDER BY COALESCE(uid, '') COLLATE \"C\", id) AS place FROM resource"
+    " WHERE has_problems AND calendar_id IN ({})) AS found WHERE place <= $1 ORDER BY calendar_id, place"
 )
 
 
@@ -60,8 +62,18 @@ Decided = Choice | CalendarNotSelectable | NotFound | None
 
 async def calendars(ctx: Context, user: UserRef) -> tuple[CalendarView, ...]:
     """All that the account shows, usable or not. By name, then id."""
-    rows = await Calendar.filter(**scope.of_user(ctx, user)).using_db(await ctx.db())
-    return tuple(_view(row) for row in sorted(rows, key=lambda row: (row.name, row.id)))
+    return (await calendars_by_user(ctx, [user])).get(user, ())
+
+
+async def calendars_by_user(
+    ctx: Context, users: Sequence[UserRef]
+) -> dict[UserRef, tuple[CalendarView, ...]]:
+    """The same for many at once; only those that have some."""
+    rows = await Calendar.filter(**scope.of_users(ctx, users)).using_db(await ctx.db())
+    found: defaultdict[UserRef, tuple[CalendarView, ...]] = defaultdict(tuple)
+    for row in sorted(rows, key=lambda row: (row.name, row.id)):
+        found[UserRef(row.subaccount_id, row.user_id)] += (_view(row),)
+    return found
 
 
 async def calendar(ctx: Context, calendar_id: str) -> CalendarView | None:
@@ -69,23 +81,8 @@ async def calendar(ctx: Context, calendar_id: str) -> CalendarView | None:
     return None if isinstance(row, NotFound) else _view(row)
 
 
-async def linked(ctx: Context, user: UserRef) -> CalendarView | None:
-    return next((view for view in await calendars(ctx, user) if view.is_linked), None)
-
-
-async def conflict(ctx: Context, user: UserRef) -> tuple[CalendarView, ...]:
-    return tuple(view for view in await calendars(ctx, user) if view.is_conflict)
-
-
-async def event_count(ctx: Context, calendar_id: str) -> int:
-    """Occurrences; 0 for a calendar that is neither linked nor conflict: only those are read."""
-    return (
-        await Event.filter(calendar_id=calendar_id, **scope.reach(ctx.actor)).using_db(await ctx.db()).count()
-    )
-
-
 async def event_counts(ctx: Context, calendar_ids: Sequence[str]) -> dict[str, int]:
-    """The same for many at once; only those that are not 0."""
+    """Occurrences by calendar. None of one that is neither linked nor conflict: only those are read."""
     rows = (
         await Event.filter(calendar_id__in=calendar_ids, **scope.reach(ctx.actor))
         .using_db(await ctx.db())
@@ -97,16 +94,23 @@ async def event_counts(ctx: Context, calendar_ids: Sequence[str]) -> dict[str, i
 
 
 async def problems(
-    ctx: Context, calendar_id: str, first: int | None
-) -> tuple[EventProblemView, ...] | InvalidInput:
-    """Events that could not be read whole. By UID."""
+    ctx: Context, calendar_ids: Sequence[str], first: int | None
+) -> dict[str, tuple[EventProblemView, ...]] | InvalidInput:
+    """Events that could not be read whole, `first` of each calendar that has some. By UID."""
     if refusal := check_first(first):
         return refusal
-    if isinstance(await scope.calendar(ctx, calendar_id), NotFound):
-        return ()
-    rows = await fetch(await ctx.db(), _PROBLEMS, calendar_id, first)
-    found = [_problem(problem) for row in rows for problem in json.loads(row["problems"])]
-    return tuple(found[:first])
+    db = await ctx.db()
+    known = (
+        await Calendar.filter(id__in=calendar_ids, **scope.reach(ctx.actor)).using_db(db).values_list("id")
+    )
+    if not known:
+        return {}
+    of_these = marks(len(known), after=1)
+    rows = await fetch(db, _PROBLEMS.format(of_these), first, *(id_ for (id_,) in known))
+    found: defaultdict[str, tuple[EventProblemView, ...]] = defaultdict(tuple)
+    for row in rows:
+        found[row["calendar_id"]] += tuple(_problem(problem) for problem in json.loads(row["problems"]))
+    return {calendar_id: views[:first] for calendar_id, views in found.items()}
 
 
 @scope.unless_removed

@@ -10,10 +10,10 @@ from models.calendar import Calendar
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.outbox import relink_writes
-from models.settle import settle_calendar
+from models.resources import settle_copies
+from models.settle import settle_calendar, settle_conflicts
 from resolvers import polls
 from resolvers.account_state import LINKED_CALENDAR_UNUSABLE, clear_problem, start_reading
-from resolvers.views import AccountStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,14 @@ async def choose(
 ) -> bool:
     """Puts the choice in the place of the one that stands; whether that changed anything. Ring SYNC after it."""
     stands = choice_of(calendars)
-    is_first = account.status == AccountStatus.NEEDS_CALENDARS
+    is_first = not account.has_chosen
     if choice == stands and not is_first:
         return False
+    account.has_chosen = True
     for calendar in calendars:
         await _place(ledger, calendar, choice)
     if choice.linked != stands.linked:
-        await relink_writes(ledger, next((each for each in calendars if each.id == choice.linked), None))
+        await _relink(ledger, next((each for each in calendars if each.id == choice.linked), None))
         if account.problem_code == LINKED_CALENDAR_UNUSABLE:
             clear_problem(account)
     if is_first or choice.conflict - stands.conflict:
@@ -50,6 +51,12 @@ async def choose(
     ledger.note(ChangeKind.CALENDARS)
     ledger.note(ChangeKind.ACCOUNT, account.id)
     return True
+
+
+async def _relink(ledger: Ledger, linked: Calendar | None) -> None:
+    for appointment_id in await relink_writes(ledger, linked):
+        await settle_copies(ledger, appointment_id)
+    await settle_conflicts(ledger)
 
 
 async def _place(ledger: Ledger, calendar: Calendar, choice: Choice) -> None:
@@ -69,6 +76,7 @@ async def _store(ledger: Ledger, account: ICloudAccount) -> None:
         using_db=ledger.db,
         update_fields=[
             "status",
+            "has_chosen",
             "problem_code",
             "problem_message",
             "problem_since",

@@ -9,8 +9,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sync.service import Discovered, RefreshOutcome
-
 from domain.actor import Actor, Role, UserRef
 from domain.ids import Kind, new_id
 from models.bell import Bell
@@ -23,6 +21,7 @@ from resolvers.limits import Limits
 from resolvers.settings import ResolverSettings
 from resolvers.timelines import Timelines
 from resolvers.watches import Watches
+from sync.service import Discovered, RefreshOutcome
 
 
 class ICloud(Protocol):

@@ -51,8 +51,8 @@ def check_password(
         joined = "-".join(joined[place : place + 4] for place in range(0, 16, 4))
     if not _FORM.fullmatch(joined):
         return AppSpecificPasswordRequired(
-            "This is not an app-specific password (xxxx-xxxx-xxxx-xxxx). Never give the Apple ID's own: make an"
-            " app-specific one at account.apple.com, under Sign-In and Security.",
+            "This is not an app-specific password (xxxx-xxxx-xxxx-xxxx): make one at account.apple.com, under Sign-In"
+            " and Security, and never give the Apple ID's own.",
             HELP_URL,
         )
     return Secret(joined)

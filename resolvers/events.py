@@ -13,12 +13,13 @@ from domain.busy import EventStatus, Participation, ShowAs
 from domain.changes import BlockedSlotSource, Slot
 from domain.ids import Kind
 from domain.interval import Span
-from domain.validate import NAME_LENGTH, clean_line
+from domain.validate import NAME_LENGTH, check_instant, clean_line
 from models.blocked import BlockedSlot
 from models.calendar import Event
 from models.settle import settle_conflicts
 from resolvers import audit, scope
 from resolvers.context import Context
+from resolvers.inputs import invalid
 from resolvers.outcomes import InvalidInput, NotFound
 from resolvers.paging import Asked, Keys, page_of, read_page, read_range
 from resolvers.views import EventView, Page, SlotView
@@ -78,6 +79,9 @@ async def create_blocked_slot(
     user = await scope.user(ctx, user_id)
     if isinstance(user, NotFound):
         return user
+    for field, instant in (("start", start), ("end", end)):
+        if wrong := check_instant(instant, field=field):
+            return invalid(wrong)
     if end <= start:
         return InvalidInput("Let it end after it starts.", "end")
     words = clean_line(title or "")
@@ -116,7 +120,7 @@ async def delete_blocked_slot(ctx: Context, *, slot_id: str) -> str | InvalidInp
     async with ctx.changing(UserRef(found.subaccount_id, found.user_id)) as ledger:
         row = await BlockedSlot.filter(id=slot_id).using_db(ledger.db).first()
         if row is None:
-            return NotFound("There is no such blocked slot: it may have been deleted.")
+            return NotFound(scope.NO_SUCH_SLOT)
         await row.delete(using_db=ledger.db)
         ledger.slot_removed(slot_view(row).slot)
         await settle_conflicts(ledger)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from domain.actor import UserRef
 from domain.availability import Closure, NothingChosen, Stale
 from models.database import Db, Row, fetch, marks
-from resolvers.views import AccountStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ async def read_sync_states(db: Db, users: Sequence[UserRef], zones: Sequence[str
     values = (users[0].subaccount, *(user.user for user in users))
     accounts = await fetch(
         db,
-        "SELECT user_id, status, last_synced_at, expanded_zone, expanded_until, retry_at, next_poll_at"
+        "SELECT user_id, has_chosen, last_synced_at, expanded_zone, expanded_until, retry_at, next_poll_at"
         " FROM icloud_account WHERE subaccount_id = $1 AND user_id IN (:users)".replace(":users", asked),
         *values,
     )
@@ -83,7 +82,7 @@ def _state(account: Row, zone: str, calendars: Sequence[Row]) -> SyncState:
         for row in calendars
     )
     return SyncState(
-        needs_calendars=account["status"] == AccountStatus.NEEDS_CALENDARS,
+        needs_calendars=not account["has_chosen"],
         read=read,
         known_until=account["expanded_until"] if read else None,
         retry_at=account["retry_at"] or account["next_poll_at"],

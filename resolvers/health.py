@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from domain.accounts import AccountStatus
 from models.database import fetch
 from resolvers import scope
 from resolvers.context import Context
 from resolvers.outcomes import Forbidden
-from resolvers.views import AccountStatus, SyncHealthView
+from resolvers.views import SyncHealthView
 
 _BY_STATUS = "SELECT status, COUNT(*) AS number FROM icloud_account WHERE subaccount_id = $1 GROUP BY status"
 _WRITES = "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM pending_write WHERE subaccount_id = $1"

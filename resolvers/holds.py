@@ -147,7 +147,9 @@ async def _moved(
     if row.user_id != user.user:
         return InvalidInput("This booking is with another host: hold a start on its own page.", "manageToken")
     if not is_changeable(row, now=ctx.now):
-        return InvalidInput("This booking is cancelled or has begun: it can't be moved.", "manageToken")
+        return InvalidInput(
+            "This booking is cancelled or has begun: book another one instead.", "manageToken"
+        )
     return row
 
 

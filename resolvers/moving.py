@@ -81,7 +81,7 @@ async def move(
         # To where it is already is no move: it is asked nothing.
         if start != current.starts and (refused := await why_not(db, ctx.services, place)):
             return refused
-        return await store_moved(ctx, ledger, current, start, hold=held)
+        return await store_moved(ctx, ledger, current, place, hold=held)
 
     return await look_and_act(ctx, user, call, act)
 

@@ -6,14 +6,15 @@ Guests and owners, bookings, reschedules and holds all come through `why_not`; w
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from tortoise.exceptions import IntegrityError
 
 from domain.actor import UserRef
 from domain.availability import Rules
-from domain.booking import SEARCH, NotOpen, decide, nearest_starts
+from domain.booking import SEARCHES, NotOpen, decide, nearest_starts
 from domain.changes import ChangeKind
 from domain.interval import Span
 from models.bell import SYNC
@@ -22,19 +23,28 @@ from models.calendar import Calendar
 from models.changelog import Ledger, NoSuchUserError
 from models.database import Db
 from models.outbox import WriteState, queue_write
+from models.resources import settle_copies
+from models.settle import settle_conflicts
 from resolvers import audit
 from resolvers.appointments import CANCELLED, is_changeable
 from resolvers.context import Context, Services
 from resolvers.idempotency import Call, Done, recall, remember
 from resolvers.looking import unknown
 from resolvers.outcomes import AppointmentNotChangeable, AvailabilityUnknown, Refusal, SlotUnavailable
-from resolvers.user_time import Person, Wanted, load_user_time_locked, load_user_times, read_people
+from resolvers.user_time import (
+    Person,
+    Wanted,
+    known_until,
+    load_user_time_locked,
+    load_user_times,
+    read_people,
+)
 
 NOT_CHANGEABLE = AppointmentNotChangeable(
-    "This appointment is cancelled or has begun: it can't be changed any more."
+    "This appointment is cancelled or has begun: book another one instead."
 )
 _STAYS_IN_ICLOUD = "iCloud was disconnected since: change or delete the event there by hand."
-_JUST_TAKEN = SlotUnavailable("This time was taken a moment ago: choose another start.", ())
+_JUST_TAKEN = "This time was taken a moment ago: choose another start."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +79,14 @@ class NotFree:
 
     place: Place
     message: str
+
+
+class JustTakenError(Exception):
+    """The backstop behind the lock: the database knows an appointment there, whatever was read before."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(f"{place.span} is taken")
+        self.place = place
 
 
 async def person_of(db: Db, user: UserRef) -> Person:
@@ -109,17 +127,22 @@ async def offer(ctx: Context, refused: NotFree) -> SlotUnavailable:
     people = await read_people(db, (place.person.ref,))
     if people is None:
         return SlotUnavailable(refused.message, ())
-    around = max(min(place.start, place.rules.last_start or place.start), int(now))
-    [time] = await load_user_times(
-        db,
-        people,
-        place.wanted(Span(around - SEARCH, around + SEARCH), now),
-        closures=[people[0].sync.closure(now - services.settings.staleness_limit)],
-        timelines=services.timelines,
-        days_ahead=services.settings.horizon_ahead_days,
-    )
-    rules = place.rules if place.rules.last_start else replace(place.rules, last_start=time.known_until)
-    starts = nearest_starts(time, rules, around=place.start, now=math.ceil(now))
+    [person], days_ahead = people, services.settings.horizon_ahead_days
+    last = known_until(person.sync, now=now, days_ahead=days_ahead)
+    rules = replace(place.rules, last_start=min(place.rules.last_start or last, last))
+    around = max(min(place.start, last), int(now) + rules.notice)
+    for far in SEARCHES:
+        [time] = await load_user_times(
+            db,
+            people,
+            place.wanted(Span(around - far, around + far), now),
+            closures=[person.sync.closure(now - services.settings.staleness_limit)],
+            timelines=services.timelines,
+            days_ahead=days_ahead,
+        )
+        starts = nearest_starts(time, rules, around=around, now=math.ceil(now), search=far)
+        if starts or time.closed is not None:
+            break
     return SlotUnavailable(
         refused.message, tuple(Span(start, start + place.rules.duration) for start in starts)
     )
@@ -135,10 +158,14 @@ async def once(
     await ctx.renew()
     try:
         outcome = await _locked(ctx, user, call, act)
+    except JustTakenError as taken:
+        outcome = NotFree(taken.place, _JUST_TAKEN)
     except IntegrityError:
-        # The backstops behind the lock: no overlap, and one effect a call of whatever user.
+        # One effect a call: the same key was used at the same moment for another user's time.
         seen = await recall(await ctx.db(), call) if call else None
-        return seen or _JUST_TAKEN
+        if seen is None:
+            raise
+        return seen
     if isinstance(outcome, NotFree):
         return await offer(ctx, outcome)
     if isinstance(outcome, Done):
@@ -163,12 +190,15 @@ async def _locked(
         return Done(outcome.id)
 
 
-async def store_booked(ctx: Context, ledger: Ledger, row: Appointment, *, hold: Hold | None) -> Appointment:
+async def store_booked(
+    ctx: Context, ledger: Ledger, row: Appointment, place: Place, *, hold: Hold | None
+) -> Appointment:
     """A new appointment, to be written to the calendar that is linked now, if one is."""
     linked = await Calendar.filter(user_id=row.user_id, is_linked=True).using_db(ledger.db).first()
     row.calendar_id = None if linked is None else linked.id
     row.write_state = str(WriteState.NOT_LINKED if linked is None else WriteState.PENDING)
-    await row.save(using_db=ledger.db, force_create=True)
+    with _backstop(place):
+        await row.save(using_db=ledger.db, force_create=True)
     if linked is not None:
         await queue_write(ledger.db, ledger.user, row.id, now=ctx.now)
     await use_up(ledger, hold)
@@ -178,16 +208,18 @@ async def store_booked(ctx: Context, ledger: Ledger, row: Appointment, *, hold: 
 
 
 async def store_moved(
-    ctx: Context, ledger: Ledger, row: Appointment, start: int, *, hold: Hold | None
+    ctx: Context, ledger: Ledger, row: Appointment, place: Place, *, hold: Hold | None
 ) -> Appointment:
     """It keeps its length and buffers. What it overlaps now was looked for just before: nothing."""
     await use_up(ledger, hold)
-    if start == row.starts:
+    if place.start == row.starts:
         return row
-    row.starts, row.ends = start, start + row.ends - row.starts
+    row.starts, row.ends = place.span
     await _say(ctx, ledger, row)
-    await row.save(using_db=ledger.db, update_fields=["starts", "ends", *_SAID])
+    with _backstop(place):
+        await row.save(using_db=ledger.db, update_fields=["starts", "ends", *_SAID])
     ledger.note(ChangeKind.APPOINTMENT_RESCHEDULED, row.id)
+    await _settle(ledger, row)
     await audit.note(ledger.db, ctx, "appointment.rescheduled", row.id)
     return row
 
@@ -210,6 +242,7 @@ async def store_cancelled(
     await _say(ctx, ledger, row)
     await row.save(using_db=ledger.db, update_fields=[*cancelled, *_SAID])
     ledger.note(ChangeKind.APPOINTMENT_CANCELLED, row.id)
+    await _settle(ledger, row)
     await audit.note(ledger.db, ctx, "appointment.cancelled", row.id)
     return row
 
@@ -220,15 +253,26 @@ async def use_up(ledger: Ledger, hold: Hold | None) -> None:
         ledger.note(ChangeKind.HOLD_ENDED, hold.id)
 
 
-_SAID = ["modified_at", "revision", "has_conflict", "write_state", "write_problem"]
+@contextmanager
+def _backstop(place: Place) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise JustTakenError(place) from error
+
+
+async def _settle(ledger: Ledger, row: Appointment) -> None:
+    """What its copies in iCloud close changes with it, before any write gets there; so do conflicts."""
+    await settle_copies(ledger, row.id)
+    await settle_conflicts(ledger)
+
+
+_SAID = ["modified_at", "revision", "write_state", "write_problem"]
 
 
 async def _say(ctx: Context, ledger: Ledger, row: Appointment) -> None:
     """Something new is said to the guest: its copy in iCloud, if it has or should have one, is to say it too."""
     row.modified_at, row.revision = ctx.now, row.revision + 1
-    if row.has_conflict:
-        row.has_conflict = False
-        ledger.note(ChangeKind.CONFLICT_RESOLVED, row.id)
     if row.calendar_id is None:
         if row.written_at is not None:
             row.write_problem = _STAYS_IN_ICLOUD

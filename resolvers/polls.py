@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from domain.accounts import AccountStatus
 from models.database import Db
 from models.icloud import ICloudAccount
-from resolvers.views import AccountStatus
 
 _UNPOLLED = frozenset({AccountStatus.NEEDS_CALENDARS, AccountStatus.NEEDS_NEW_PASSWORD})
 

@@ -5,7 +5,7 @@ Another tenant's id answers as one that does not exist does. A text that is no i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,7 +27,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 M = TypeVar("M", bound=Model)
 
-NO_SUCH_USER = NotFound("There is no such user: it may have been removed.")
+NO_SUCH_SLOT = "There is no such blocked slot: list them anew, it may have been deleted."
+NO_SUCH_APPOINTMENT = "There is no such appointment: list them anew."
+NO_SUCH_TYPE = "There is no such appointment type: list the user's types anew."
+NO_SUCH_USER = NotFound("There is no such user: check the id, it may have been removed.")
 
 
 def reach(actor: Actor) -> dict[str, str]:
@@ -40,6 +43,11 @@ def reach(actor: Actor) -> dict[str, str]:
 def of_user(ctx: Context, user: UserRef) -> dict[str, str]:
     """The filter for one user's rows; of one that the caller may not manage there are none."""
     return {"subaccount_id": ctx.actor.subaccount, "user_id": user.user if ctx.actor.may_manage(user) else ""}
+
+
+def of_users(ctx: Context, users: Iterable[UserRef]) -> dict[str, Any]:
+    """The same for several users at once."""
+    return {**reach(ctx.actor), "user_id__in": [user.user for user in users]}
 
 
 def admin_only(ctx: Context) -> Forbidden | None:
@@ -62,7 +70,9 @@ async def user_row(ctx: Context, user_id: str) -> User | NotFound:
 
 
 async def account(ctx: Context, account_id: str) -> ICloudAccount | NotFound:
-    return await _owned(ctx, ICloudAccount, Kind.ACCOUNT, account_id, "There is no such iCloud account.")
+    return await _owned(
+        ctx, ICloudAccount, Kind.ACCOUNT, account_id, "There is no such iCloud account: connect one."
+    )
 
 
 async def calendar(ctx: Context, calendar_id: str) -> Calendar | NotFound:
@@ -73,33 +83,34 @@ async def calendar(ctx: Context, calendar_id: str) -> Calendar | NotFound:
 
 async def event(ctx: Context, event_id: str) -> Event | NotFound:
     return await _owned(
-        ctx, Event, Kind.EVENT, event_id, "There is no such event: it may be gone from iCloud."
+        ctx,
+        Event,
+        Kind.EVENT,
+        event_id,
+        "There is no such event: list them anew, it may be gone from iCloud.",
     )
 
 
 async def blocked_slot(ctx: Context, slot_id: str) -> BlockedSlot | NotFound:
-    sentence = "There is no such blocked slot: it may have been deleted."
-    return await _owned(ctx, BlockedSlot, Kind.BLOCKED_SLOT, slot_id, sentence)
+    return await _owned(ctx, BlockedSlot, Kind.BLOCKED_SLOT, slot_id, NO_SUCH_SLOT)
 
 
 async def appointment(ctx: Context, appointment_id: str) -> Appointment | NotFound:
-    return await _owned(ctx, Appointment, Kind.APPOINTMENT, appointment_id, "There is no such appointment.")
+    return await _owned(ctx, Appointment, Kind.APPOINTMENT, appointment_id, NO_SUCH_APPOINTMENT)
 
 
 async def appointment_type(ctx: Context, type_id: str) -> AppointmentType | NotFound:
-    return await _owned(
-        ctx, AppointmentType, Kind.APPOINTMENT_TYPE, type_id, "There is no such appointment type."
-    )
+    return await _owned(ctx, AppointmentType, Kind.APPOINTMENT_TYPE, type_id, NO_SUCH_TYPE)
 
 
 async def key(ctx: Context, key_id: str) -> Key | NotFound:
     """ADMIN's alone."""
-    return await _of_admin(ctx, Key, Kind.KEY, key_id, "There is no such key.")
+    return await _of_admin(ctx, Key, Kind.KEY, key_id, "There is no such key: list them anew.")
 
 
 async def audit_entry(ctx: Context, entry_id: str) -> AuditEntry | NotFound:
     """ADMIN's alone."""
-    return await _of_admin(ctx, AuditEntry, Kind.AUDIT, entry_id, "There is no such entry.")
+    return await _of_admin(ctx, AuditEntry, Kind.AUDIT, entry_id, "There is no such entry: list them anew.")
 
 
 async def _owned(ctx: Context, table: type[M], kind: Kind, row_id: str, sentence: str) -> M | NotFound:

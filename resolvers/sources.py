@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from domain import edges as sweep
-from domain.actor import Actor, UserRef
+from domain.actor import Actor
 from domain.edges import Edges
 from domain.interval import Span
 from resolvers.answers import Answer, Basis, Moment, answer, basis_of
-from resolvers.asked import Asked, resolve
+from resolvers.asked import Asked, Concerned, read_asked, resolve
 from resolvers.availability import moment_of, refreshed
 from resolvers.context import Context, Services
 from resolvers.feeds import Lookout, Rings
 from resolvers.outcomes import Refusal
 from resolvers.question import AvailabilityQuestion, StalePolicy
-from resolvers.user_time import read_people
 from resolvers.views import AvailabilityUpdateView
 
 
@@ -37,20 +36,19 @@ async def source_of(ctx: Context, question: AvailabilityQuestion) -> Sourcing | 
     if isinstance(asked, Refusal):
         return asked
     key = (actor.subaccount, asked.is_guest, asked.users, question)
-    return Sourcing(key, lambda: Source(services, actor, question, asked.users))
+    return Sourcing(key, lambda: Source(services, actor, asked))
 
 
 class Source:
     """`version` counts the answers that differ from the one before."""
 
-    def __init__(
-        self, services: Services, actor: Actor, question: AvailabilityQuestion, users: tuple[UserRef, ...]
-    ) -> None:
+    def __init__(self, services: Services, actor: Actor, asked: Asked) -> None:
         self._services = services
         self._actor = actor
-        self._question = question
-        self._users = users
-        topics = tuple(user.user for user in users)
+        self._question = asked.question
+        self._users = asked.users
+        self._lenders = asked.lenders
+        topics = tuple(user.user for user in (*asked.users, *asked.lenders))
         self._rings = Rings(services.bell, topics, every=services.settings.look_every)
         self._lookout = Lookout()
         self._computing = asyncio.Lock()
@@ -111,12 +109,12 @@ class Source:
         services, now = self._services, self._services.clock()
         moment = self._moment(now, refreshed_at=None)
         async with services.database.reading() as db:
-            people = await read_people(db, self._users) or []
-        basis, current = basis_of(people, moment.since), self._current
+            concerned = await read_asked(db, self._users, self._lenders) or Concerned((), ())
+        basis, current = basis_of(concerned, moment.since), self._current
         if isinstance(current, Answer) and current.stands(basis, moment, of_this_minute=is_first):
             return current
         if self._is_to_refresh(basis):
-            stale = [person.ref for person in people if person.sync.older_than(moment.since)]
+            stale = [person.ref for person in concerned.people if person.sync.older_than(moment.since)]
             await refreshed(services, stale)
             moment = self._moment(services.clock(), refreshed_at=now)
         async with services.database.reading() as db:

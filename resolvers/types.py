@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,13 +36,15 @@ _NUMBERS = {
 }
 
 
-async def types_of(ctx: Context, user: UserRef, *, include_archived: bool) -> tuple[AppointmentTypeView, ...]:
-    """By name, then id."""
-    chosen = {} if include_archived else {"is_archived": False}
-    rows = await AppointmentType.filter(subaccount_id=user.subaccount, user_id=user.user, **chosen).using_db(
-        await ctx.db()
-    )
-    return tuple(type_view(row) for row in sorted(rows, key=lambda row: (row.name, row.id)))
+async def types_by_user(
+    ctx: Context, users: Sequence[UserRef]
+) -> dict[UserRef, tuple[AppointmentTypeView, ...]]:
+    """Archived ones too, of those that have some. By name, then id."""
+    rows = await AppointmentType.filter(**scope.of_users(ctx, users)).using_db(await ctx.db())
+    found: defaultdict[UserRef, tuple[AppointmentTypeView, ...]] = defaultdict(tuple)
+    for row in sorted(rows, key=lambda row: (row.name, row.id)):
+        found[UserRef(row.subaccount_id, row.user_id)] += (type_view(row),)
+    return found
 
 
 async def type_by_id(ctx: Context, type_id: str) -> AppointmentTypeView | None:

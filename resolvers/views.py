@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Generic, TypeVar
 
+from domain.accounts import AccountStatus
 from domain.actor import Role, UserRef
 from domain.busy import BusyPolicy, EventStatus, Participation, ShowAs
 from domain.calendars import CalendarKind, NotSelectableReason
@@ -47,14 +47,6 @@ class ViewerView:
     role: Role
     subaccount: SubaccountView
     user: UserView | None
-
-
-class AccountStatus(StrEnum):
-    NEEDS_CALENDARS = "NEEDS_CALENDARS"
-    SYNCING = "SYNCING"
-    CONNECTED = "CONNECTED"
-    NEEDS_NEW_PASSWORD = "NEEDS_NEW_PASSWORD"  # noqa: S105
-    UNREACHABLE = "UNREACHABLE"
 
 
 @dataclass(frozen=True, slots=True)

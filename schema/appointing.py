@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import strawberry
-from resolvers.booking import Saved
 
 from resolvers import booking
+from resolvers.booking import Saved
 from resolvers.outcomes import Refusal
 from schema.appointments import Appointment
 from schema.booking import IDEMPOTENCY_KEY

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Self
 import strawberry
 
 from domain.actor import UserRef
-from resolvers import appointments
 from resolvers.views import AppointmentTypeView, AppointmentView, WrittenView
 from schema.blocked import BlockedSlot
 from schema.calendars import Calendar
@@ -88,8 +87,8 @@ class AppointmentInICloud:
     async def calendar(self, info: Info) -> Calendar | None:
         if self.calendar_id is None:
             return None
-        view = (await info.context.load.calendars.load(self.user_ref)).get(self.calendar_id)
-        return None if view is None else Calendar.of(view)
+        views = await info.context.load.calendars.load(self.user_ref)
+        return next((Calendar.of(view) for view in views or () if view.id == self.calendar_id), None)
 
     @classmethod
     def of(cls, user: UserRef, view: WrittenView) -> Self:
@@ -128,14 +127,14 @@ class Appointment(Node):
     async def type(self, info: Info) -> AppointmentType | None:
         if self.view.type_id is None:
             return None
-        view = (await info.context.load.types.load(self.view.user)).get(self.view.type_id)
-        return None if view is None else AppointmentType.of(view)
+        views = await info.context.load.types.load(self.view.user)
+        return next((AppointmentType.of(view) for view in views or () if view.id == self.view.type_id), None)
 
     @shown(description="Blocked slots that came to overlap it after it was booked. By start.")
     async def conflicts(self, info: Info) -> list[BlockedSlot]:
         if not self.view.has_conflict:
             return []
-        return [BlockedSlot.of(view) for view in await appointments.conflicts(info.context.ctx, self.view)]
+        return [BlockedSlot.of(view) for view in await info.context.load.conflicts.load(self.view.id) or ()]
 
     @classmethod
     def of(cls, view: AppointmentView) -> Self:

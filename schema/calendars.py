@@ -6,11 +6,11 @@ import strawberry
 
 from domain import busy as domain
 from domain.actor import UserRef
-from resolvers import calendars
 from resolvers.views import CalendarView, EventProblemView
 from schema.enums import BusyRule, CalendarKind, EventProblemCode, NotSelectableReason
 from schema.errors import granted
 from schema.fields import shown
+from schema.inputs import otherwise
 from schema.nodes import Node
 from schema.operation import Info
 from schema.scalars import DateTime
@@ -99,7 +99,7 @@ class Calendar(Node):
 
     @shown(description="0 for a calendar that is neither linked nor conflict: only those are read.")
     async def event_count(self, info: Info) -> int:
-        return await info.context.load.event_count.load(self.id)
+        return await info.context.load.event_count.load(self.id) or 0
 
     @shown(
         description="Events that could not be read whole; each blocks the time that could be made out. By UID."
@@ -109,9 +109,7 @@ class Calendar(Node):
         info: Info,
         first: Annotated[int | None, strawberry.argument(description="How many at most.")] = FIRST_PROBLEMS,
     ) -> list[EventProblem]:
-        found = await calendars.problems(
-            info.context.ctx, self.id, FIRST_PROBLEMS if first is None else first
-        )
+        found = await info.context.load.problems.load((self.id, otherwise(first, FIRST_PROBLEMS)))
         return [EventProblem.of(problem) for problem in granted(found)]
 
     @classmethod

@@ -4,6 +4,7 @@ from enum import Enum, StrEnum
 
 import strawberry
 
+from domain.accounts import AccountStatus
 from domain.actor import Role
 from domain.availability import Match
 from domain.busy import BusyRule, EventStatus, Participation, ShowAs
@@ -11,7 +12,6 @@ from domain.calendars import CalendarKind, NotSelectableReason
 from domain.changes import BlockedSlotSource
 from domain.closed import ReasonCode
 from resolvers.question import StalePolicy
-from resolvers.views import AccountStatus
 
 __all__ = [
     "AccountStatus",

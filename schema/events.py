@@ -44,8 +44,8 @@ class CalendarEvent(Node):
 
     @shown(description="The calendar that it is in.")
     async def calendar(self, info: Info) -> Calendar:
-        calendars = await info.context.load.calendars.load(self.user_ref)
-        return Calendar.of(calendars[self.calendar_id])
+        views = await info.context.load.calendars.load(self.user_ref) or ()
+        return next(Calendar.of(view) for view in views if view.id == self.calendar_id)
 
     @shown(description="The appointment that this event is our copy of.")
     async def appointment(

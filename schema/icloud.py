@@ -62,9 +62,7 @@ class ICloudAccount(Node):
 
     @shown(description="All that the account shows, usable or not. By name, then id.")
     async def calendars(self, info: Info) -> list[Calendar]:
-        return [
-            Calendar.of(view) for view in (await info.context.load.calendars.load(self.user_ref)).values()
-        ]
+        return [Calendar.of(view) for view in await info.context.load.calendars.load(self.user_ref) or ()]
 
     @classmethod
     def of(cls, view: AccountView) -> Self:

@@ -142,6 +142,11 @@ class _Scales:
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
+        self._defaults = {
+            each.variable.name.value: int(each.default_value.value)
+            for each in operation.variable_definitions or ()
+            if isinstance(each.default_value, IntValueNode) and len(each.default_value.value) < 10
+        }
         self._weights: dict[str, Weight | None] = {}  # None while it is being counted.
         self._level = 0
 
@@ -208,7 +213,7 @@ class _Scales:
     def _times(self, node: FieldNode, field: GraphQLField) -> int:
         if "first" in field.args:
             given = next((it.value for it in node.arguments or () if it.name.value == "first"), None)
-            return self._size(given)
+            return self._size(given, default=field.args["first"].default_value)
         if not is_list_type(get_nullable_type(field.type)):
             return 1
         # The edges of a page are as many as the page was asked to hold: counted there.
@@ -216,16 +221,19 @@ class _Scales:
             return 1
         return _IN_A_LONG_LIST if node.name.value in _LONG_LISTS else _IN_A_LIST
 
-    def _size(self, given: ValueNode | None) -> int:
+    def _size(self, given: ValueNode | None, *, default: object) -> int:
         match given:
             case IntValueNode():
-                size: object = int(given.value) if len(given.value) < 10 else _MOST_IN_A_PAGE
+                size: object = int(given.value) if len(given.value) < 10 else None
             case VariableNode():
-                size = self._variables.get(given.name.value)
+                size = self._variables.get(given.name.value, self._defaults.get(given.name.value))
             case _:
                 size = None
-        # What is out of range is refused by the field; until then it counts as a page of the usual size.
-        return size if isinstance(size, int) and 1 <= size <= _MOST_IN_A_PAGE else _MOST_IN_A_PAGE // 2
+        # Without a number the field has its own; what is out of range it refuses.
+        for number in (size, default):
+            if isinstance(number, int) and 1 <= number <= _MOST_IN_A_PAGE:
+                return number
+        return _MOST_IN_A_PAGE
 
 
 def _field_of(parent: GraphQLNamedType | None, name: str) -> GraphQLField | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 import strawberry
 
 from domain.actor import UserRef
-from resolvers import appointments, availability, events, positions, types
+from resolvers import appointments, availability, events
 from resolvers.views import SubaccountView, UserView, ViewerView
 from schema.appointments import Appointment, AppointmentType
 from schema.availability import ClosedSpan
@@ -56,13 +56,13 @@ class User(Node):
 
     @shown(description="The calendar that appointments are written to.")
     async def linked_calendar(self, info: Info) -> Calendar | None:
-        calendars = await info.context.load.calendars.load(self.ref)
-        return next((Calendar.of(view) for view in calendars.values() if view.is_linked), None)
+        views = await info.context.load.calendars.load(self.ref)
+        return next((Calendar.of(view) for view in views or () if view.is_linked), None)
 
     @shown(description="By name, then id; the linked calendar among them.")
     async def conflict_calendars(self, info: Info) -> list[Calendar]:
-        calendars = await info.context.load.calendars.load(self.ref)
-        return [Calendar.of(view) for view in calendars.values() if view.is_conflict]
+        views = await info.context.load.calendars.load(self.ref)
+        return [Calendar.of(view) for view in views or () if view.is_conflict]
 
     @shown(
         description="All that was fetched, busy and free alike, one node an occurrence. By start, then id."
@@ -121,8 +121,8 @@ class User(Node):
             bool | None, strawberry.argument(description="Those too that are no longer offered.")
         ] = False,
     ) -> list[AppointmentType]:
-        found = await types.types_of(info.context.ctx, self.ref, include_archived=bool(include_archived))
-        return [AppointmentType.of(view) for view in found]
+        views = await info.context.load.types.load(self.ref)
+        return [AppointmentType.of(view) for view in views or () if include_archived or not view.is_archived]
 
     @shown(
         description="The change log's newest position in the same snapshot as the rest of this answer. Over"
@@ -130,7 +130,9 @@ class User(Node):
         " keep the first page's cursor, subscribe after it, apply changes by id."
     )
     async def cursor(self, info: Info) -> Cursor:
-        return Cursor(await positions.newest(info.context.ctx, self.ref))
+        position = await info.context.load.position.load(self.ref)
+        assert position is not None, "Every user has a change log."
+        return Cursor(position)
 
     @shown(
         description="Why time is closed: spans that cover all of from–to that is not free, each with every"

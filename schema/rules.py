@@ -1,6 +1,4 @@
-"""Who may reach what: every root field, and every type that an answer can hold. What is not here is denied"
-" to all.
-"""
+"""Who may reach what: every root field, and every type that an answer can hold. What is not here is denied to all."""
 
 from collections.abc import Iterator, Mapping
 
@@ -181,9 +179,7 @@ TYPES: Mapping[str, Roles] = {
 
 
 class UndeclaredError(TypeError):
-    """A field or a type of the schema does not say who may reach it, or leads to what its readers may not"
-    " see.
-    """
+    """A field or a type does not say who may reach it, or leads to what its readers may not see."""
 
 
 def check(schema: GraphQLSchema) -> None:

@@ -19,7 +19,7 @@ Cursor = NewType("Cursor", str)
 
 # RFC 3339 section 5.6. A leap second is none of our business: every minute has sixty.
 _DATE_TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):([0-5]\d)(?:\.(\d{1,18}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):([0-5]\d)(?:\.\d{1,18})?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
     re.ASCII,
 )
 _LOCAL_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00", re.ASCII)
@@ -34,9 +34,8 @@ def parse_date_time(value: object) -> int:
             "DateTime is an RFC 3339 instant with its offset, such as 2026-11-20T09:30:00Z or"
             " 2026-11-20T10:30:00+01:00."
         )
-    *calendar, fraction, sign, hours, minutes = found.groups()
-    if fraction is not None and int(fraction):
-        raise GraphQLError("DateTime counts whole seconds: leave the fraction out.")
+    # The fraction is cut off: a browser's toISOString() always has one, and so have the moments that we show.
+    *calendar, sign, hours, minutes = found.groups()
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
     try:
         wall = datetime(*map(int, calendar), tzinfo=UTC)  # type: ignore[arg-type, misc]  # Six numbers.
@@ -98,7 +97,7 @@ def _scalar(name: str, description: str, *, parse: Any, serialize: Any = str) ->
 SCALARS: dict[object, ScalarDefinition] = {
     DateTime: _scalar(
         "DateTime",
-        "RFC 3339 instant with offset on input; always UTC with `Z` on output.",
+        "RFC 3339 instant with offset on input; always UTC with `Z` on output. On input a fraction of a second is cut off.",
         parse=parse_date_time,
         serialize=format_date_time,
     ),

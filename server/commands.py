@@ -101,9 +101,13 @@ async def at_the_desk(
         return await work(Desk(parts.services))
 
 
+_OPTIONS = {"userId": "--user", "timeZone": "--time-zone", "allowedOrigins": "--origin"}
+"""What a use case calls by its field, as it is called here where that is another name."""
+
+
 def _granted(answer: T | Refusal) -> T:
     if isinstance(answer, InvalidInput):
-        raise CommandError(f"{answer.field}: {answer.message}")
+        raise CommandError(f"{_OPTIONS.get(answer.field, answer.field)}: {answer.message}")
     if isinstance(answer, Refusal):
         raise CommandError(answer.message)
     return answer

@@ -36,6 +36,11 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncIterator[Datab
 
     Raises DatabaseUnusableError where it can't be reached, or its tables are older or newer than this code.
     """
+    if _is_sqlite(url) and not Path(_sqlite_path(url)).exists():
+        # SQLite would make an empty file, which a mistyped path leaves behind.
+        raise DatabaseUnusableError(
+            f"The database is not migrated (there is no {_sqlite_path(url)}): run `python -m server migrate`."
+        )
     async with _connected(url, pool_size=pool_size) as (writer, readers):
         applied = await _applied(writer)
         if missing := [name for name in known_migrations() if name not in applied]:

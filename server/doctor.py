@@ -22,7 +22,7 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> tuple[l
     async def database_and_keys() -> str:
         async with open_parts(settings, environment) as parts:
             count = len(await people.list_subaccounts(parts.services))
-        return f"the database is migrated, the keys are its own; {count} subaccounts"
+        return f"the database is migrated, the keys are its own; subaccounts: {count}"
 
     async def calendar_server() -> str:
         parts = urlsplit(settings.caldav_url)

@@ -32,7 +32,7 @@ from schema import limits
 from schema.errors import Code, error
 from schema.limits import Weight
 from schema.operation import Operation
-from server.faults import mended
+from server.faults import mended, of_validation
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +113,8 @@ class Engine:
         if too_much := limits.refusal(weight) or self._hidden(weight, role):
             return _refused(too_much)
         if known.problems is None:
-            known.problems = tuple(
-                validate(self._schema, known.document, max_errors=_MOST_ERRORS, hide_suggestions=True)
-            )
+            found = validate(self._schema, known.document, max_errors=_MOST_ERRORS, hide_suggestions=True)
+            known.problems = tuple(of_validation(problem) for problem in found)
         return _refused(*known.problems) if known.problems else Prepared(known.document, operation)
 
     async def execute(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:

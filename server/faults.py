@@ -44,6 +44,13 @@ def mended(problem: GraphQLError) -> GraphQLError:
     return _located(problem, error(Code.INTERNAL, "Something went wrong on our side: try again later."))
 
 
+def of_validation(problem: GraphQLError) -> GraphQLError:
+    """What validation finds is the request's own mistake, also where a scalar broke on what stands in the document."""
+    if _cause(problem) is None:
+        return mended(problem)
+    return _located(problem, error(Code.BAD_REQUEST, "This document gives a value that its type can't hold."))
+
+
 def without_values(message: str) -> str:
     return _QUOTED.sub("", message).rstrip(" :,.;") + "."
 

@@ -25,6 +25,8 @@ _QUIET = (
     "strawberry.execution",
     "tortoise",
     "uvicorn.access",
+    # Says of each socket what our own lines say better.
+    "uvicorn.error",
 )
 
 

@@ -23,7 +23,7 @@ async def rotate(settings: Settings, environment: Mapping[str, str], *, drop_old
     lines: list[str] = []
     if in_file:
         lines.append(f"New sealing key {add_key(settings.sealing_key_file)} in {settings.sealing_key_file}.")
-    sealer = load_keys(settings.sealing_key_file, environment).sealer()
+    sealer = load_keys(settings.sealing_key_file, environment, is_first_start=False).sealer()
     async with open_database(settings.database_url, pool_size=2) as database:
         lines.append(f"{await _seal_anew(database, sealer)} passwords sealed anew with {sealer.newest}.")
         await keep_probe(database, sealer)

@@ -53,11 +53,16 @@ class KeysOfFile(Mapping[str, bytes]):
         return len(self._keys)
 
 
-def load_keys(path: Path, environment: Mapping[str, str]) -> SecretKeys:
-    """Makes the file at the first start. Raises ConfigError."""
+def load_keys(path: Path, environment: Mapping[str, str], *, is_first_start: bool) -> SecretKeys:
+    """Makes the file at the first start, and then only: fresh keys open nothing. Raises ConfigError."""
     if environment.get("SLOTWIRE_SEALING_KEYS"):
         return _from_environment(environment)
     if not path.exists():
+        if not is_first_start:
+            raise ConfigError(
+                f"The key file {path} is missing, and this database was filled with its keys: bring it back, or set"
+                " SLOTWIRE_SEALING_KEY_FILE to where it is."
+            )
         _write_new(path, SecretKeys(secrets.token_bytes(_BYTES), _fresh()))
     return SecretKeys(_read_file(path).identity, KeysOfFile(path))
 

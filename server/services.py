@@ -46,7 +46,8 @@ class Parts:
 async def open_parts(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Parts]:
     """Raises ConfigError or DatabaseUnusableError, with one line for the operator."""
     async with open_database(settings.database_url, pool_size=settings.database_pool) as database:
-        keys = load_keys(settings.sealing_key_file, environment)
+        is_first_start = await _fact(database, _PROBE) is None
+        keys = load_keys(settings.sealing_key_file, environment, is_first_start=is_first_start)
         sealer = keys.sealer()
         epoch = await _facts(database, keys, sealer)
         bell = Bell()
@@ -124,6 +125,11 @@ async def renew_epoch(database: Database) -> None:
     """After a backup was restored: no position given out since then is mistaken for one of now."""
     async with database.writing() as db:
         await keep_fact(db, _EPOCH, secrets.token_hex(8))
+
+
+async def _fact(database: Database, name: str) -> str | None:
+    async with database.reading() as db:
+        return await read_fact(db, name)
 
 
 async def _facts(database: Database, keys: SecretKeys, sealer: Sealer) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from contextlib import ExitStack, aclosing
 from typing import Any
 
@@ -89,19 +90,22 @@ class _Connection:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._actor: Actor | None = None  # Set once the client was let in.
         self._held = ExitStack()
+        self._began = time.monotonic()
+        self._code: int | None = None  # Set once either side has closed it.
 
     async def serve(self) -> None:
         try:
             await self._listen()
         except _ClosedError as closed:
             await self._close(closed.code, closed.reason)
-        except WebSocketDisconnect:
-            pass
+        except WebSocketDisconnect as gone:
+            self._code = self._code or gone.code
         finally:
             self._held.close()
             for task in self._running.values():
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
+            self._say("websocket closed", code=self._code, seconds=round(time.monotonic() - self._began, 1))
 
     async def _listen(self) -> None:
         try:
@@ -160,12 +164,7 @@ class _Connection:
             raise _ClosedError(FORBIDDEN, admitted.message)
         self._actor = admitted
         self._held.enter_context(self._sockets.holding(bearer(authorization) or "", self._revoked))
-        log.info(
-            "websocket opened",
-            extra={
-                "said": {"address": self._caller.address, "key": admitted.key, "role": str(admitted.role)}
-            },
-        )
+        self._say("websocket opened")
         await self._send({"type": "connection_ack"})
 
     async def _revoked(self) -> None:
@@ -193,7 +192,7 @@ class _Connection:
     async def _run(self, name: str, asked: Request, prepared: Prepared, actor: Actor) -> None:
         operation = Operation(Context(self._services, actor, address=self._caller.address))
         what = f"{prepared.kind.value} {prepared.name or ''}".strip()
-        log.info("websocket operation", extra={"said": {"key": actor.key, "operation": what}})
+        self._say("websocket operation", operation=what)
         try:
             if prepared.kind is OperationType.SUBSCRIPTION:
                 await self._follow(name, asked, prepared, operation)
@@ -239,7 +238,12 @@ class _Connection:
         except TimeoutError:
             raise _ClosedError(TOO_SLOW, "Too slow: connect anew and go on from the last cursor") from None
 
+    def _say(self, what: str, **said: object) -> None:
+        who = {} if self._actor is None else {"key": self._actor.key, "role": str(self._actor.role)}
+        log.info(what, extra={"said": {"address": self._caller.address, **who, **said}})
+
     async def _close(self, code: int, reason: str) -> None:
+        self._code = self._code or code
         if self._websocket.application_state is WebSocketState.CONNECTED:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
                 async with asyncio.timeout(CLOSE_WITHIN):

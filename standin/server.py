@@ -150,6 +150,8 @@ class _Droppable(HttpToolsProtocol):
 def _listener(port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Handed down to what it accepts: asyncio sets it for sockets it made alone, and head and body go in two writes.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((HOST, port))
         listener.listen(512)

@@ -22,6 +22,8 @@ class Memory:
 
     removals_since: dict[str, float] = field(default_factory=dict)
     "When a listing first missed over half of a calendar."
+    missing_since: dict[str, float] = field(default_factory=dict)
+    "When a calendar was first neither listed nor there."
     missing_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar's server listed what it did not give."
 

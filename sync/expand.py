@@ -10,7 +10,6 @@ from models.calendar import Calendar, Resource
 from models.database import execute
 from models.resources import ReadResource, StoredProblem, drop_past, own_appointments, store_resources
 from models.settle import Roll, settle_conflicts
-from sync.plan import AccountStatus
 from sync.poll import Poll
 from sync.reading import read_text
 
@@ -18,7 +17,7 @@ from sync.reading import read_text
 async def keep_expanded(poll: Poll) -> None:
     """Before anything is read in this poll, so that all of it is expanded for one window and zone."""
     account = poll.account
-    if account.status == AccountStatus.NEEDS_CALENDARS:
+    if not account.has_chosen:
         return
     is_same_zone = account.expanded_zone in {None, poll.zone}
     known_until = account.expanded_until

@@ -219,7 +219,10 @@ class Account:
         if answer.status_code != 200 or not answer.body.strip():
             raise UnexpectedAnswer(f"{answer.status_code} for an object")
         body = answer.body.decode("utf-8", errors="replace").replace("\x00", "")
-        return Fetched(href, etag_of(answer) or ETag(""), body)
+        etag = etag_of(answer)
+        if etag is None and "BEGIN:VCALENDAR" not in body.upper():
+            raise UnexpectedAnswer("something else than the object")
+        return Fetched(href, etag or ETag(""), body)
 
     async def check_calendar(self, calendar: str) -> None:
         await self._propfind(self._url(calendar), queries.RESOURCES_QUERY, depth=0)

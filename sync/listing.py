@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
-from domain.calendars import ListedCalendar
+from domain.calendars import CalendarKind, ListedCalendar
 from domain.changes import ChangeKind
 from models.calendar import Calendar, calendars_of, store_listing
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.outbox import revive_writes
+from models.resources import own_hrefs
 from models.settle import settle_calendar
+from sync.own import note_deleted
 from sync.poll import Poll
 from sync.remote import ForeignHost, NotThere, NotWritable, RemoteError, UnexpectedAnswer, Unreachable
+
+log = logging.getLogger(__name__)
 
 
 async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
@@ -26,11 +31,42 @@ async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
             raise
         listed = await _list_anew(poll, error)
     paths = {calendar.path for calendar in listed}
-    if any(calendar.path not in paths for calendar in poll.chosen):
-        # Gone only where two listings say so.
-        again = await poll.remote.list_calendars(poll.account.home_url)
-        listed = (*listed, *(calendar for calendar in again if calendar.path not in paths))
+    since = poll.context.memory.missing_since
+    for calendar in poll.chosen:
+        if calendar.path in paths:
+            since.pop(calendar.id, None)
+        elif await _is_kept(poll, calendar):
+            listed = (*listed, _as_it_was(calendar))
     return listed
+
+
+async def _is_kept(poll: Poll, calendar: Calendar) -> bool:
+    """Gone only on proof: not listed, not there when asked for itself, and both again a minute later."""
+    since, wait = poll.context.memory.missing_since, poll.context.settings.removal_wait
+    try:
+        await poll.remote.check_calendar(calendar.path)
+    except (NotThere, NotWritable):
+        first = since.setdefault(calendar.id, poll.started)
+        if poll.started - first >= wait:
+            del since[calendar.id]
+            return False
+        poll.hurry(max(first + wait - poll.started, 1))
+        poll.missing.add(calendar.id)
+    else:
+        since.pop(calendar.id, None)
+    log.warning("calendar %s is not listed, and kept", calendar.id)
+    return True
+
+
+def _as_it_was(calendar: Calendar) -> ListedCalendar:
+    return ListedCalendar(
+        path=calendar.path,
+        name=calendar.name,
+        color=calendar.color,
+        kind=CalendarKind(calendar.kind),
+        can_write=bool(calendar.can_write),
+        token=None,
+    )
 
 
 async def _list_anew(poll: Poll, met: RemoteError) -> tuple[ListedCalendar, ...]:
@@ -70,9 +106,10 @@ async def _settle_listed(ledger: Ledger, before: Calendar | None, calendar: Cale
     if before is None or not (calendar.is_linked or calendar.is_conflict):
         return
     if calendar.is_gone and not before.is_gone:
+        await note_deleted(ledger, calendar, await own_hrefs(ledger.db, calendar))
         await settle_calendar(ledger, calendar)
     was_usable = before.can_write and not before.is_gone
-    if calendar.is_linked and calendar.can_write and not calendar.is_gone and not was_usable:
+    if calendar.can_write and not calendar.is_gone and not was_usable:
         await revive_writes(ledger, calendar)
 
 

@@ -14,9 +14,11 @@ from models.database import execute
 from models.outbox import take_due
 from models.polling import Lease, lease_account, lease_due, release, renew_leases
 from sync.context import SyncContext
+from sync.poll import begin
 from sync.pull import PullOutcome, pull
 from sync.push import push
-from sync.record import give_up
+from sync.record import finish
+from sync.remote import UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +41,12 @@ class Loop:
         self._failing: set[str] = set()
         self._lags: deque[tuple[float, float]] = deque()
         self._has_backlog = False
+        self._may_write = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled; then what is under way may end, for as long as the drain allows."""
         with self.context.bell.listen(SYNC) as for_polls, self.context.bell.listen(SYNC) as for_writes:
+            self._may_write = for_writes
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._again_and_again(for_polls, self._start_polls))
@@ -86,7 +90,7 @@ class Loop:
     # --- What is due
 
     async def _again_and_again(self, rung: asyncio.Event, start: Callable[[], Awaitable[None]]) -> None:
-        """At every ring, and every now and then. With a backlog, the end of a poll or write rings too."""
+        """At every ring, and every now and then. The end of a write rings too, and with a backlog that of a poll."""
         while True:
             rung.clear()
             try:
@@ -123,6 +127,9 @@ class Loop:
         return leases
 
     def _start_poll(self, lease: Lease, *, is_failing: bool = False) -> None:
+        if lease.account_id in self._polls:
+            # Its lease could not be renewed for a time, and was ours for the taking: one poll of it is enough.
+            return
         task = asyncio.create_task(self._poll(lease))
         self._polls[lease.account_id] = RunningPoll(self.context.clock(), task)
         if is_failing:
@@ -166,7 +173,9 @@ class Loop:
     async def _set_aside(self, lease: Lease) -> None:
         context = self.context
         try:
-            await give_up(context, lease, due_at=context.clock() + context.settings.quiet_every)
+            poll = await begin(context, lease)
+            if poll is not None:
+                await finish(poll, UnexpectedAnswer("the poll broke"))
         except Exception:
             log.exception("account %s waits for its lease to end", lease.account_id)
 
@@ -183,12 +192,11 @@ class Loop:
             task.add_done_callback(self._end_write)
 
     def _end_write(self, task: asyncio.Task[None]) -> None:
-        is_full = len(self._writes) >= self.context.settings.concurrent_pushes
         self._writes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a write failed; its lease ends by itself", exc_info=error)
-        if is_full:
-            self.context.bell.ring_here(SYNC)
+        # The account's next one may have waited for this one's end.
+        self._may_write.set()
 
     # --- Housekeeping
 

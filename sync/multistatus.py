@@ -147,15 +147,19 @@ def read_texts(answer: Multistatus, collection_url: str, asked: Sequence[Href]) 
 def _members(answer: Multistatus, collection_url: str) -> tuple[tuple[RemoteChange, ...], bool]:
     """By href, the last word of each: iCloud names some twice, and the collection among its members."""
     collection = raw_path(collection_url, collection_url)
+    inside = f"{path_key(collection)}/"
     found: dict[str, RemoteChange] = {}
-    is_truncated = False
+    is_truncated = is_about_it = False
     for response in answer.responses:
         path = raw_path(collection_url, response.href)
+        is_about_it = is_about_it or f"{path_key(path)}/".startswith(inside)
         if path_key(path) == path_key(collection):
             is_truncated = is_truncated or _truncates(response)
         elif is_member(path, collection) and not _is_collection(response):
             is_gone = response.status in {404, 410}
             found[path_key(path)] = Gone(path) if is_gone else Listed(path, _etag(response))
+    if answer.responses and not is_about_it:
+        raise UnexpectedAnswer("changes of something else")
     return tuple(found.values()), is_truncated
 
 

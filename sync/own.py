@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from domain.busy import EventStatus
 from domain.changes import ChangeKind
 from models.booking import Appointment
-from models.calendar import Calendar
+from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.outbox import WriteState, is_queued, queue_write
 from models.resources import ReadResource
 from sync.appointment_text import text_of
 from sync.ical import read_written
+from sync.remote import ETag
 
 
 async def note_seen(
@@ -32,15 +33,21 @@ async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own
         await own.save(using_db=ledger.db, update_fields=["calendar_id", "href"])
     elif (own.calendar_id, own.href) != (calendar.id, each.href):
         return  # Another copy of it, made by the owner.
+    await _note_state(ledger, own, each.body, ETag(each.etag))
+
+
+async def _note_state(ledger: Ledger, own: Appointment, body: str, etag: ETag) -> None:
     if await is_queued(ledger.db, own.id):
         return  # What should stand there is still to be written; the writer looks for itself.
-    if own.status != "CONFIRMED":
+    is_ours = is_as_written(own, body)
+    if own.status != "CONFIRMED" or (own.write_state == WriteState.NOT_LINKED and not is_ours):
+        # Cancelled, or changed when a disconnect cut its write short: it is brought up to date.
         own.write_state = WriteState.PENDING
         await queue_write(ledger.db, ledger.user, own.id, now=ledger.now)
     else:
-        is_ours = is_as_written(own, each.body)
         own.write_state = WriteState.WRITTEN if is_ours else WriteState.CHANGED_IN_ICLOUD
-    await _save(ledger, own, etag=each.etag)
+    own.write_problem = None
+    await _save(ledger, own, etag=etag)
 
 
 async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str]) -> None:
@@ -52,11 +59,32 @@ async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str])
         href__in=list(hrefs),
     ).using_db(ledger.db)
     for own in await gone:
+        elsewhere = await _copy_elsewhere(ledger, calendar, own, hrefs)
+        if elsewhere is not None:
+            # The owner moved it to a calendar that was read before this one: from now on that is its place.
+            await _move_to(ledger, own, elsewhere)
+            continue
         if await is_queued(ledger.db, own.id):
             continue
         is_confirmed = own.status == "CONFIRMED"
         own.write_state = WriteState.DELETED_IN_ICLOUD if is_confirmed else WriteState.REMOVED
         await _save(ledger, own, etag=None)
+
+
+async def _copy_elsewhere(
+    ledger: Ledger, calendar: Calendar, own: Appointment, gone: Sequence[str]
+) -> Resource | None:
+    copies = await Resource.filter(
+        subaccount_id=calendar.subaccount_id, user_id=calendar.user_id, appointment_id=own.id
+    ).using_db(ledger.db)
+    left = [copy for copy in copies if copy.calendar_id != calendar.id or copy.href not in gone]
+    return min(left, key=lambda copy: copy.id, default=None)
+
+
+async def _move_to(ledger: Ledger, own: Appointment, copy: Resource) -> None:
+    own.calendar_id, own.href, own.etag = copy.calendar_id, copy.href, copy.etag or None
+    await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "etag"])
+    await _note_state(ledger, own, copy.body, ETag(copy.etag))
 
 
 def is_as_written(own: Appointment, body: str) -> bool:
@@ -80,6 +108,6 @@ def _words(text: str) -> list[str]:
 async def _save(ledger: Ledger, own: Appointment, *, etag: str | None) -> None:
     before = await Appointment.filter(id=own.id).using_db(ledger.db).get()
     own.etag = etag or None
-    await own.save(using_db=ledger.db, update_fields=["write_state", "etag"])
+    await own.save(using_db=ledger.db, update_fields=["write_state", "write_problem", "etag"])
     if before.write_state != own.write_state:
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)

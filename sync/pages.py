@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from domain.accounts import AccountStatus
 from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
@@ -16,7 +17,6 @@ from models.icloud import ICloudAccount
 from models.resources import ReadResource, own_appointments, store_resources
 from models.settle import settle_conflicts
 from sync.own import note_seen
-from sync.plan import AccountStatus
 from sync.poll import Poll
 from sync.reading import read_all
 from sync.record import clear_problem
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`lagging`: how many were not given, or in another state than the listing told."""
+    """`lagging`: what was not given, or in another state than the listing told."""
 
     fetched: tuple[Fetched, ...]
-    lagging: int
+    lagging: frozenset[Href]
 
 
 async def fetch_pages(
@@ -62,11 +62,11 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
         found = await _fetch_one_by_one(poll, list(asked))
-    lagging = sum(1 for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag))
+    lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [
         Fetched(each.href, each.etag or asked[each.href] or ETag(""), each.body) for each in found.values()
     ]
-    return Page(tuple(fetched), lagging)
+    return Page(tuple(fetched), frozenset(lagging))
 
 
 async def _fetch_one_by_one(poll: Poll, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
@@ -83,7 +83,8 @@ def _is_other(etag: ETag, listed: ETag | None) -> bool:
     return bool(etag) and listed is not None and etag != listed
 
 
-async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_read: bool) -> None:
+async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_read: bool) -> set[Href]:
+    """What was left as it is, and has to be asked for again."""
     hrefs = [each.href for each in page.fetched]
     async with poll.context.database.reading() as db:
         held = (
@@ -98,6 +99,7 @@ async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_rea
         owns = await own_appointments(ledger.db, fresh, read)
         # iCloud can give the old text for a while after a write: what we wrote since is the truth.
         current = [each for each in read if not _was_written_since(poll, each, owns)]
+        skipped = [each for each in read if _was_written_since(poll, each, owns)]
         await note_seen(ledger, fresh, current, owns)
         await store_resources(ledger, fresh, current, owns=owns)
         if ledger.slot_changes:
@@ -105,6 +107,13 @@ async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_rea
         if is_first_read:
             await _add_progress(ledger, poll, len(page.fetched))
         poll.has_changed = True
+    return {Href(each.href) for each in skipped if _is_not_ours(each, owns)}
+
+
+def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
+    """Another state than we wrote: an older one, or the owner's edit since."""
+    own = owns[each.href]
+    return not own.etag or each.etag != own.etag
 
 
 def _was_written_since(poll: Poll, each: ReadResource, owns: Mapping[str, Appointment]) -> bool:

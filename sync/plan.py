@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.accounts import AccountStatus
 from domain.interval import Span
 from domain.zones import day_at, day_edges
 from sync.remote import (
@@ -15,20 +16,13 @@ from sync.remote import (
     Href,
     Listed,
     PasswordRefused,
+    PasswordUnreadable,
     RemoteChange,
     RemoteError,
     Throttled,
     Unreachable,
 )
 from sync.settings import SyncSettings
-
-
-class AccountStatus(StrEnum):
-    NEEDS_CALENDARS = "NEEDS_CALENDARS"
-    SYNCING = "SYNCING"
-    CONNECTED = "CONNECTED"
-    NEEDS_NEW_PASSWORD = "NEEDS_NEW_PASSWORD"  # noqa: S105
-    UNREACHABLE = "UNREACHABLE"
 
 
 class ProblemCode(StrEnum):
@@ -121,7 +115,7 @@ def plan_recovery(
     error: RemoteError,
     settings: SyncSettings,
     *,
-    status: AccountStatus,
+    has_chosen: bool,
     failures: int,
     refusals: int,
     now: float,
@@ -129,6 +123,9 @@ def plan_recovery(
 ) -> Recovery:
     """`failures` and `refusals` in a row, this one counted."""
     code, message = describe(error)
+    if isinstance(error, PasswordUnreadable):
+        # Whether the key is back is seen without a request: nobody is locked out by looking.
+        return Recovery(AccountStatus.NEEDS_NEW_PASSWORD, code, message, now + settings.longest_retry)
     if isinstance(error, PasswordRefused) and refusals >= settings.refusals_before_stop:
         # Apple locks accounts that are asked on and on with a wrong password.
         return Recovery(AccountStatus.NEEDS_NEW_PASSWORD, code, message, None)
@@ -137,10 +134,9 @@ def plan_recovery(
     if isinstance(error, Throttled) and error.retry_after is not None:
         # Told to wait a year, we look again in an hour all the same; told to wait a second, we keep our own floor.
         wait = max(wait, min(max(error.retry_after, 0.0), settings.longest_retry))
-    keeps = status is AccountStatus.NEEDS_CALENDARS
-    return Recovery(
-        status if keeps else AccountStatus.UNREACHABLE, code, message, None if keeps else now + wait
-    )
+    if not has_chosen:
+        return Recovery(AccountStatus.NEEDS_CALENDARS, code, message, None)  # There is nothing to read yet.
+    return Recovery(AccountStatus.UNREACHABLE, code, message, now + wait)
 
 
 def describe(error: RemoteError) -> tuple[ProblemCode, str]:
@@ -150,6 +146,11 @@ def describe(error: RemoteError) -> tuple[ProblemCode, str]:
             return ProblemCode.PASSWORD_REFUSED, (
                 "Apple did not accept this Apple Account and app-specific password. Use the e-mail you sign in with "
                 "at account.apple.com and a fresh app-specific password made there, not your Apple password."
+            )
+        case PasswordUnreadable():
+            return ProblemCode.PASSWORD_REFUSED, (
+                "The stored app-specific password can't be opened with this server's sealing keys: give a new one "
+                "here, or have the operator bring the key back."
             )
         case Throttled():
             return ProblemCode.THROTTLED, "iCloud asks to wait; it is tried again by itself."

@@ -20,7 +20,7 @@ from sync.context import SyncContext
 from sync.plan import (
     plan_window,
 )
-from sync.remote import RemoteCalendars, RemoteError
+from sync.remote import PasswordUnreadable, RemoteCalendars
 
 
 class SupersededError(Exception):
@@ -36,11 +36,14 @@ class Poll:
     account: ICloudAccount
     zone: str
     window: Span
-    remote: RemoteCalendars
     started: float
     calendars: list[Calendar]
+    remote: RemoteCalendars = field(init=False)
+    "From the sign-in on."
     verified: set[str] = field(default_factory=set)
     "Calendars that are stored as they were in iCloud when this poll began."
+    missing: set[str] = field(default_factory=set)
+    "Calendars that the home did not show; whether they are gone is not known yet, and nothing is read of them."
     changes: int = 0
     "Blocked slots that changed."
     has_changed: bool = False
@@ -108,16 +111,15 @@ async def begin(context: SyncContext, lease: Lease) -> Poll | None:
         account=account,
         zone=user.time_zone,
         window=plan_window(started, user.time_zone, context.settings),
-        remote=sign_in(context, account),
         started=started,
         calendars=calendars,
     )
 
 
 def sign_in(context: SyncContext, account: ICloudAccount) -> RemoteCalendars:
-    """Raises RemoteError where the stored password can't be opened."""
+    """Raises PasswordUnreadable."""
     try:
         password = context.sealer.unseal(account.sealed_password, row=account.id)
     except UnsealError as error:
-        raise RemoteError(str(error)) from None
+        raise PasswordUnreadable(str(error)) from None
     return context.server.sign_in(account.apple_id, password, home_url=account.home_url)

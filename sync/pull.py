@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.calendars import CalendarKind
 from models.calendar import Calendar, Resource
 from models.database import execute
 from models.polling import Lease
-from models.resources import forget_resources, known_etags
+from models.resources import forget_resources, known_etags, not_given, note_not_given
 from models.settle import settle_conflicts
 from sync.context import SyncContext
 from sync.expand import keep_expanded
@@ -19,7 +19,7 @@ from sync.listing import keep_listing, list_home
 from sync.own import note_deleted
 from sync.pages import fetch_pages, note_progress, store_page
 from sync.plan import PullPlan, is_mass_removal, plan_pull
-from sync.poll import Poll, SupersededError, begin
+from sync.poll import Poll, SupersededError, begin, sign_in
 from sync.record import finish, give_up
 from sync.remote import (
     Changes,
@@ -52,11 +52,7 @@ class PullOutcome:
 
 async def pull(context: SyncContext, lease: Lease) -> PullOutcome:
     """Never raises what the calendar server did; frees the lease at its end."""
-    try:
-        poll = await begin(context, lease)
-    except RemoteError as error:
-        await give_up(context, lease, due_at=context.clock() + context.settings.longest_retry)
-        return PullOutcome(is_complete=True, error=error)
+    poll = await begin(context, lease)
     if poll is None:
         return PullOutcome(is_complete=True)
     try:
@@ -70,6 +66,7 @@ async def pull(context: SyncContext, lease: Lease) -> PullOutcome:
 
 async def _look(poll: Poll) -> RemoteError | None:
     try:
+        poll.remote = sign_in(poll.context, poll.account)
         async with asyncio.timeout(poll.context.settings.poll_seconds):
             return await _pull(poll)
     except TimeoutError:
@@ -88,7 +85,7 @@ async def _pull(poll: Poll) -> RemoteError | None:
     tokens = {calendar.path: calendar.token for calendar in listed}
     met: RemoteError | None = None
     for calendar in poll.chosen:
-        if calendar.kind != CalendarKind.EVENTS:
+        if calendar.kind != CalendarKind.EVENTS or calendar.id in poll.missing:
             continue
         token = tokens.get(calendar.path)
         if token is not None and token == calendar.listed_token and calendar.last_synced_at is not None:
@@ -106,22 +103,41 @@ async def _pull(poll: Poll) -> RemoteError | None:
 
 
 async def _read_calendar(poll: Poll, calendar: Calendar, listed_token: str | None) -> None:
-    changes, is_full = await _changes(poll, calendar)
+    ungiven = await _ungiven(poll, calendar)
+    changes, is_full = await _changes(poll, calendar, anew=bool(ungiven))
     known = await _known(poll, calendar, None if is_full else [change.href for change in changes.items])
     plan = plan_pull(known, changes.items, full_listing=is_full)
-    if not await _may_remove(poll, calendar, plan, is_full=is_full):
-        return
-    plan = await _confirm_deletions(poll, calendar, plan)
+    if is_full and (plan.forget or not changes.items):
+        plan = await _confirm_absence(poll, calendar, known, plan)
+    may_remove = await _may_remove(poll, calendar, plan, is_full=is_full)
+    # What is new closes time at once, whatever is thought of what is gone.
+    plan = await _confirm_deletions(poll, calendar, plan) if may_remove else PullPlan(plan.fetch, frozenset())
     is_first_read = calendar.last_synced_at is None
     if is_first_read:
         await note_progress(poll, calendar, done=len(known), total=len(known) + len(plan.fetch))
-    lagging = 0
+    lagging: set[Href] = set()
     async for page in fetch_pages(poll, calendar, plan.fetch):
-        lagging += page.lagging
-        await store_page(poll, calendar, page, is_first_read=is_first_read)
+        lagging |= page.lagging | await store_page(poll, calendar, page, is_first_read=is_first_read)
         poll.context.at("page stored")
-    is_whole = _is_whole(poll, calendar, lagging)
+    is_whole = _is_whole(poll, calendar, len(lagging - ungiven)) and may_remove
+    if is_whole and lagging:
+        await _put_on_record(poll, calendar, lagging)
+        listed_token = None  # To be looked at again, changed or not.
     await _close(poll, calendar, plan, changes.token, listed_token, is_whole=is_whole)
+
+
+async def _ungiven(poll: Poll, calendar: Calendar) -> set[Href]:
+    """Once listed and not given: asked for until it is given or gone."""
+    if calendar.listed_token:
+        return set()
+    async with poll.context.database.reading() as db:
+        return {Href(href) for href in await not_given(db, calendar)}
+
+
+async def _put_on_record(poll: Poll, calendar: Calendar, lagging: set[Href]) -> None:
+    async with poll.changing(calendar) as (ledger, fresh):
+        assert fresh is not None
+        await note_not_given(ledger, fresh, sorted(lagging))
 
 
 async def _known(poll: Poll, calendar: Calendar, hrefs: Sequence[Href] | None) -> dict[Href, ETag]:
@@ -131,10 +147,10 @@ async def _known(poll: Poll, calendar: Calendar, hrefs: Sequence[Href] | None) -
     return {Href(href): ETag(etag) for href, etag in etags.items()}
 
 
-async def _changes(poll: Poll, calendar: Calendar) -> tuple[Changes, bool]:
+async def _changes(poll: Poll, calendar: Calendar, *, anew: bool) -> tuple[Changes, bool]:
     """All that changed since the last time, and whether it is a full listing."""
     token = SyncToken(calendar.sync_token) if calendar.sync_token else None
-    if calendar.last_synced_at is None or calendar.id in poll.context.memory.removals_since:
+    if anew or calendar.last_synced_at is None or calendar.id in poll.context.memory.removals_since:
         token = None  # From the start, and what is stored of it already is known by its ETag.
     if token is not None:
         try:
@@ -155,8 +171,19 @@ async def _all_changes(poll: Poll, calendar: Calendar, token: SyncToken | None) 
         items += changes.items
         if not changes.is_truncated:
             return Changes(tuple(items), changes.token)
+        if changes.token == token:
+            break
         token = changes.token
     raise UnexpectedAnswer("a list of changes without end")
+
+
+async def _confirm_absence(
+    poll: Poll, calendar: Calendar, known: Mapping[Href, ETag], plan: PullPlan
+) -> PullPlan:
+    """Absence is a proof only in a plain listing, which shows the calendar too: an empty answer names nothing."""
+    listed = await poll.remote.list_resources(calendar.path)
+    again = plan_pull(known, listed.items, full_listing=True)
+    return PullPlan({**again.fetch, **plan.fetch}, plan.forget & again.forget)
 
 
 async def _may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:

@@ -57,30 +57,36 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
             await finish_write(ledger.db, taken)
             return None
         calendar = await _calendar_of(ledger, own)
-        if own.href is None and own.status != "CONFIRMED":
+        if own.status != "CONFIRMED" and (own.href is None or calendar is None or calendar.is_gone):
             await _settle_without(ledger, taken, own, WriteState.REMOVED)
             return None
         if calendar is None:
             await _settle_without(ledger, taken, own, WriteState.NOT_LINKED)
             return None
         if (problem := _unusable(calendar)) is not None:
-            await _give_up(ledger, taken, own, problem)
+            await _give_up(context, ledger, taken, own, problem)
             return None
         if own.href is None:
             own.uid = own.uid or uid_of(own.id)
             own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
-            await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href"])
+            await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href", "etag"])
         return Intent(
             own=own, calendar=calendar, account=account, zone=user.time_zone, attempts=taken.attempts
         )
 
 
 async def _calendar_of(ledger: Ledger, own: Appointment) -> Calendar | None:
-    """Where it stands; one that was never sent goes to the calendar that is linked now."""
+    """Where it stands. One that was never sent, or can stand there no more, goes to the one that is linked now."""
     mine = Calendar.filter(subaccount_id=own.subaccount_id, user_id=own.user_id).using_db(ledger.db)
-    if own.href is not None:
-        return await mine.filter(id=own.calendar_id).first()
-    return await mine.filter(is_linked=True).first()
+    linked = await mine.filter(is_linked=True).first()
+    if own.href is None:
+        return linked
+    calendar = await mine.filter(id=own.calendar_id).first()
+    is_usable = calendar is not None and _unusable(calendar) is None
+    if is_usable or own.status != "CONFIRMED" or linked is None or _unusable(linked) is not None:
+        return calendar
+    own.href = own.etag = None
+    return linked
 
 
 def _unusable(calendar: Calendar) -> str | None:
@@ -96,12 +102,18 @@ async def _settle_without(ledger: Ledger, taken: TakenWrite, own: Appointment, s
     ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
 
 
-async def _give_up(ledger: Ledger, taken: TakenWrite, own: Appointment, problem: str) -> None:
+async def _give_up(
+    context: SyncContext, ledger: Ledger, taken: TakenWrite, own: Appointment, problem: str
+) -> None:
+    """The owner must act; looked at now and then all the same, in case the server was mistaken."""
+    has_news = (own.write_state, own.write_problem) != (WriteState.FAILED, problem)
     own.write_state, own.write_problem = WriteState.FAILED, problem
     own.write_attempts = taken.attempts + 1
     await own.save(using_db=ledger.db, update_fields=["write_state", "write_problem", "write_attempts"])
-    await put_back(ledger.db, taken, due_at=None, attempts=taken.attempts + 1)
-    ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
+    due_at = context.clock() + context.settings.longest_write_retry
+    await put_back(ledger.db, taken, due_at=due_at, attempts=taken.attempts + 1)
+    if has_news:
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
 
 
 # --- Under the lock again: putting it on record
@@ -119,7 +131,7 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
             case Removed():
                 await _record_removed(ledger, intent, own)
             case GivenUp(problem):
-                await _give_up(ledger, taken, own, problem)
+                await _give_up(context, ledger, taken, own, problem)
                 return
             case Later(error):
                 await _wait(context, ledger, taken, own, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.accounts import AccountStatus, standing
 from domain.changes import ChangeKind
 from models.calendar import Calendar, calendars_of
 from models.changelog import NoSuchUserError, changing
@@ -11,14 +12,13 @@ from models.polling import Lease, release
 from sync.context import SyncContext
 from sync.plan import (
     LINKED_UNUSABLE,
-    AccountStatus,
     ProblemCode,
     Recovery,
     plan_next_poll,
     plan_recovery,
 )
 from sync.poll import Poll
-from sync.remote import PasswordRefused, RemoteError
+from sync.remote import PasswordRefused, PasswordUnreadable, RemoteError, Throttled, Unreachable
 
 
 async def finish(poll: Poll, error: RemoteError | None) -> None:
@@ -86,8 +86,8 @@ async def _record(db: Db, poll: Poll, error: RemoteError | None, *, may_differ: 
         _record_failure(poll, fresh, error, may_differ=may_differ)
     fresh.last_polled_at = poll.started
     asked_at = fresh.poll_asked_at
-    if asked_at is not None and asked_at > poll.started and fresh.next_poll_at is not None:
-        # Asked for after this poll had begun: it has not been answered yet.
+    if asked_at is not None and asked_at != poll.account.poll_asked_at and fresh.next_poll_at is not None:
+        # Asked for since this poll read the account. Times can't tell: who asks looks at the clock, then waits.
         fresh.next_poll_at = max(asked_at, fresh.retry_at or asked_at)
     await fresh.save(using_db=db, update_fields=_RECORDED)
     return before != (fresh.status, fresh.problem_code, fresh.progress_done)
@@ -121,16 +121,13 @@ async def _record_success(db: Db, poll: Poll, fresh: ICloudAccount, *, may_diffe
         fresh.last_changed_at = poll.started
     if is_read and {each.id for each in chosen if not each.is_gone} <= poll.verified:
         fresh.last_synced_at = poll.started
-    status = AccountStatus(fresh.status)
-    if may_differ and status is not AccountStatus.NEEDS_CALENDARS:
-        fresh.status = AccountStatus.CONNECTED if is_read else AccountStatus.SYNCING
+    if may_differ:
+        fresh.status = standing(has_chosen=fresh.has_chosen, is_read=is_read)
         if is_read:
             fresh.progress_done = fresh.progress_total = None
     if may_differ:
         _set_problem(fresh, _problem_of(chosen), LINKED_UNUSABLE, now=poll.started)
-    fresh.next_poll_at = (
-        None if status is AccountStatus.NEEDS_CALENDARS else _next_poll(poll, fresh, is_read=is_read)
-    )
+    fresh.next_poll_at = _next_poll(poll, fresh, is_read=is_read) if fresh.has_chosen else None
 
 
 def _next_poll(poll: Poll, fresh: ICloudAccount, *, is_read: bool) -> float:
@@ -153,20 +150,31 @@ def _record_failure(poll: Poll, fresh: ICloudAccount, error: RemoteError, *, may
         return  # The password was renewed meanwhile: what this poll met is no longer so.
     recovery = _recovery(poll, fresh, error)
     fresh.failures += 1
-    fresh.refusals = fresh.refusals + 1 if isinstance(error, PasswordRefused) else 0
+    fresh.refusals = _refusals(fresh, error)
     fresh.retry_at = fresh.next_poll_at = recovery.retry_at
     if may_differ:
         fresh.status = recovery.status
         _set_problem(fresh, recovery.code, recovery.message, now=poll.started)
 
 
+def _refusals(account: ICloudAccount, error: RemoteError) -> int:
+    """In a row. What came without a look at the password says nothing about it."""
+    match error:
+        case PasswordRefused():
+            return account.refusals + 1
+        case Unreachable() | Throttled() | PasswordUnreadable():
+            return account.refusals
+        case _:
+            return 0
+
+
 def _recovery(poll: Poll, account: ICloudAccount, error: RemoteError) -> Recovery:
     return plan_recovery(
         error,
         poll.context.settings,
-        status=AccountStatus(account.status),
+        has_chosen=account.has_chosen,
         failures=account.failures + 1,
-        refusals=account.refusals + 1,
+        refusals=_refusals(account, error),
         now=poll.context.clock(),
         chance=poll.context.chance(),
     )

@@ -2,6 +2,7 @@
 
 RemoteError
 - PasswordRefused: 401; wrong, revoked, or not an app-specific password
+- PasswordUnreadable: the stored one can't be opened, so that nothing was asked at all
 - Throttled: asked to wait
 - Unreachable: no answer in time, a broken connection, a server's 5xx
 - UnexpectedAnswer: an answer that is not what was asked for
@@ -35,6 +36,10 @@ class RemoteError(Exception):
 
 class PasswordRefused(RemoteError):
     """The server does not take this name and password."""
+
+
+class PasswordUnreadable(RemoteError):
+    """The stored password can't be opened with the keys that there are; nothing was sent."""
 
 
 class Throttled(RemoteError):

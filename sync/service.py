@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from domain.accounts import AccountStatus
 from domain.actor import UserRef
 from domain.calendars import ListedCalendar
 from models.bell import SYNC, Bell
@@ -21,7 +22,7 @@ from sync.context import SyncContext, pass_by
 from sync.guard import Guard
 from sync.icloud import ICloud, TransportSettings
 from sync.loop import Loop
-from sync.plan import AccountStatus, ProblemCode
+from sync.plan import ProblemCode
 from sync.remote import (
     CalendarServer,
     PasswordRefused,
@@ -128,6 +129,8 @@ class Sync:
             if account.status == AccountStatus.NEEDS_NEW_PASSWORD:
                 # Not asked again with a password that was refused: Apple locks accounts.
                 return RefreshOutcome(is_complete=True, changes=0, error=PasswordRefused())
+            if _must_wait(account, self.context.clock()):
+                return RefreshOutcome(is_complete=True, changes=0, error=_error_of(account))
             if position is not None and (account.last_polled_at or 0.0) >= asked_at:
                 return RefreshOutcome(
                     is_complete=True, changes=await self._changes(user, position), error=_error_of(account)
@@ -176,6 +179,12 @@ def server_of(settings: SyncSettings) -> ICloud:
         request_seconds=settings.request_seconds, most_bytes=settings.most_answer_bytes
     )
     return ICloud(guard, transport)
+
+
+def _must_wait(account: ICloudAccount, now: float) -> bool:
+    """However many want to look: a call to wait is heeded, and a password just refused is not tried on and on."""
+    waits = {ProblemCode.THROTTLED, ProblemCode.PASSWORD_REFUSED}
+    return account.retry_at is not None and account.retry_at > now and account.problem_code in waits
 
 
 def _error_of(account: ICloudAccount) -> RemoteError | None:

@@ -47,7 +47,8 @@ class SyncSettings:
     "How long a process that died keeps an account or a write from the others; renewed while it lives."
     look_every: float = 1
     "How often the loop looks for what is due, when nothing rings."
-    drain: float = 10
+    drain: float = 3.5
+    "How long what is under way may go on when the process ends; all of its ending takes ten."
 
     first_write_retry: float = 5
     longest_write_retry: float = 3600

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks.campaigns.bookers import bookers
+from benchmarks.campaigns.crashes import crashes
 from benchmarks.campaigns.idempotency import idempotency
 from benchmarks.campaigns.kills import kills
 from benchmarks.campaigns.sockets import sockets
@@ -25,6 +26,7 @@ CAMPAIGNS: dict[str, Campaign] = {
     "bookers": lambda w, a, where: bookers(w, rounds=a.rounds, seed=a.seed, where=where),
     "idempotency": lambda w, a, where: idempotency(w, rounds=a.rounds, where=where),
     "kills": lambda w, a, where: kills(w, times=a.kills, seed=a.seed, where=where),
+    "crashes": lambda w, a, where: crashes(w, times=a.crashes, seed=a.seed, where=where),
     "sockets": lambda w, a, where: sockets(w, drops=a.drops, seed=a.seed, where=where),
 }
 PLACES = (("sqlite", 1), ("postgres", 1), ("postgres", 4))
@@ -70,12 +72,13 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=300, help="of bookers, and of idempotency")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--crashes", type=int, default=20, help="at each named step of the sync engine")
     parser.add_argument("--drops", type=int, default=500, help="sockets dropped and resumed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--small", action="store_true", help="a tenth of everything, as CI runs it")
     arguments = parser.parse_args()
     if arguments.small:
-        arguments.rounds, arguments.kills, arguments.drops = 30, 5, 50
+        arguments.rounds, arguments.kills, arguments.crashes, arguments.drops = 30, 5, 1, 50
     return asyncio.run(run(arguments))
 
 

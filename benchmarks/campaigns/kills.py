@@ -49,7 +49,7 @@ async def kills(running: World, *, times: int, seed: int, where: str) -> Tally:
         await running.restart(victim)
     stop.set()
     await asyncio.gather(*writers)
-    await _check(running, known, tally)
+    await check(running, known, tally)
     return tally
 
 
@@ -91,7 +91,7 @@ async def _insist(running: World, field_name: str, result: str, kind: str, value
         await asyncio.sleep(0.05)
 
 
-async def _check(running: World, known: Acknowledged, tally: Tally) -> None:
+async def check(running: World, known: Acknowledged, tally: Tally) -> None:
     standing = await _settled(running, tally)
     for number, start in known.booked.items():
         node = standing.get(number)

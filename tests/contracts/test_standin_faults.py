@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -125,3 +126,16 @@ async def test_a_taken_port_is_named() -> None:
         port = int(icloud.entry_url.rpartition(":")[2])
         with pytest.raises(PortTakenError, match=str(port)):
             await StandIn(entry_port=port).__aenter__()
+
+
+async def test_answers_on_a_kept_connection_do_not_wait_for_its_acknowledgements() -> None:
+    async with StandIn() as icloud:
+        address = urlsplit(icloud.entry_url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        began = time.monotonic()
+        for _ in range(20):
+            writer.write(b"GET /-/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+        assert time.monotonic() - began < 0.4
+        writer.close()

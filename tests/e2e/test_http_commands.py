@@ -7,12 +7,13 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -29,6 +30,7 @@ from server.services import open_parts
 from tests.e2e.serving import PROTOCOL, receive, send, settings_with
 from tests.integration.world import World, world_on
 
+FOLLOW = "subscription($user: ID!) { iCloudAccountChanges(userId: $user) { account { id } } }"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -149,11 +151,19 @@ def test_an_operator_sets_up_a_subaccount_its_users_and_its_keys(environment: di
         ),
         (("keys", "revoke", "key_x"), "no such key"),
         (("subaccounts", "create", ""), "name"),
+        (("keys", "create", "--subaccount", "SUBACCOUNT", "--role", "OWNER", "--label", "x"), "--user: "),
+        (
+            ("users", "create", "--subaccount", "SUBACCOUNT", "--name", "A", "--time-zone", "X"),
+            "--time-zone: ",
+        ),
     ],
 )
 def test_what_can_not_be_done_is_told_in_one_line(
     environment: dict[str, str], arguments: tuple[str, ...], sentence: str
 ) -> None:
+    if "SUBACCOUNT" in arguments:
+        made = printed(environment, "subaccounts", "create", "Acme")
+        arguments = tuple(made if it == "SUBACCOUNT" else it for it in arguments)
     done = run(environment, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("slotwire: ")
@@ -170,7 +180,10 @@ def test_a_server_that_can_not_start_says_why_in_one_line(
         wrong: dict[str, dict[str, str]] = {
             "not migrated": {"SLOTWIRE_DATABASE_URL": f"sqlite:///{tmp_path}/new.sqlite3"},
             "can't be reached": {"SLOTWIRE_DATABASE_URL": unreachable},
-            "sealing key is not the one": {"SLOTWIRE_SEALING_KEY_FILE": f"{tmp_path}/other.key"},
+            "other.key is missing": {"SLOTWIRE_SEALING_KEY_FILE": f"{tmp_path}/other.key"},
+            "sealing key is not the one": {
+                "SLOTWIRE_SEALING_KEY_FILE": str(wrong_key(environment, tmp_path))
+            },
             "in use": {"SLOTWIRE_PORT": str(taken.getsockname()[1])},
             "SLOTWIRE_GRAPHIQL": {"SLOTWIRE_GRAPHIQL": "perhaps"},
         }
@@ -179,24 +192,82 @@ def test_a_server_that_can_not_start_says_why_in_one_line(
             assert done.returncode == 1, sentence
             assert sentence in done.stderr
             assert done.stderr.count("\n") == 1, done.stderr
+    # A mistyped name leaves nothing behind that the next start would take for the real thing.
+    assert not (tmp_path / "new.sqlite3").exists()
+    assert not (tmp_path / "other.key").exists()
 
 
-async def test_a_server_that_is_stopped_closes_sockets_with_1012_and_ends_within_10_s(
+def wrong_key(environment: dict[str, str], folder: Path) -> Path:
+    """Another deployment's."""
+    path, database = folder / "wrong.key", folder / "wrong.sqlite3"
+    database.write_bytes((folder / "s.sqlite3").read_bytes())
+    with sqlite3.connect(database) as other:
+        other.execute("DELETE FROM deployment_fact")
+    other.close()
+    changed = {"SLOTWIRE_DATABASE_URL": f"sqlite:///{database}", "SLOTWIRE_SEALING_KEY_FILE": str(path)}
+    printed(environment | changed, "subaccounts", "list")
+    return path
+
+
+async def test_a_server_that_is_stopped_closes_50_sockets_with_1012_and_ends_within_10_s(
     environment: dict[str, str],
 ) -> None:
     key = admin_key(environment)
-    with started(environment) as process:
-        address = f"ws://127.0.0.1:{environment['SLOTWIRE_PORT']}/graphql"
-        async with connect(address, subprotocols=[PROTOCOL]) as opened:
-            await send(opened, type="connection_init", payload={"authorization": f"Bearer {key}"})
-            assert (await receive(opened))["type"] == "connection_ack"
+    of = ("--subaccount", printed(environment, "subaccounts", "list").split()[0])
+    user = printed(environment, "users", "create", *of, "--name", "Anna", "--time-zone", "Europe/Paris")
+    payload = {"query": FOLLOW, "variables": {"user": user}}
+    address = f"ws://127.0.0.1:{environment['SLOTWIRE_PORT']}/graphql"
+    with started(environment | {"SLOTWIRE_LOG_FORMAT": "json"}) as process:
+        async with AsyncExitStack() as stack:
+            sockets = [
+                await stack.enter_async_context(connect(address, subprotocols=[PROTOCOL])) for _ in range(50)
+            ]
+            for opened in sockets:
+                await send(opened, type="connection_init", payload={"authorization": f"Bearer {key}"})
+                assert (await receive(opened))["type"] == "connection_ack"
+                await send(opened, type="subscribe", id="1", payload=payload)
+                assert (await receive(opened))["type"] == "next"
             process.send_signal(signal.SIGTERM)
-            with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(opened.recv(), 10)
-            assert opened.close_code == 1012
-        assert await asyncio.to_thread(process.wait, 10) == 0
+            async with asyncio.timeout(10):
+                for opened in sockets:
+                    with pytest.raises(ConnectionClosed):
+                        await opened.recv()
+                assert {opened.close_code for opened in sockets} == {1012}
+                assert await asyncio.to_thread(process.wait, 10) == 0
         assert process.stderr is not None
-        assert key not in process.stderr.read()
+        text = process.stderr.read()
+    assert key not in text
+    said = [json.loads(line) for line in text.splitlines()]
+    assert [line["code"] for line in said if line["message"] == "websocket closed"] == [1012] * 50
+    assert len([line for line in said if line["message"] == "websocket operation"]) == 50
+
+
+async def test_a_socket_is_logged_when_it_opens_works_and_closes_and_when_it_is_refused(
+    environment: dict[str, str],
+) -> None:
+    key = admin_key(environment)
+    address = f"ws://127.0.0.1:{environment['SLOTWIRE_PORT']}/graphql"
+    with started(environment, "--no-sync") as process:
+        for secret in (key, "sw_admin_" + "x" * 43):
+            async with connect(address, subprotocols=[PROTOCOL]) as opened:
+                await send(opened, type="connection_init", payload={"authorization": f"Bearer {secret}"})
+                with suppress(ConnectionClosed):
+                    await receive(opened)
+                    await send(
+                        opened, type="subscribe", id="1", payload={"query": "query Who { viewer { role } }"}
+                    )
+                    await receive(opened)
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+        assert process.stderr is not None
+        lines = [line for line in process.stderr.read().splitlines() if "server.run" not in line]
+    texts = [line.partition("server.requests: ")[2] for line in lines]
+    assert len(texts) == 4, lines
+    assert [text.partition(" address=127.0.0.1")[0] for text in texts] == [
+        "websocket opened", "websocket operation", "websocket closed", "websocket closed",
+    ]  # fmt: skip
+    assert texts[1].endswith("role=ADMIN operation=query Who")
+    assert ["code=1000" in texts[2], "code=4403" in texts[3]] == [True, True]
 
 
 def test_logs_are_one_json_object_a_line_where_asked(environment: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from domain.accounts import AccountStatus
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from domain.ids import Kind, new_id
@@ -24,7 +25,6 @@ from models.seal import Sealer, Secret
 from models.settle import settle_calendar
 from sync.context import SyncContext
 from sync.ical import AppointmentText, write_appointment
-from sync.plan import AccountStatus
 from sync.pull import PullOutcome, pull
 from sync.push import push
 from sync.remote import CalendarServer
@@ -117,7 +117,7 @@ class Engine:
                 await calendar.save(using_db=ledger.db)
                 if was_chosen and not calendar.is_conflict:
                     await settle_calendar(ledger, calendar)
-            row.status, row.next_poll_at = AccountStatus.SYNCING, self.now
+            row.status, row.has_chosen, row.next_poll_at = AccountStatus.SYNCING, True, self.now
             await row.save(using_db=ledger.db)
 
     async def poll(self, context: SyncContext | None = None) -> PullOutcome:
@@ -166,11 +166,15 @@ class Engine:
     async def push(self, context: SyncContext | None = None) -> int:
         """Writes all that is due; how much that was."""
         context = context or self.context()
-        async with self.database.writing() as db:
-            taken = await take_due(db, now=self.now, lease=context.settings.lease, limit=100)
-        for write in taken:
-            await push(context, write)
-        return len(taken)
+        due = sum(row.due_at is not None and row.due_at <= self.now for row in await self.pending())
+        written = 0
+        for _ in range(due):
+            async with self.database.writing() as db:
+                taken = await take_due(db, now=self.now, lease=context.settings.lease, limit=100)
+            for write in taken:
+                await push(context, write)
+            written += len(taken)
+        return written
 
     # --- What is stored
 

@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 
+from domain.accounts import AccountStatus
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from domain.ids import Kind
@@ -27,7 +28,7 @@ from resolvers.outcomes import (
     RateLimited,
     Refusal,
 )
-from resolvers.views import AccountStatus, AccountView, Page, SyncHealthView, UserView
+from resolvers.views import AccountView, Page, SyncHealthView, UserView
 from sync.remote import PasswordRefused, RemoteError, Throttled, UnexpectedAnswer, Unreachable
 from sync.service import RefreshOutcome
 from tests.fakes.icloud import CALENDARS, OTHER_PASSWORD, PASSWORD, listed
@@ -267,6 +268,34 @@ async def test_a_new_password_never_opens_what_was_never_read(world: World) -> N
     unread = await renew(world)
     assert isinstance(unread, AccountView)
     assert unread.status is AccountStatus.SYNCING
+
+
+async def test_an_empty_choice_outlives_a_refused_password(world: World) -> None:
+    await connect(world)
+    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[])
+    await refused_for_good(world)
+    renewed = await renew(world)
+    assert isinstance(renewed, AccountView)
+    assert renewed.status is AccountStatus.CONNECTED
+    assert renewed.next_sync_at == world.clock.now
+
+
+async def test_a_choice_is_one_though_the_password_is_refused(world: World) -> None:
+    await connect(world)
+    await refused_for_good(world)
+    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[])
+    renewed = await renew(world)
+    assert isinstance(renewed, AccountView)
+    assert renewed.status is not AccountStatus.NEEDS_CALENDARS
+
+
+async def test_a_new_connection_has_chosen_nothing(world: World) -> None:
+    await connect(world)
+    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[])
+    await world.admin(accounts.disconnect, user_id=world.anna.user)
+    again = await connect(world)
+    assert isinstance(again, AccountView)
+    assert again.status is AccountStatus.NEEDS_CALENDARS
 
 
 async def test_a_new_password_leaves_it_to_the_poll_to_find_a_chosen_calendar_gone(world: World) -> None:

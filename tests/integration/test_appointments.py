@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from resolvers import appointments, booking
+from resolvers import appointments, batches, booking
 from resolvers.outcomes import InvalidInput
 from resolvers.views import AppointmentView, Page
 from tests.integration.pages import DAY, HOUR, MINUTE, NINE, block, created
-from tests.integration.world import World, owner_of
+from tests.integration.world import World, booking_of, owner_of
 
 
 async def listed(world: World, **given: Any) -> Page[AppointmentView]:
@@ -94,10 +94,9 @@ async def test_conflicts_are_the_blocked_slots_that_came_to_overlap_it(world: Wo
     late = await block(world, NINE + 90 * MINUTE, NINE + 3 * HOUR)
     early = await block(world, NINE, NINE + 61 * MINUTE)
     await block(world, NINE + 2 * HOUR, NINE + 3 * HOUR)
-    now = await world.owner(appointments.appointment, view.id)
-    assert now is not None
-    assert await world.owner(appointments.conflicts, now) == (early, late)
-    assert await world.run(owner_of(world.ben), appointments.conflicts, now) == ()
+    assert await world.owner(batches.conflicts, [view.id, "apt_none"]) == {view.id: (early, late)}
+    for actor in (owner_of(world.ben), booking_of(world.subaccount), (await world.other_subaccount())[0]):
+        assert await world.run(actor, batches.conflicts, [view.id]) == {}
 
 
 async def test_a_move_out_of_the_way_resolves_the_conflict(world: World) -> None:
@@ -111,4 +110,4 @@ async def test_a_move_out_of_the_way_resolves_the_conflict(world: World) -> None
     )
     assert isinstance(saved, booking.Saved)
     assert not saved.appointment.has_conflict
-    assert await world.owner(appointments.conflicts, saved.appointment) == ()
+    assert await world.owner(batches.conflicts, [view.id]) == {}

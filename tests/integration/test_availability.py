@@ -14,11 +14,24 @@ from resolvers import booking, calendars, events, people, types
 from resolvers.availability import AvailabilityQuestion, StalePolicy, availability, closed_spans
 from resolvers.context import Context
 from resolvers.cursors import read_cursor
-from resolvers.outcomes import Forbidden, InvalidInput, NotFound, RateLimited, Refusal
+from resolvers.outcomes import Forbidden, InvalidInput, NotFound, RateLimited, Refusal, SlotUnavailable
 from resolvers.timelines import Timelines
 from resolvers.views import AvailabilityView
 from sync.service import RefreshOutcome
-from tests.integration.pages import DAY, HOUR, MINUTE, NINE, SLUG, block, booked, created, held, key_of, page
+from tests.integration.pages import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NINE,
+    SLUG,
+    block,
+    booked,
+    created,
+    held,
+    key_of,
+    page,
+    try_to_book,
+)
 from tests.integration.world import NOW, World
 
 EVENING = NINE + 8 * HOUR
@@ -422,7 +435,11 @@ async def watched(world: World) -> tuple[float | None, float | None]:
 async def test_a_question_makes_the_account_a_watched_one_and_its_poll_come_sooner(world: World) -> None:
     await page(world)
     await connect(world, read_at=NOW - 5)
-    await world.write("UPDATE icloud_account SET next_poll_at = $1, last_polled_at = $2", NOW + 50, NOW - 5)
+    await world.write(
+        "UPDATE icloud_account SET watched_until = NULL, next_poll_at = $1, last_polled_at = $2",
+        NOW + 50,
+        NOW - 5,
+    )
     with world.services.bell.listen(SYNC) as rung:
         await answered(world)
         assert rung.is_set()
@@ -497,3 +514,33 @@ async def test_the_guests_way_and_the_answer_agree(world: World) -> None:
         assert isinstance(hold, Refusal) == (start not in offered), place
         if not isinstance(hold, Refusal):
             await world.run(admin(world), booking.release, token=hold.token)
+
+
+# Nothing chosen, and an empty choice
+
+
+@pytest.mark.parametrize("status", ["NEEDS_CALENDARS", "NEEDS_NEW_PASSWORD", "UNREACHABLE"])
+async def test_where_nothing_was_chosen_all_is_closed_however_the_account_fares(
+    world: World, status: str
+) -> None:
+    await page(world)
+    await world.connect()
+    await world.write("UPDATE icloud_account SET status = $1", status)
+    view = await answered(world)
+    assert (view.windows, view.starts) == ((), ())
+    spans = await world.owner(closed_spans, world.anna, from_=NINE, to=NINE + HOUR, type_id=None)
+    assert isinstance(spans, tuple)
+    assert [[reason.code for reason in span.reasons] for span in spans] == [["NO_CALENDARS_CHOSEN"]]
+    assert isinstance(await try_to_book(world), SlotUnavailable)
+
+
+@pytest.mark.parametrize("status", ["SYNCING", "CONNECTED", "NEEDS_NEW_PASSWORD", "UNREACHABLE"])
+async def test_an_empty_choice_opens_time_by_hours_however_the_account_fares(
+    world: World, status: str
+) -> None:
+    await page(world)
+    await world.connect()
+    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[])
+    await world.write("UPDATE icloud_account SET status = $1", status)
+    assert (await answered(world)).windows == (Span(NINE, EVENING),)
+    await booked(world)

@@ -349,29 +349,6 @@ async def test_after_a_disconnect_a_cancelled_copy_is_left_and_said_so(world: Wo
     assert await world.rows("SELECT * FROM pending_write") == []
 
 
-async def test_its_own_copy_moved_in_icloud_does_not_keep_a_booking_from_following(world: World) -> None:
-    made = await created(world, NINE)
-    await world.write(
-        "INSERT INTO resource (id, subaccount_id, user_id, calendar_id, href, etag, salt, body, is_readable,"
-        " is_open_ended, problems, has_problems, appointment_id)"
-        " VALUES ('res_1', $1, $2, 'cal_1', '/1.ics', 'e', '', '', $3, $4, '[]', $4, $5)",
-        world.subaccount,
-        world.anna.user,
-        True,
-        False,
-        made.id,
-    )
-    slot = await block(world, NINE + 2 * HOUR, NINE + 3 * HOUR)
-    await world.write("UPDATE blocked_slot SET resource_id = 'res_1' WHERE id = $1", slot.slot.id)
-    moved = await world.owner(
-        booking.reschedule_appointment,
-        idempotency_key="a-move-made-anew-1",
-        appointment_id=made.id,
-        start=NINE + 2 * HOUR,
-    )
-    assert isinstance(moved, booking.Saved)
-
-
 # The owner's way
 
 
@@ -615,6 +592,55 @@ async def test_the_database_itself_refuses_an_overlap(world: World) -> None:
     await created(world, NINE, idempotency_key="an-owners-own-key-2")
     with pytest.raises(IntegrityError):
         await world.write("UPDATE appointment SET user_id = $1 WHERE id = $2", world.anna.user, first.id)
+
+
+async def test_who_meets_the_databases_own_refusal_is_offered_other_starts(world: World) -> None:
+    await page(world)
+    unseen = await created(world, NINE)
+    await world.write("UPDATE appointment SET subaccount_id = 'sub_elsewhere' WHERE id = $1", unseen.id)
+    refused = await try_to_book(world, NINE)
+    assert isinstance(refused, SlotUnavailable)
+    assert refused.next_slots
+    view = await booked(world, NINE + HOUR)
+    before = await world.position()
+    moved = await move(world, view.manage_token, NINE)
+    assert isinstance(moved, SlotUnavailable)
+    assert moved.next_slots
+    assert await world.position() == before
+
+
+async def test_after_a_long_absence_the_first_starts_that_follow_are_offered(world: World) -> None:
+    await page(world)
+    await block(world, int(NOW), NINE + 28 * DAY)
+    refused = await try_to_book(world, NINE)
+    assert isinstance(refused, SlotUnavailable)
+    first = NINE + 28 * DAY
+    assert [slot.start for slot in refused.next_slots] == [first + n * 30 * MINUTE for n in range(5)]
+
+
+async def test_what_is_offered_near_the_horizon_is_open(world: World) -> None:
+    """Asked for a time far beyond it."""
+    await block(world, NINE + 500 * DAY, NINE + 501 * DAY)
+    asked: dict[str, Any] = {
+        "user_id": world.anna.user,
+        "type_id": None,
+        "start": NINE + 500 * DAY,
+        "end": NINE + 500 * DAY + HOUR,
+        "title": None,
+        "guest": GUEST,
+        "notes": None,
+    }
+
+    async def refusal(number: int) -> SlotUnavailable:
+        key = f"an-owners-own-key-{number}"
+        answer = await world.admin(booking.create_appointment, idempotency_key=key, **asked)
+        assert isinstance(answer, SlotUnavailable)
+        return answer
+
+    offered = (await refusal(1)).next_slots
+    assert len(offered) == 5
+    await created(world, offered[-1].start, end=offered[-1].end, idempotency_key="an-owners-own-key-2")
+    assert not any(offered[-1].overlaps(slot) for slot in (await refusal(3)).next_slots)
 
 
 # Looking first

@@ -7,6 +7,7 @@ from typing import Unpack
 
 import pytest
 
+from domain.accounts import AccountStatus
 from domain.busy import BusyPolicy, BusyRule
 from domain.calendars import NotSelectableReason
 from domain.changes import ChangeKind
@@ -19,7 +20,7 @@ from resolvers import accounts, calendars, events
 from resolvers.calendars import PolicyRules
 from resolvers.inputs import UNSET
 from resolvers.outcomes import CalendarNotSelectable, InvalidInput, NotFound, Refusal
-from resolvers.views import AccountStatus, AccountView, CalendarView, EventProblemView, Page, UserView
+from resolvers.views import AccountView, CalendarView, EventProblemView, Page, UserView
 from tests.fakes.icloud import CALENDARS
 from tests.integration.world import NOW, World, booking_of, owner_of
 
@@ -37,9 +38,9 @@ async def read(world: World, *names: str) -> UserView | Refusal:
 
 
 async def chosen(world: World) -> tuple[str | None, list[str]]:
-    linked = await world.owner(calendars.linked, world.anna)
-    conflict = await world.owner(calendars.conflict, world.anna)
-    return None if linked is None else linked.name, [view.name for view in conflict]
+    known = (await world.calendars()).values()
+    linked = next((view.name for view in known if view.is_linked), None)
+    return linked, [view.name for view in known if view.is_conflict]
 
 
 async def account_of(world: World) -> AccountView:
@@ -230,12 +231,10 @@ async def test_what_leaves_takes_its_events_and_slots_along(world: World) -> Non
 
 async def count(world: World, name: str) -> int:
     calendar_id = (await world.calendars())[name].id
-    number = await world.owner(calendars.event_count, calendar_id)
     counts = await world.owner(calendars.event_counts, [calendar_id, "cal_none"])
-    assert counts == ({calendar_id: number} if number else {})
-    assert await world.run(owner_of(world.ben), calendars.event_count, calendar_id) == 0
-    assert await world.run(booking_of(world.subaccount), calendars.event_counts, [calendar_id]) == {}
-    return number
+    for actor in (owner_of(world.ben), booking_of(world.subaccount)):
+        assert await world.run(actor, calendars.event_counts, [calendar_id]) == {}
+    return counts.get(calendar_id, 0)
 
 
 async def vanish(world: World, name: str) -> None:
@@ -278,7 +277,7 @@ async def booked(world: World, **fields: object) -> str:
     appointment_id = world.services.new_id(Kind.APPOINTMENT)
     of = {"subaccount_id": world.anna.subaccount, "user_id": world.anna.user}
     starts = int(NOW) + 3600 * (1 + len(await world.rows("SELECT id FROM appointment")))
-    linked = await world.owner(calendars.linked, world.anna)
+    linked = next((view for view in (await world.calendars()).values() if view.is_linked), None)
     async with world.services.database.writing() as db:
         await Appointment.create(
             using_db=db,
@@ -339,7 +338,7 @@ async def test_calendars_of_others_are_not_there(world: World) -> None:
     assert await world.owner(calendars.calendar, theirs) is None
     refused = await world.owner(calendars.set_policy, calendar_id=theirs, declined=BusyRule.BLOCK)
     assert isinstance(refused, NotFound)
-    assert await world.owner(calendars.problems, theirs, 5) == ()
+    assert await world.owner(calendars.problems, [theirs], 5) == {}
 
 
 async def test_absent_is_not_null_for_the_linked_calendar(world: World) -> None:
@@ -416,9 +415,10 @@ async def test_problems_are_listed_by_uid_and_no_more_than_asked_for(world: Worl
                 problems=[problem],
                 has_problems=True,
             )
-    found = await world.owner(calendars.problems, home, 50)
-    assert not isinstance(found, InvalidInput)
+    answer = await world.owner(calendars.problems, [home, "cal_none"], 50)
+    assert not isinstance(answer, InvalidInput)
+    [(_, found)] = answer.items()
     assert [(view.uid, view.blocked) for view in found] == [(None, None), ("a", (3, 4)), ("b", (1, 2))]
     assert found[0] == EventProblemView(None, "UNREADABLE", "It is broken.", None)
-    assert await world.owner(calendars.problems, home, 2) == found[:2]
-    assert isinstance(await world.owner(calendars.problems, home, 201), InvalidInput)
+    assert await world.owner(calendars.problems, [home], 2) == {home: found[:2]}
+    assert isinstance(await world.owner(calendars.problems, [home], 201), InvalidInput)

@@ -419,6 +419,20 @@ async def test_bookings_holds_settings_and_the_end_of_a_hold_are_told(world: Wor
         assert (await told).opened == (Span(NINE + HOUR, NINE + 90 * MINUTE),)
 
 
+async def test_a_change_of_rules_that_another_user_lends_is_told(world: World) -> None:
+    bens = await page(world, "bens", user=world.ben, duration_minutes=60)
+    asked = AvailabilityQuestion(
+        user_ids=(world.anna.user,), appointment_type_id=bens.id, from_=NINE, to=EVENING
+    )
+    async with following(world, availability_changes, asked) as frames:
+        assert len((await update(frames)).availability.starts) == 8
+        await world.admin(types.update_type, type_id=bens.id, duration_minutes=120, step_minutes=120)
+        assert len((await update(frames)).availability.starts) == 3
+        await world.admin(people.remove_user, user_id=world.ben.user)
+        with pytest.raises(RefusedError, match="appointment type"):
+            await first(frames)
+
+
 async def test_what_changes_nothing_is_not_told(world: World) -> None:
     await page(world)
     async with following(world, availability_changes, QUESTION, actor=key_of(world)) as frames:

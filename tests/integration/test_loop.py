@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from domain.accounts import AccountStatus
 from models.bell import SYNC, Bell
 from models.booking import Hold, IdempotentCall
 from models.changelog import Timeline
@@ -15,18 +16,24 @@ from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.people import User
-from models.polling import lease_account, lease_due
+from models.polling import ask_for_poll, lease_account, lease_due
 from models.seal import Secret
 from sync.loop import keep_house
-from sync.plan import AccountStatus
-from sync.remote import PasswordRefused, Unreachable
+from sync.plan import ProblemCode
+from sync.remote import PasswordRefused, RemoteError, Throttled, Unreachable
 from sync.service import Sync
 from sync.settings import SyncSettings
 from tests.fakes.calendar_server import APPLE_ID, PASSWORD
 from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, engine_on, event
 
 QUICK = SyncSettings(
-    look_every=0.02, drain=0.3, usual_every=0.05, watched_every=0.05, quiet_every=0.05, lease=5
+    look_every=0.02,
+    drain=0.3,
+    usual_every=0.05,
+    watched_every=0.05,
+    quiet_every=0.05,
+    first_retry=0.05,
+    lease=5,
 )
 
 
@@ -86,6 +93,7 @@ async def add_account(engine: Engine, name: str, **facts: object) -> None:
         )
         stands = {
             "status": AccountStatus.CONNECTED,
+            "has_chosen": True,
             "connected_at": 0,
             "principal_hmac": name,
             "principal_path": "/1/principal/",
@@ -266,6 +274,24 @@ async def test_who_asks_during_a_poll_gets_one_that_began_later(engine: Engine, 
     await first
 
 
+async def test_what_is_asked_for_during_a_poll_is_due_at_its_end_whatever_the_clocks_say(
+    engine: Engine,
+) -> None:
+    """Two choices in one document: the second looked at the clock before the poll of the first began."""
+    await engine.choose("Home")
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
+    before = engine.now - 0.02
+
+    async def ask(name: str, _: str) -> None:
+        if name == "fetch":
+            async with engine.database.writing() as db:
+                await ask_for_poll(db, engine.account_id, now=before)
+
+    engine.server.after = ask
+    await engine.poll()
+    assert (await engine.account()).next_poll_at == before
+
+
 async def test_a_refresh_asks_the_process_that_has_the_account(engine: Engine, sync: Sync) -> None:
     await engine.choose("Home")
     other = sync_on(engine, SyncSettings(look_every=0.02, drain=0.3))
@@ -321,7 +347,15 @@ async def test_a_poll_that_breaks_is_set_aside_and_the_loop_goes_on(
     async def is_connected() -> bool:
         return (await engine.account()).status == AccountStatus.CONNECTED
 
+    kinds: set[str | None] = set()
+
+    async def is_told() -> bool:
+        kinds.add((await engine.account()).problem_code)
+        return ProblemCode.UNEXPECTED_ANSWER in kinds or await is_connected()
+
+    await until(is_told)
     await until(is_connected)
+    assert ProblemCode.UNEXPECTED_ANSWER in kinds
     assert "a bug" in caplog.text
 
 
@@ -340,3 +374,44 @@ async def test_what_is_kept_for_a_time_is_dropped_after_it(engine: Engine) -> No
     async with engine.database.reading() as db:
         assert [hold.id for hold in await Hold.all().using_db(db)] == ["young"]
         assert [call.id for call in await IdempotentCall.all().using_db(db)] == ["young"]
+
+
+@pytest.mark.parametrize("error", [Throttled(60), PasswordRefused()])
+async def test_those_who_look_wait_as_long_as_icloud_asked(
+    engine: Engine, sync: Sync, error: RemoteError
+) -> None:
+    await engine.choose("Home")
+    engine.server.failures["list"] = [error]
+    settings = SyncSettings(first_retry=30)
+    patient = sync_on(engine, settings)
+    assert isinstance((await patient.refresh(USER, wait=5)).error, type(error))
+    engine.server.asked.clear()
+    for _ in range(3):
+        assert isinstance((await patient.refresh(USER, wait=5)).error, type(error))
+    assert engine.server.asked == []
+    await patient.close()
+
+
+async def test_a_process_that_could_not_renew_its_lease_polls_an_account_once(engine: Engine) -> None:
+    await engine.choose("Home")
+    engine.server.asked.clear()
+    engine.server.hangs = asyncio.Event()
+    sync = sync_on(engine)
+    loop = asyncio.create_task(sync.run())
+
+    async def is_asked() -> bool:
+        return bool(engine.server.asked)
+
+    await until(is_asked)
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(lease_until=0, next_poll_at=0)
+
+    async def is_leased_again() -> bool:
+        return ((await engine.account()).lease_until or 0) > 0
+
+    await until(is_leased_again)
+    assert engine.server.asked == ["list"]
+    engine.server.hangs.set()
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    await sync.close()

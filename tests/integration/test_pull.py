@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.accounts import AccountStatus
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.blocked import BlockedSlot
@@ -11,7 +12,7 @@ from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
 from models.people import User
-from sync.plan import AccountStatus, ProblemCode
+from sync.plan import ProblemCode
 from sync.remote import (
     NotThere,
     PasswordRefused,
@@ -163,7 +164,7 @@ async def test_a_refused_token_lists_anew_and_fetches_only_what_changed(engine: 
     engine.server.refused_tokens = True
     engine.server.asked.clear()
     await engine.poll()
-    assert engine.server.asked == ["list", "changes", "changes", "fetch"]
+    assert engine.server.asked == ["list", "changes", "changes", "resources", "fetch"]
     assert await engine.slots() == [(at(3, 11), at(3, 12)), (at(3, 13), at(3, 14))]
 
 
@@ -321,14 +322,22 @@ async def test_two_resources_of_one_uid_both_block(engine: Engine) -> None:
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
 
 
-async def test_a_calendar_that_is_gone_in_two_listings_loses_its_events(engine: Engine) -> None:
+async def test_a_calendar_that_is_gone_twice_a_minute_apart_loses_its_events(engine: Engine) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
-    await engine.poll()
+    context = engine.context()
+    await engine.poll(context)
     del engine.server.calendars["/1/calendars/home/"]
     engine.server.asked.clear()
-    await engine.poll()
-    assert engine.server.asked == ["list", "list"]
+    for _ in range(2):
+        await engine.poll(context)
+        engine.now += 30
+    assert engine.server.asked == ["list", "check"] * 2
+    assert len(await engine.slots()) == 1
+    account = await engine.account()
+    assert (account.status, account.last_synced_at) == (AccountStatus.CONNECTED, NOW)
+    assert account.next_poll_at == NOW + 60
+    await engine.poll(context)
     assert await engine.slots() == []
     assert (await engine.calendar("Home")).is_gone
     assert (await engine.account()).status == AccountStatus.CONNECTED
@@ -356,7 +365,11 @@ async def test_a_calendar_that_comes_back_is_read_from_the_start(engine: Engine)
     await engine.choose("Home")
     await engine.poll()
     del engine.server.calendars[home.path]
-    await engine.poll()
+    context = engine.context()
+    await engine.poll(context)
+    engine.now += 61
+    await engine.poll(context)
+    assert await engine.slots() == []
     engine.server.calendars[home.path] = home
     await engine.poll()
     assert await engine.slots() == [(at(3, 9), at(3, 10))]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.accounts import AccountStatus
 from domain.calendars import CalendarKind
 from models.bell import Bell
 from models.calendar import store_listing
@@ -23,7 +24,7 @@ from standin.owner import Phone
 from standin.server import StandIn
 from sync.guard import Guard
 from sync.icloud import ICloud
-from sync.plan import AccountStatus, ProblemCode
+from sync.plan import ProblemCode
 from sync.remote import RemoteCalendars
 from tests.contracts import radicale_server
 from tests.fakes.calendar_server import FakeServer

@@ -19,15 +19,16 @@ async def test_a_type_without_a_step_starts_where_the_one_before_ends(world: Wor
     assert made.step_minutes == 45
 
 
-async def test_types_come_by_name_and_archived_ones_when_asked(world: World) -> None:
+async def test_types_come_by_name_archived_ones_too(world: World) -> None:
     zebra = await page(world, "zebra")
     await world.admin(types.update_type, type_id=zebra.id, name="A zebra")
     old = await page(world, "old")
     await world.admin(types.archive_type, type_id=old.id)
-    found = await world.owner(types.types_of, world.anna, include_archived=False)
-    assert [each.slug for each in found] == ["zebra"]
-    both = await world.owner(types.types_of, world.anna, include_archived=True)
-    assert [each.slug for each in both] == ["zebra", "old"]
+    found = await world.admin(types.types_by_user, [world.anna, world.ben])
+    assert {user: [(each.slug, each.is_archived) for each in views] for user, views in found.items()} == {
+        world.anna: [("zebra", False), ("old", True)]
+    }
+    assert await world.run(owner_of(world.ben), types.types_by_user, [world.anna]) == {}
 
 
 async def test_a_slug_is_taken_once_a_subaccount_though_archived(world: World) -> None:

@@ -55,15 +55,15 @@ def test_app_specific_passwords_are_asked_for_where_the_server_is_icloud() -> No
 
 def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "slotwire.key"
-    first = load_keys(path, {})
-    again = load_keys(path, {})
+    first = load_keys(path, {}, is_first_start=True)
+    again = load_keys(path, {}, is_first_start=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert (first.identity, dict(first.sealing)) == (again.identity, dict(again.sealing))
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_no_key_shows_in_a_repr(tmp_path: Path) -> None:
-    keys = load_keys(tmp_path / "k", {})
+    keys = load_keys(tmp_path / "k", {}, is_first_start=True)
     assert repr(keys) == "SecretKeys()"
     assert "keys=" not in repr(keys.sealer())
 
@@ -71,10 +71,10 @@ def test_no_key_shows_in_a_repr(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "slotwire.key"
-    load_keys(path, {})
+    load_keys(path, {}, is_first_start=True)
     path.chmod(mode)
     with pytest.raises(ConfigError, match="chmod 600"):
-        load_keys(path, {})
+        load_keys(path, {}, is_first_start=True)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_a_key_file_that_is_not_whole_is_refused(tmp_path: Path, text: str) -> N
     path.touch(0o600)
     path.write_text(text)
     with pytest.raises(ConfigError):
-        load_keys(path, {})
+        load_keys(path, {}, is_first_start=True)
     assert path.read_text() == text
 
 
 def test_keys_come_from_the_environment_the_first_one_seals() -> None:
     environment = {"SLOTWIRE_SEALING_KEYS": f"k2:{OTHER},k1:{KEY}", "SLOTWIRE_IDENTITY_KEY": KEY}
-    keys = load_keys(Path("/nowhere"), environment)
+    keys = load_keys(Path("/nowhere"), environment, is_first_start=True)
     assert keys == SecretKeys(b"k" * 32, {"k2": b"o" * 32, "k1": b"k" * 32})
     assert keys.sealer().newest == "k2"
 
@@ -108,15 +108,15 @@ def test_keys_come_from_the_environment_the_first_one_seals() -> None:
 )
 def test_keys_of_the_environment_that_are_not_whole_are_refused_unshown(environment: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as told:
-        load_keys(Path("/nowhere"), environment)
+        load_keys(Path("/nowhere"), environment, is_first_start=True)
     assert KEY not in str(told.value)
 
 
 def test_a_server_that_runs_opens_what_a_key_added_since_has_sealed(tmp_path: Path) -> None:
     path = tmp_path / "slotwire.key"
-    running = load_keys(path, {}).sealer()
+    running = load_keys(path, {}, is_first_start=True).sealer()
     fresh = add_key(path)
-    rotated = load_keys(path, {}).sealer()
+    rotated = load_keys(path, {}, is_first_start=True).sealer()
     assert rotated.newest == fresh
     assert running.unseal(rotated.seal(Secret("s"), row="r"), row="r").reveal() == "s"
     assert rotated.unseal(running.seal(Secret("s"), row="r"), row="r").reveal() == "s"
@@ -124,10 +124,10 @@ def test_a_server_that_runs_opens_what_a_key_added_since_has_sealed(tmp_path: Pa
 
 def test_a_dropped_key_opens_nothing_any_more(tmp_path: Path) -> None:
     path = tmp_path / "slotwire.key"
-    sealed = load_keys(path, {}).sealer().seal(Secret("s"), row="r")
+    sealed = load_keys(path, {}, is_first_start=True).sealer().seal(Secret("s"), row="r")
     drop_keys(path, but=add_key(path))
     with pytest.raises(UnsealError):
-        load_keys(path, {}).sealer().unseal(sealed, row="r")
+        load_keys(path, {}, is_first_start=True).sealer().unseal(sealed, row="r")
 
 
 def test_logs_show_no_key_no_password_and_no_credentials() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.accounts import AccountStatus
 from sync.plan import (
-    AccountStatus,
     ProblemCode,
     describe,
     is_mass_removal,
@@ -121,7 +121,7 @@ def _recover(
     recovery = plan_recovery(
         error,
         SETTINGS,
-        status=AccountStatus.CONNECTED,
+        has_chosen=True,
         failures=failures,
         refusals=refusals,
         now=NOW,
@@ -149,7 +149,7 @@ def test_an_account_that_waits_for_a_choice_goes_on_waiting() -> None:
     recovery = plan_recovery(
         Unreachable(),
         SETTINGS,
-        status=AccountStatus.NEEDS_CALENDARS,
+        has_chosen=False,
         failures=1,
         refusals=1,
         now=NOW,

@@ -1,4 +1,4 @@
-"""The README tells the truth: its documents are valid, its settings are all of them."""
+"""The README and the pages for client developers tell the truth: documents, settings, codes, limits."""
 
 from __future__ import annotations
 
@@ -6,19 +6,45 @@ import re
 from pathlib import Path
 
 import pytest
-from graphql import build_schema, parse, validate
+from graphql import OperationDefinitionNode, parse, validate
 
+from schema import limits
+from schema.build import build
+from schema.errors import Code
+from server import websocket
 from server.config import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = re.findall(r"```graphql\n(.*?)```", README, re.DOTALL)
+FOR_CLIENTS = (ROOT / "docs" / "api.md").read_text()
+DOCUMENTS = re.findall(r"```graphql\n(.*?)```", README + FOR_CLIENTS, re.DOTALL)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=[text.split()[1].partition("(")[0] for text in DOCUMENTS])
-def test_every_document_in_the_readme_is_valid(document: str) -> None:
-    schema = build_schema((ROOT / "schema" / "schema.graphql").read_text())
-    assert validate(schema, parse(document)) == []
+def test_every_document_is_valid_and_within_the_limits(document: str) -> None:
+    schema, _ = build()
+    parsed = parse(document)
+    assert validate(schema, parsed) == []
+    [operation] = parsed.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    assert limits.refusal(limits.weigh(schema, parsed, operation, {})) is None
+
+
+def test_clients_are_told_every_code_and_the_limits() -> None:
+    told = set(re.findall(r"`([A-Z_]+)`(?=[^|\n]*\|)", FOR_CLIENTS.partition("## Errors")[2]))
+    assert told == set(Code)
+    assert f"{limits.TOKENS:,} tokens, {limits.DEPTH} levels, {limits.ALIASES} aliases" in FOR_CLIENTS
+    assert f"{limits.DIRECTIVES} directives and some {limits.COST:,} fields" in FOR_CLIENTS
+
+
+def test_clients_are_told_every_code_that_closes_a_socket() -> None:
+    ours = {value for name, value in vars(websocket).items() if name.isupper() and is_close_code(value)}
+    told = FOR_CLIENTS.partition("A websocket is closed")[2].partition("## Pages")[0]
+    assert {int(code) for code in re.findall(r"\b\d{4}\b", told)} == ours | {1009, 1012}
+
+
+def is_close_code(value: object) -> bool:
+    return isinstance(value, int) and value >= 1000
 
 
 def test_the_readme_lists_every_setting_and_no_other() -> None:

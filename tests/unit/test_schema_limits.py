@@ -41,6 +41,14 @@ def test_a_variable_counts_with_its_value() -> None:
     assert weight_of(text).cost == weight_of(text, n=-1).cost == weight_of(text, n="x").cost
 
 
+def test_without_a_number_the_fields_own_default_counts_and_before_it_the_variables() -> None:
+    fifty = weight_of("{ users(first: 50) { edges { node { id } } } }").cost
+    assert weight_of("{ users { edges { node { id } } } }").cost == fifty
+    assert weight_of("{ users(first: null) { edges { node { id } } } }").cost == fifty
+    text = "query($n: Int = 200) { users(first: $n) { edges { node { id } } } }"
+    assert weight_of(text).cost == weight_of(text, n=200).cost > 3 * fifty
+
+
 def test_pages_within_pages_multiply_and_are_refused() -> None:
     page = f"events({RANGE}, first: 200)"
     nested = (

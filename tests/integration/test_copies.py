@@ -1,0 +1,105 @@
+"""Appointments and their copies in iCloud: what a copy closes follows the appointment at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from domain.changes import ChangeKind
+from models.bell import Bell
+from models.database import Database
+from resolvers import accounts, booking, calendars
+from resolvers.views import BookingView
+from tests.integration.pages import HOUR, NINE, block, booked, page, try_to_book
+from tests.integration.test_booking import cancel, move
+from tests.integration.whole import Whole, whole_on
+
+
+@pytest.fixture
+async def whole(database: Database, bell: Bell) -> AsyncIterator[Whole]:
+    whole = await whole_on(database, bell)
+    await page(whole.world, duration_minutes=60)
+    yield whole
+    await whole.sync.close()
+
+
+async def moved_by_its_owner(whole: Whole, start: int) -> BookingView:
+    """Booked at nine; its event in iCloud was moved since."""
+    view = await booked(whole.world)
+    assert await whole.push() == 1
+    whole.world.clock.now += 1
+    whole.move_copy(start, start + HOUR)
+    await whole.poll()
+    return view
+
+
+async def test_a_copy_moved_by_its_owner_closes_both_times(whole: Whole) -> None:
+    await moved_by_its_owner(whole, NINE + 3 * HOUR)
+    assert await whole.slots() == [(NINE + 3 * HOUR, NINE + 4 * HOUR)]
+
+
+async def test_a_move_opens_where_the_copy_was_before_it_is_written(whole: Whole) -> None:
+    view = await moved_by_its_owner(whole, NINE + 3 * HOUR)
+    position = await whole.world.position()
+    assert isinstance(await move(whole.world, view.manage_token, NINE + 5 * HOUR), BookingView)
+    assert await whole.slots() == []
+    kinds = [row.kind for row in await whole.world.log(after=position)]
+    assert kinds == [ChangeKind.APPOINTMENT_RESCHEDULED, ChangeKind.SLOT_REMOVED]
+    await booked(whole.world, NINE + 3 * HOUR, key="another-key-made-anew")
+
+
+async def test_a_booking_can_follow_its_own_copy(whole: Whole) -> None:
+    view = await moved_by_its_owner(whole, NINE + HOUR // 2)
+    assert await whole.slots() == [(NINE + HOUR, NINE + HOUR * 3 // 2)]
+    saved = await whole.world.owner(
+        booking.reschedule_appointment,
+        idempotency_key="a-move-made-anew-1",
+        appointment_id=view.id,
+        start=NINE + HOUR // 2,
+    )
+    assert isinstance(saved, booking.Saved)
+    assert await whole.slots() == []
+
+
+async def test_a_cancellation_opens_where_the_copy_is_before_it_is_removed(whole: Whole) -> None:
+    view = await moved_by_its_owner(whole, NINE + 3 * HOUR)
+    assert isinstance(await cancel(whole.world, view.manage_token), BookingView)
+    assert await whole.slots() == []
+    await booked(whole.world, NINE + 3 * HOUR, key="another-key-made-anew")
+
+
+async def test_a_cancellation_resolves_the_conflict_it_stood_in(whole: Whole) -> None:
+    view = await booked(whole.world)
+    await block(whole.world, NINE, NINE + HOUR)
+    position = await whole.world.position()
+    await cancel(whole.world, view.manage_token)
+    kinds = [row.kind for row in await whole.world.log(after=position)]
+    assert kinds == [ChangeKind.APPOINTMENT_CANCELLED, ChangeKind.CONFLICT_RESOLVED]
+
+
+async def test_a_copy_that_is_left_behind_closes_its_time_from_then_on(whole: Whole) -> None:
+    """Its calendar takes no writes any more; what was given up there is written to another calendar."""
+    view = await booked(whole.world)
+    await whole.push()
+    whole.home.can_write = False
+    await whole.poll()
+    assert isinstance(await move(whole.world, view.manage_token, NINE + 3 * HOUR), BookingView)
+    await whole.push()
+    assert await whole.slots() == []
+    work = (await whole.world.calendars())["Work"]
+    await whole.world.owner(calendars.set_linked, user_id=whole.world.anna.user, calendar_id=work.id)
+    assert await whole.slots() == [(NINE, NINE + HOUR)]
+
+
+async def test_a_copy_that_can_no_longer_follow_goes_on_closing_its_time(whole: Whole) -> None:
+    """Found again after a new connection, by an appointment that is written nowhere."""
+    view = await booked(whole.world)
+    await whole.push()
+    await whole.world.owner(accounts.disconnect, user_id=whole.world.anna.user)
+    assert isinstance(await move(whole.world, view.manage_token, NINE + 2 * HOUR), BookingView)
+    whole.world.clock.now += 1
+    await whole.connect()
+    assert await whole.slots() == [(NINE, NINE + HOUR)]
+    refused = await try_to_book(whole.world, NINE, key="another-key-made-anew")
+    assert not isinstance(refused, BookingView)

@@ -1,0 +1,20 @@
+"""The door to the database: one text of a statement for both dialects."""
+
+from __future__ import annotations
+
+from models.database import Database, execute, execute_many, fetch
+
+INSERT = "INSERT INTO deployment_fact (name, value) VALUES ($2, $1)"
+
+
+async def test_marks_take_their_values_by_number_in_any_order_and_more_than_once(database: Database) -> None:
+    async with database.writing() as db:
+        await execute_many(db, INSERT, [("one", "a"), ("two", "b")])
+        assert await execute(db, "UPDATE deployment_fact SET value = $2 WHERE name = $1", "b", "2") == 1
+    async with database.reading() as db:
+        rows = await fetch(
+            db,
+            "SELECT name, value FROM deployment_fact WHERE (value = $2 OR $2 = $1) AND name IN ($3, $4, $3)",
+            *("x", "2", "b", "a"),
+        )
+    assert rows == [{"name": "b", "value": "2"}]

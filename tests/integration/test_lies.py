@@ -1,0 +1,250 @@
+"""A calendar never empties by mistake and nothing is missed for good, whatever the server says meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.accounts import AccountStatus
+from models.bell import Bell
+from models.database import Database
+from models.seal import Sealer
+from sync.plan import ProblemCode
+from sync.remote import (
+    Changes,
+    Href,
+    NotThere,
+    PasswordRefused,
+    SyncToken,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from tests.fakes.calendar_server import FakeAccount, FakeCalendar
+from tests.integration.engine import HOUR, NOW, Engine, at, engine_on, event
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await engine_on(database, bell)
+    home = engine.server.calendars["/1/calendars/home/"]
+    for day in range(3, 13):
+        home.put(f"d{day}", event(f"d{day}", at(day, 9), at(day, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    return engine
+
+
+@pytest.fixture
+def home(engine: Engine) -> FakeCalendar:
+    return engine.server.calendars["/1/calendars/home/"]
+
+
+def lie(monkeypatch: pytest.MonkeyPatch, name: str, answer: object) -> None:
+    """The server says this in place of what is so; its own faults are told by `failures`."""
+
+    async def said(*_: object) -> object:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(FakeAccount, name, said)
+
+
+async def test_an_empty_answer_with_a_token_empties_no_calendar(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.server.refused_tokens = True
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    with monkeypatch.context() as lying:
+        real = FakeAccount.list_changes
+
+        async def changes(self: FakeAccount, calendar: str, token: SyncToken | None) -> Changes:
+            told = await real(self, calendar, token)
+            return Changes((), told.token)
+
+        lying.setattr(FakeAccount, "list_changes", changes)
+        await engine.poll()
+    assert len(await engine.slots()) == 11
+
+
+async def test_an_empty_first_answer_is_not_believed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.server.calendars["/1/calendars/work/"].put("a", event("a", at(20, 9), at(20, 10)))
+    with monkeypatch.context() as lying:
+        lie(lying, "list_changes", Changes((), SyncToken("/1/calendars/work/#1")))
+        await engine.choose("Home", "Work")
+        await engine.poll()
+    assert len(await engine.slots()) == 11
+
+
+async def test_a_home_that_leaves_out_a_calendar_that_is_there_takes_nothing(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    context = engine.context()
+    with monkeypatch.context() as lying:
+        lie(lying, "list_calendars", ())
+        for _ in range(4):
+            await engine.poll(context)
+            engine.now += 60
+    assert len(await engine.slots()) == 11
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+@pytest.mark.parametrize("refusal", [NotThere(), UnexpectedAnswer(), Unreachable()])
+async def test_a_home_that_shows_nothing_for_a_moment_takes_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    with monkeypatch.context() as lying:
+        lie(lying, "list_calendars", ())
+        lie(lying, "check_calendar", refusal)
+        await engine.poll()
+        await engine.poll()
+    assert len(await engine.slots()) == 10
+    await engine.poll()
+    assert len(await engine.slots()) == 10
+    assert not (await engine.calendar("Home")).is_gone
+
+
+async def test_what_is_new_is_read_while_much_that_is_gone_waits(engine: Engine, home: FakeCalendar) -> None:
+    for number in range(30):
+        home.put(f"n{number}", event(f"n{number}", at(15, 9), at(15, 10)))
+    context = engine.context()
+    await engine.poll(context)
+    for href in list(home.texts):
+        home.delete(href)
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+    assert len(await engine.slots()) == 41
+    engine.now += 61
+    await engine.poll(context)
+    assert await engine.slots() == [(at(20, 9), at(20, 10))]
+
+
+async def test_what_was_not_given_for_long_is_named_and_read_once_it_is_given(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    new = home.put("new", event("new", at(20, 9), at(20, 10)))
+    moved = home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    engine.server.hidden |= {new, moved}
+    context = engine.context()
+    for _ in range(8):
+        await engine.poll(context)
+        engine.now += 15
+    account = await engine.account()
+    assert account.last_synced_at is not None
+    assert account.last_synced_at > NOW
+    assert (at(3, 9), at(3, 10)) in await engine.slots()
+    named = [each.href for each in await engine.resources() if each.has_problems]
+    assert named == sorted([new, moved])
+    engine.server.hidden.clear()
+    await engine.poll(engine.context("after a restart"))
+    slots = await engine.slots()
+    assert slots[-2:] == [(at(20, 9), at(20, 10)), (at(21, 9), at(21, 10))]
+    assert len(slots) == 11
+    assert not any(each.has_problems for each in await engine.resources())
+    engine.server.asked.clear()
+    await engine.poll()
+    await engine.poll()
+    assert engine.server.asked[-1:] == ["list"]
+
+
+async def test_a_list_of_changes_that_goes_round_in_circles_ends(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    asked: list[SyncToken | None] = []
+
+    async def changes(_: FakeAccount, __: str, token: SyncToken | None) -> Changes:
+        asked.append(token)
+        return Changes((), SyncToken("same"), is_truncated=True)
+
+    with monkeypatch.context() as lying:
+        lying.setattr(FakeAccount, "list_changes", changes)
+        outcome = await engine.poll()
+    assert isinstance(outcome.error, UnexpectedAnswer)
+    assert len(asked) == 2
+
+
+async def test_an_edit_of_the_owners_right_after_our_write_is_not_missed(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    await engine.choose(linked="Home")
+    await engine.poll()
+    name = await engine.book(at(20, 9), at(20, 10))
+    engine.now += 60
+
+    async def meanwhile(asked: str, _: str) -> None:
+        if asked == "changes":
+            engine.server.after = None
+            engine.now += 1
+            await engine.push()
+            own = await engine.appointment(name)
+            href = Href(own.href or "")
+            home.put(
+                href.rpartition("/")[2].removesuffix(".ics"),
+                home.texts[href][1].replace("T100000Z", "T113000Z"),
+            )
+
+    home.put("other", event("other", at(22, 9), at(22, 10)))
+    engine.server.after = meanwhile
+    context = engine.context()
+    await engine.poll(context)
+    engine.now += 15
+    await engine.poll(context)
+    assert (at(20, 10), at(20, 11, 30)) in await engine.slots()
+
+
+async def test_a_password_that_cannot_be_opened_is_a_problem_that_is_told(engine: Engine) -> None:
+    sealer, engine.sealer = engine.sealer, Sealer({"other": bytes(32)}, "other")
+    engine.now += 60
+    engine.server.asked.clear()
+    await engine.poll()
+    account = await engine.account()
+    assert engine.server.asked == []
+    assert (account.status, account.problem_code) == (
+        AccountStatus.NEEDS_NEW_PASSWORD,
+        ProblemCode.PASSWORD_REFUSED,
+    )
+    assert "sealing keys" in (account.problem_message or "")
+    assert account.retry_at == account.next_poll_at == engine.now + HOUR
+    assert len(await engine.slots()) == 10
+    engine.sealer = sealer
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.problem_code) == (AccountStatus.CONNECTED, None)
+
+
+async def test_refusals_count_through_what_says_nothing_about_the_password(engine: Engine) -> None:
+    engine.server.failures["list"] = [
+        PasswordRefused(),
+        Throttled(1),
+        PasswordRefused(),
+        Unreachable(),
+        PasswordRefused(),
+    ]
+    for _ in range(5):
+        await engine.poll()
+    assert (await engine.account()).status == AccountStatus.NEEDS_NEW_PASSWORD
+
+
+async def test_half_an_answer_is_fetched_one_by_one(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    engine.server.failures["fetch"] = [UnexpectedAnswer()]
+    await engine.poll()
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+async def test_an_older_state_is_asked_for_again(engine: Engine, home: FakeCalendar) -> None:
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    old = home.texts[href]
+    home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    engine.server.lagging[href] = old
+    context = engine.context()
+    for _ in range(8):
+        await engine.poll(context)
+    engine.server.lagging.clear()
+    await engine.poll(context)
+    assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))

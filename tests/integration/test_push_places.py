@@ -1,0 +1,201 @@
+"""Where an appointment's event stands when calendars come, go and turn read-only, and who may write when."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.accounts import AccountStatus
+from models.bell import Bell
+from models.calendar import Calendar
+from models.changelog import changing
+from models.database import Database, execute
+from models.icloud import ICloudAccount
+from models.outbox import WriteState, relink_writes, take_due
+from models.settle import forget_account
+from sync.plan import ProblemCode
+from sync.remote import Href, NotWritable, PasswordRefused, Throttled, Unreachable
+from tests.fakes.calendar_server import FakeCalendar
+from tests.integration.engine import HOUR, USER, Engine, at, engine_on
+from tests.integration.test_push import spans
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await engine_on(database, bell)
+    await engine.choose("Home", linked="Work")
+    await engine.poll()
+    return engine
+
+
+@pytest.fixture
+def home(engine: Engine) -> FakeCalendar:
+    return engine.server.calendars["/1/calendars/home/"]
+
+
+@pytest.fixture
+def work(engine: Engine) -> FakeCalendar:
+    return engine.server.calendars["/1/calendars/work/"]
+
+
+async def link(engine: Engine, name: str) -> None:
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        for calendar in await Calendar.all().using_db(ledger.db):
+            calendar.is_linked = calendar.name == name
+            calendar.is_conflict = calendar.is_linked
+            await calendar.save(using_db=ledger.db)
+        await relink_writes(ledger, await Calendar.filter(name=name).using_db(ledger.db).first())
+
+
+async def test_one_moved_to_a_calendar_that_is_read_first_is_kept_up_there(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    [(href, (_, body))] = work.texts.items()
+    work.delete(href)
+    moved = home.put("moved", body)
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.href) == (WriteState.WRITTEN, moved)
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert (spans(home), spans(work)) == ([(at(3, 14), at(3, 15))], [])
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert (spans(home), spans(work)) == ([], [])
+
+
+async def test_a_refusal_that_was_the_servers_mistake_ends_in_a_write(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    engine.server.failures["create"] = [NotWritable()]
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.FAILED
+    assert await engine.push() == 0
+    engine.now += HOUR
+    position = await engine.position()
+    await engine.push()
+    assert spans(work) == [(at(3, 9), at(3, 10))]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.position() == position + 1
+
+
+async def test_one_whose_calendar_is_gone_goes_to_the_linked_one(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    engine.server.failures["create"] = [Unreachable()]
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await link(engine, "Home")
+    async with engine.database.writing() as db:
+        await execute(db, "UPDATE calendar SET is_gone = TRUE WHERE name = 'Work'")
+    engine.now += HOUR
+    await engine.push()
+    assert spans(home) == [(at(3, 9), at(3, 10))]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+async def test_one_cancelled_in_a_calendar_that_is_gone_is_removed(engine: Engine) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    async with engine.database.writing() as db:
+        await execute(db, "UPDATE calendar SET is_gone = TRUE WHERE name = 'Work'")
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+    assert await engine.pending() == []
+
+
+async def test_events_that_went_with_their_calendar_are_told_as_deleted(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    context = engine.context()
+    await engine.poll(context)
+    del engine.server.calendars[work.path]
+    await engine.poll(context)
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    engine.now += 61
+    await engine.poll(context)
+    own = await engine.appointment(name)
+    assert (own.write_state, own.status) == (WriteState.DELETED_IN_ICLOUD, "CONFIRMED")
+    engine.server.calendars[work.path] = work
+    await engine.poll(context)
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.slots() == []
+
+
+async def test_a_move_that_a_disconnect_cut_short_is_written_after_a_new_connection(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        account = await ICloudAccount.all().using_db(ledger.db).get()
+        await forget_account(ledger, account)
+        fresh = {"expanded_until": None, "expanded_zone": None}
+        await account.update_from_dict(fresh).save(using_db=ledger.db)
+    own = await engine.appointment(name)
+    assert (own.write_state, own.href) == (WriteState.NOT_LINKED, None)
+    assert own.write_problem is not None
+    await engine.choose(linked="Work")
+    await engine.poll()
+    await engine.push()
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.write_problem) == (WriteState.WRITTEN, None)
+    assert spans(work) == [(at(3, 14), at(3, 15))]
+    assert await engine.slots() == []
+
+
+async def test_an_account_writes_one_thing_at_a_time(engine: Engine) -> None:
+    for number in range(3):
+        await engine.book(
+            at(3 + number, 9), at(3 + number, 10), name=f"apt_0000000000000000000000000{number}"
+        )
+    async with engine.database.writing() as db:
+        first = await take_due(db, now=engine.now, lease=30, limit=100)
+        second = await take_due(db, now=engine.now, lease=30, limit=100)
+    assert (len(first), second) == (1, [])
+    async with engine.database.writing() as db:
+        assert len(await take_due(db, now=engine.now + 31, lease=30, limit=100)) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Throttled(120.0), ProblemCode.THROTTLED), (PasswordRefused(), ProblemCode.PASSWORD_REFUSED)],
+)
+async def test_nothing_is_written_before_the_time_that_a_poll_was_told(
+    engine: Engine, work: FakeCalendar, error: Exception, code: ProblemCode
+) -> None:
+    engine.server.failures["list"] = [error]
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.problem_code) == (AccountStatus.UNREACHABLE, code)
+    await engine.book(at(3, 9), at(3, 10))
+    assert await engine.push() == 0
+    assert account.retry_at is not None
+    engine.now = account.retry_at
+    assert await engine.push() == 1
+    assert spans(work) == [(at(3, 9), at(3, 10))]
+
+
+async def test_a_copy_in_a_calendar_that_turned_read_only_stays_where_it_is(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    work.can_write = False
+    await engine.poll()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.FAILED
+    work.can_write = True
+    await engine.poll()
+    await engine.push()
+    assert spans(work) == [(at(3, 14), at(3, 15))]
+    assert Href((await engine.appointment(name)).href or "") in work.texts
