@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -225,7 +225,7 @@ def _merged(one: Occurrence, other: Occurrence) -> Occurrence:
     if blocked_span(other, _POLICY) is None:
         return one
     busy = Span(min(one.busy.start, other.busy.start), max(one.busy.end, other.busy.end))
-    return replace(one, busy=busy)
+    return one._replace(busy=busy)
 
 
 # --- Problems
