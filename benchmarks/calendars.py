@@ -32,8 +32,18 @@ class _Part:
     short: str
 
 
-_EU = ("19810329T020000", "FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU", "19961027T030000", "FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU")
-_US = ("20070311T020000", "FREQ=YEARLY;BYMONTH=3;BYDAY=2SU", "20071104T020000", "FREQ=YEARLY;BYMONTH=11;BYDAY=1SU")
+_EU = (
+    "19810329T020000",
+    "FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU",
+    "19961027T030000",
+    "FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU",
+)
+_US = (
+    "20070311T020000",
+    "FREQ=YEARLY;BYMONTH=3;BYDAY=2SU",
+    "20071104T020000",
+    "FREQ=YEARLY;BYMONTH=11;BYDAY=1SU",
+)
 _UK = ("19810329T010000", _EU[1], "19961027T020000", _EU[3])
 
 
@@ -146,7 +156,11 @@ def _event(
         yield f"RECURRENCE-ID{_stamp(zone, original)}"
     yield from extra
     yield "TRANSP:TRANSPARENT" if random.random() < 0.06 else "TRANSP:OPAQUE"
-    yield from (f"UID:{uid}", "X-APPLE-CREATOR-IDENTITY:com.apple.mobilecal", "X-APPLE-CREATOR-TEAM-IDENTITY:0")
+    yield from (
+        f"UID:{uid}",
+        "X-APPLE-CREATOR-IDENTITY:com.apple.mobilecal",
+        "X-APPLE-CREATOR-TEAM-IDENTITY:0",
+    )
     if random.random() < 0.4:
         yield f"LOCATION:Room {random.randrange(1, 40)}\\, {random.choice(_WORDS)} street {random.randrange(90)}"
     if random.random() < 0.3:
