@@ -19,6 +19,7 @@ from sync.ical_times import Place, Places, When
 
 _EPOCH = 719_163
 _MOST_OVERRIDES = 2_000
+_REPEATING = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 _UNDATED = (None, None)
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
 Times = tuple[int, int, Span]
@@ -53,6 +54,9 @@ class _Shift(NamedTuple):
 
 def read_series(events: list[Event], scope: Scope) -> Found:
     found = Found()
+    if len(events) == 1 and _is_single(events[0]):
+        _read_single(events[0], found, scope.window)
+        return found
     masters = [event for event in events if event.recurrence_id is None]
     overrides = _latest_overrides(events, has_master=bool(masters))
     if len(overrides) > _MOST_OVERRIDES:
@@ -74,6 +78,23 @@ def read_series(events: list[Event], scope: Scope) -> Found:
         )
     found.faults = [(event, fault) for event in events for fault in event.faults]
     return found
+
+
+def _is_single(event: Event) -> bool:
+    return event.recurrence_id is None and event.component.properties.keys().isdisjoint(_REPEATING)
+
+
+def _read_single(event: Event, found: Found, window: Span) -> None:
+    """Five of six are this plain, and most of them are over."""
+    wall, length = event.start.wall, event.length
+    walls, times = [wall], event.times(wall, length)
+    first, last = _meeting(event, times, walls, window, low=0, high=1)
+    found.goes_on = last == 0
+    if first < last:
+        found.occurrences = _steady(
+            event, times, wall, walls, _keys(event, walls), length=length, is_recurring=False
+        )
+    found.faults = [(event, fault) for fault in event.faults]
 
 
 def _latest_overrides(events: list[Event], *, has_master: bool) -> list[Event]:
@@ -156,7 +177,7 @@ def _add(
         until = event.place.zone.steady_until(walls[low]) - length.nominal
         high = max(low + 1, bisect_left(walls, until, low))
         times = event.times(walls[low], length)
-        first, last = _meeting(event, times, walls, low, high, window)
+        first, last = _meeting(event, times, walls, window, low=low, high=high)
         found.goes_on |= last < high
         if first < last:
             found.occurrences += _steady(
@@ -165,14 +186,14 @@ def _add(
                 walls[low],
                 walls[first:last],
                 keys[first:last],
-                length,
+                length=length,
                 is_recurring=is_recurring,
             )
         low = high
 
 
 def _meeting(
-    event: Event, times: Times, walls: list[int], low: int, high: int, window: Span
+    event: Event, times: Times, walls: list[int], window: Span, *, low: int, high: int
 ) -> tuple[int, int]:
     """Which of the walls from `low` to `high` meet the window, where these are the times of the one at `low`."""
     start, end, busy = times
@@ -190,8 +211,8 @@ def _steady(
     origin: int,
     walls: list[int],
     keys: list[str],
-    length: Length,
     *,
+    length: Length,
     is_recurring: bool,
 ) -> list[Occurrence]:
     """Each is as the one at `origin`, but so much later. What is constant stands before the loop: it is the hottest."""
@@ -202,30 +223,12 @@ def _steady(
     busy_start, busy_end = times[2].start - origin, times[2].end - origin
     dates = _dates(walls, length) if is_date else repeat(_UNDATED)
     made = [
-        # fmt: off
-        _new(
-            Occurrence,
-            (
-                uid,
-                key,
-                start + wall,
-                end + wall,
-                _new(Span, (busy_start + wall, busy_end + wall)),
-                is_date,
-                first,
-                last,
-                title,
-                is_recurring,
-                show_as,
-                status,
-                participation,
-                before,
-                after,
-            ),
-        )
-        # fmt: on
+        _new(Occurrence, (
+            uid, key, start + wall, end + wall, _new(Span, (busy_start + wall, busy_end + wall)), is_date, first, last,
+            title, is_recurring, show_as, status, participation, before, after,
+        ))
         for wall, key, (first, last) in zip(walls, keys, dates, strict=False)
-    ]
+    ]  # fmt: skip
     is_within_time = made[0].busy.start >= FIRST_INSTANT and made[-1].busy.end <= LAST_INSTANT
     return made if is_within_time else [_clamped(occurrence) for occurrence in made]
 
@@ -246,7 +249,7 @@ def _add_rest(found: Found, master: Event, rest: tuple[int, int | None], window:
         keys = _keys(master, [max(wall, master.start.wall)])
         times = start, end, Span(start, end)
         length = Length(None, place.zone.wall(end) - wall)
-        found.occurrences += _steady(master, times, wall, [wall], keys, length, is_recurring=True)
+        found.occurrences += _steady(master, times, wall, [wall], keys, length=length, is_recurring=True)
 
 
 def _clamped(occurrence: Occurrence) -> Occurrence:

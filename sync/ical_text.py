@@ -95,7 +95,7 @@ def plain_text(value: str, most: int) -> str:
 
 
 def without_controls(text: str) -> str:
-    return _CONTROL.sub("", text)
+    return text if text.isprintable() else _CONTROL.sub("", text)
 
 
 def _decode(text: bytes | str) -> tuple[str, str | None]:
