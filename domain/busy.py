@@ -84,7 +84,7 @@ def blocked_span(occurrence: Occurrence, policy: BusyPolicy) -> Span | None:
 def _counts(occurrence: Occurrence, policy: BusyPolicy) -> bool:
     if occurrence.status is EventStatus.CANCELLED:
         return False
-    return all(rule is BusyRule.BLOCK for rule in _rules(occurrence, policy))
+    return BusyRule.IGNORE not in _rules(occurrence, policy)
 
 
 def _rules(occurrence: Occurrence, policy: BusyPolicy) -> list[BusyRule]:
