@@ -100,8 +100,8 @@ def _rule(random: Random, day: datetime) -> str:
             f"FREQ=WEEKLY;BYDAY={weekday}",
             "FREQ=WEEKLY",
             f"FREQ=WEEKLY;INTERVAL=2;BYDAY={weekday}",
-            f"FREQ=MONTHLY;BYMONTHDAY={day.day}" if day.day < 29 else "FREQ=MONTHLY;BYMONTHDAY=-1",
-            f"FREQ=MONTHLY;BYDAY={min((day.day + 6) // 7, 4)}{weekday}",
+            f"FREQ=MONTHLY;BYMONTHDAY={day.day}" if day.day < 29 else f"FREQ=MONTHLY;BYDAY=-1{weekday}",
+            f"FREQ=MONTHLY;BYDAY={(day.day + 6) // 7 if day.day < 29 else -1}{weekday}",
             "FREQ=YEARLY",
         ]
     )

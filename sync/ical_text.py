@@ -23,6 +23,8 @@ _PARAMS = r"""(?:;[^:"\n]*(?:"[^"\n]*"[^:"\n]*)*|;[^:\n]*)?"""
 _LINE = re.compile(rf"\n({_NAMES})({_PARAMS}):(.*)", re.IGNORECASE)
 _ZONE_BEGINS, _ZONE_ENDS = "\nBEGIN:VTIMEZONE\n", "\nEND:VTIMEZONE\n"
 _LONGEST_ZONE = 10_000
+# Nothing in an alarm says what is busy. Only a whole one is passed over, so that what is cut off is seen.
+_ALARM = re.compile(r"\nBEGIN:VALARM\n(?:(?!BEGIN:|END:).*\n)*END:VALARM(?=\n)", re.IGNORECASE)
 _PARAM = re.compile(r"""([^=;:]+)=("[^"]*"|[^;]*)""")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -118,7 +120,8 @@ def _unfold(text: str) -> str:
 def _components(text: str) -> Document:
     document = Document([], [])
     open_: list[Component] = [Component("")]
-    _read_lines(_set_zones_aside(f"\n{text}", document), document, open_)
+    text = _set_zones_aside(f"\n{text}", document)
+    _read_lines(_ALARM.sub("", text), document, open_)
     if len(open_) > 1:
         document.fault, document.is_whole = "is cut off: a component is never closed", False
     elif not open_[0].parts:
