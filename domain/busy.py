@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from domain.interval import Span
 
@@ -45,9 +46,8 @@ class BusyPolicy:
     travel_time: BusyRule = BusyRule.BLOCK
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """One date of an event, with every fact that a policy may ask for."""
+class Occurrence(NamedTuple):
+    """One date of an event, with every fact that a policy may ask for. A tuple: hundreds are made of one series."""
 
     uid: str
     key: str
@@ -84,7 +84,7 @@ def blocked_span(occurrence: Occurrence, policy: BusyPolicy) -> Span | None:
 def _counts(occurrence: Occurrence, policy: BusyPolicy) -> bool:
     if occurrence.status is EventStatus.CANCELLED:
         return False
-    return all(rule is BusyRule.BLOCK for rule in _rules(occurrence, policy))
+    return BusyRule.IGNORE not in _rules(occurrence, policy)
 
 
 def _rules(occurrence: Occurrence, policy: BusyPolicy) -> list[BusyRule]:

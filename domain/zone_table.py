@@ -7,8 +7,8 @@ arithmetic; only a zone turns it into an instant.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 DAY = 86_400
 FIRST_INSTANT = -62_135_596_800  # 0001-01-01T00:00:00Z
 LAST_INSTANT = 253_402_300_799  # 9999-12-31T23:59:59Z
+NEVER = 2**62
 
 # The table holds what a calendar asks for. Before and after it the offset at its edge is used.
 _TABLE_START = 0  # 1970
@@ -44,6 +45,24 @@ class Zone:
     def latest(self, wall: int) -> int:
         """The same, but in a fold the second."""
         return wall - self.offsets[bisect_right(self.last_breaks, wall)]
+
+    def steady_until(self, wall: int) -> int:
+        """Wall times from this one to before that mean an instant each, by one offset; inside a fold there are none."""
+        nth = bisect_right(self.last_breaks, wall)
+        if nth != bisect_right(self.first_breaks, wall):
+            return wall
+        return self.last_breaks[nth] if nth < len(self.last_breaks) else NEVER
+
+    def instants(self, walls: Sequence[int]) -> list[int]:
+        """The earliest of each; `walls` in order."""
+        found: list[int] = []
+        low = 0
+        while low < len(walls):
+            high = max(low + 1, bisect_left(walls, self.steady_until(walls[low]), low))
+            offset = walls[low] - self.earliest(walls[low])
+            found += [wall - offset for wall in walls[low:high]]
+            low = high
+        return found
 
     def is_in_gap(self, wall: int) -> bool:
         return self.wall(self.earliest(wall)) != wall

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 
 import icalendar
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
@@ -34,6 +35,7 @@ _LONGEST_TITLE = 80
 _LONGEST_NOTE = 10_000
 _LONGEST_TZID = 255
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
+_IN_ORDER = attrgetter("start", "key")
 _NO_ONE: frozenset[str] = frozenset()
 _POLICY = BusyPolicy()
 _UNDATED = Fault(ProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
@@ -115,7 +117,7 @@ def read_resource(text: bytes | str, *, zone: str, addresses: frozenset[str], wi
             _problem(uid, event.title, fault, _hull(found.occurrences, window))
             for event, fault in found.faults
         ]
-    occurrences.sort(key=lambda occurrence: (occurrence.start, occurrence.key))
+    occurrences.sort(key=_IN_ORDER)
     is_readable = document.is_whole and (bool(events) or not problems)
     if document.fault is not None:
         problems.append(_document_problem(document, events, _hull(occurrences, window)))
@@ -211,6 +213,8 @@ def _by_uid(events: list[Event]) -> dict[str, list[Event]]:
 
 def _one_a_key(occurrences: list[Occurrence]) -> list[Occurrence]:
     """Two that claim the same original start become one, which blocks as long as both."""
+    if len({occurrence.key for occurrence in occurrences}) == len(occurrences):
+        return occurrences
     kept: dict[str, Occurrence] = {}
     for occurrence in occurrences:
         other = kept.setdefault(occurrence.key, occurrence)
@@ -225,7 +229,7 @@ def _merged(one: Occurrence, other: Occurrence) -> Occurrence:
     if blocked_span(other, _POLICY) is None:
         return one
     busy = Span(min(one.busy.start, other.busy.start), max(one.busy.end, other.busy.end))
-    return replace(one, busy=busy)
+    return one._replace(busy=busy)
 
 
 # --- Problems

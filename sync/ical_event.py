@@ -226,13 +226,16 @@ def length_to(start: When, end: When, places: Places) -> Length:
         if on_clock < 0:
             raise ValueError("it ends before it starts")
         return Length(None, max(1, -(-on_clock // DAY)) * DAY)
-    place, place_of_end = places.of(start), places.of(end)
+    place = places.of(start)
+    is_same_clock = (start.tzid, start.is_utc) == (end.tzid, end.is_utc)
+    if is_same_clock and start.wall <= end.wall < place.zone.steady_until(start.wall):
+        return Length(on_clock, on_clock)
+    place_of_end = places.of(end)
     exact = place_of_end.shown(end.wall) - place.shown(start.wall)
     if not (place.is_known and place_of_end.is_known) and start.tzid != end.tzid:
         # Each may be anywhere by itself: to the latest end that either can mean.
         exact = max(exact, HOUR)
         return Length(exact, 0, max(exact, place_of_end.latest(end.wall) - place.earliest(start.wall)))
-    is_same_clock = (start.tzid, start.is_utc) == (end.tzid, end.is_utc)
     if is_same_clock and (not place.is_known or place.zone.is_in_gap(start.wall)):
         # In a gap the start is read an hour later on the clock, and its end with it.
         exact = max(exact, on_clock)

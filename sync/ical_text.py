@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 MOST_CHARACTERS = 1_000_000
@@ -18,7 +19,12 @@ _NAMES = (
 # A colon or semicolon inside quotes belongs to the parameter's value. The second form, for a quote that is
 # never closed, ends at the first colon: better a doubtful parameter than a lost DTSTART.
 _PARAMS = r"""(?:;[^:"\n]*(?:"[^"\n]*"[^:"\n]*)*|;[^:\n]*)?"""
-_LINE = re.compile(rf"^({_NAMES})({_PARAMS}):(.*)$", re.MULTILINE | re.IGNORECASE)
+# Each with the line end before it: a search for one is much faster than a search for where a line begins.
+_LINE = re.compile(rf"\n({_NAMES})({_PARAMS}):(.*)", re.IGNORECASE)
+_ZONE_BEGINS, _ZONE_ENDS = "\nBEGIN:VTIMEZONE\n", "\nEND:VTIMEZONE\n"
+_LONGEST_ZONE = 10_000
+# Nothing in an alarm says what is busy. Only a whole one is passed over, so that what is cut off is seen.
+_ALARM = re.compile(r"\nBEGIN:VALARM\n(?:(?!BEGIN:|END:).*\n)*END:VALARM(?=\n)", re.IGNORECASE)
 _PARAM = re.compile(r"""([^=;:]+)=("[^"]*"|[^;]*)""")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -37,6 +43,9 @@ class Property(NamedTuple):
             if key.strip().upper() == name:
                 return str(value).strip('"')
         return None
+
+
+_new = tuple.__new__  # What a NamedTuple does in the end: a third of its time, a million times over.
 
 
 @dataclass(slots=True)
@@ -88,7 +97,7 @@ def plain_text(value: str, most: int) -> str:
 
 
 def without_controls(text: str) -> str:
-    return _CONTROL.sub("", text)
+    return text if text.isprintable() else _CONTROL.sub("", text)
 
 
 def _decode(text: bytes | str) -> tuple[str, str | None]:
@@ -111,14 +120,8 @@ def _unfold(text: str) -> str:
 def _components(text: str) -> Document:
     document = Document([], [])
     open_: list[Component] = [Component("")]
-    for name, params, value in _LINE.findall(text):
-        match name.upper():
-            case "BEGIN":
-                _begin(document, open_, value.strip().upper())
-            case "END":
-                _end(document, open_, value.strip().upper())
-            case known:
-                open_[-1].properties.setdefault(known, []).append(Property(params, value))
+    text = _set_zones_aside(f"\n{text}", document)
+    _read_lines(_ALARM.sub("", text), document, open_)
     if len(open_) > 1:
         document.fault, document.is_whole = "is cut off: a component is never closed", False
     elif not open_[0].parts:
@@ -127,6 +130,47 @@ def _components(text: str) -> Document:
         # RFC 5545 3.6: a calendar has at least one component. One without is a damaged one, not an empty one.
         document.fault, document.is_whole = "holds no event", False
     return document
+
+
+def _read_lines(text: str, document: Document, open_: list[Component]) -> None:
+    properties = open_[-1].properties
+    for written, params, value in _LINE.findall(text):
+        name = written.upper()
+        if name == "BEGIN":
+            _begin(document, open_, value.strip().upper())
+            properties = open_[-1].properties
+        elif name == "END":
+            _end(document, open_, value.strip().upper())
+            properties = open_[-1].properties
+        elif name in properties:
+            properties[name].append(_new(Property, (params, value)))
+        else:
+            properties[name] = [_new(Property, (params, value))]
+
+
+def _set_zones_aside(text: str, document: Document) -> str:
+    """The rest of the text. Most resources bring the same few zones along, which are read once."""
+    pieces: list[str] = []
+    at, start = 0, text.find(_ZONE_BEGINS)
+    while start >= 0 and (end := text.find(_ZONE_ENDS, start)) >= 0:
+        end += len(_ZONE_ENDS) - 1
+        zone = _read_zone(text[start:end]) if end - start <= _LONGEST_ZONE else None
+        if zone is not None:
+            document.zones.append(zone)
+            pieces.append(text[at:start])
+            at = end
+        start = text.find(_ZONE_BEGINS, end)
+    return "".join([*pieces, text[at:]]) if pieces else text
+
+
+@lru_cache(maxsize=256)
+def _read_zone(text: str) -> Component | None:
+    """The VTIMEZONE that this text is, and nothing else; None where it is not whole."""
+    document, root = Document([], []), Component("")
+    open_ = [root]
+    _read_lines(text, document, open_)
+    is_whole = document.fault is None and len(open_) == 1 and not document.events
+    return document.zones[0] if is_whole and len(document.zones) == len(root.parts) == 1 else None
 
 
 def _holds_something(part: Component) -> bool:

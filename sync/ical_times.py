@@ -67,6 +67,9 @@ class Place:
         return self.zone.latest(wall) if self.is_known else wall + MOST_BEHIND
 
 
+_UTC = Place(UTC_ZONE)
+
+
 @dataclass(slots=True)
 class Places:
     """Finds the place of each time in one resource."""
@@ -75,23 +78,23 @@ class Places:
     named: Callable[[str], Zone | None]
     """IANA, Windows and vendors' names. They win over a VTIMEZONE of the same name, as they do at Apple."""
     components: list[Component]
-    _custom: dict[str, Place] = field(default_factory=dict)
+    _found: dict[str, Place] = field(default_factory=dict)
 
     def of(self, when: When) -> Place:
         if when.is_utc:
-            return Place(UTC_ZONE)
+            return _UTC
         if when.is_date or when.tzid is None:
             return Place(self.owner or UTC_ZONE, is_known=self.owner is not None, is_floating=True)
-        found = self.named(when.tzid)
-        return Place(found) if found is not None else self._of_component(when.tzid)
+        return self._found.get(when.tzid) or self._find(when.tzid)
+
+    def _find(self, tzid: str) -> Place:
+        named = self.named(tzid)
+        self._found[tzid] = Place(named) if named is not None else self._of_component(tzid)
+        return self._found[tzid]
 
     def _of_component(self, tzid: str) -> Place:
-        if tzid not in self._custom:
-            zone = next((custom_zone(c) for c in self.components if c.value("TZID").strip('"') == tzid), None)
-            self._custom[tzid] = (
-                Place(self.owner or UTC_ZONE, is_known=False) if zone is None else Place(zone)
-            )
-        return self._custom[tzid]
+        zone = next((custom_zone(c) for c in self.components if c.value("TZID").strip('"') == tzid), None)
+        return Place(self.owner or UTC_ZONE, is_known=False) if zone is None else Place(zone)
 
 
 def read_when(given: Property) -> When:
@@ -140,12 +143,14 @@ def _when(value: str, tzid: str | None) -> When:
     # 24:00:00 and the leap second :60 are written by some; both are the instant that follows.
     if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
         raise ValueError("a time of day is out of range")
-    wall = _days(value) * DAY + hour * HOUR + minute * 60 + second
+    wall = _days(value[:8]) * DAY + hour * HOUR + minute * 60 + second
     return When(wall, is_date=False, is_utc=is_utc, tzid=None if is_utc else tzid)
 
 
+@lru_cache(maxsize=4096)
 def _days(value: str) -> int:
-    if not value[:8].isdecimal():
+    """Of eight digits. The events of a calendar share its days."""
+    if not value.isdecimal():
         raise ValueError("a date cannot be read")
     return date(int(value[:4]), int(value[4:6]), int(value[6:8])).toordinal() - _EPOCH
 

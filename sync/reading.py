@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from models.resources import ReadResource, StoredProblem
-from sync.ical import Problem, read_resource
+from sync.ical import Problem, Reading
+from sync.ical_guarded import read, read_guarded
+from sync.ical_worker import Request
 from sync.poll import Poll
-from sync.remote import Fetched
+from sync.remote import ETag, Fetched, Href
 
 
 async def read_all(poll: Poll, fetched: Iterable[Fetched], stored: Mapping[str, str]) -> list[ReadResource]:
     """`stored`: the texts that we hold, by href; an unreadable one does not take the place of one that was readable."""
     texts = list(fetched)
-    return await asyncio.to_thread(lambda: [_read(poll, each, stored.get(each.href)) for each in texts])
-
-
-def _read(poll: Poll, fetched: Fetched, held: str | None) -> ReadResource:
-    found = read_text(poll, href=fetched.href, etag=fetched.etag, body=fetched.body)
-    if found.is_readable or held is None:
-        return found
-    before = read_text(poll, href=fetched.href, etag=fetched.etag, body=held)
-    return replace(found, keeps_events=before.is_readable)
+    readings = await read_guarded([_request(poll, each.body) for each in texts])
+    found = [_as_read(each, reading) for each, reading in zip(texts, readings, strict=True)]
+    doubtful = [at for at, each in enumerate(found) if not each.is_readable and each.href in stored]
+    before = await read_guarded([_request(poll, stored[found[at].href]) for at in doubtful])
+    for at, reading in zip(doubtful, before, strict=True):
+        found[at] = replace(found[at], keeps_events=reading.is_readable)
+    return found
 
 
 def read_text(poll: Poll, *, href: str, etag: str, body: str) -> ReadResource:
-    reading = read_resource(
-        body, zone=poll.zone, addresses=frozenset(poll.account.addresses), window=poll.window
-    )
+    """Without a guard: for a text that has been read before."""
+    return _as_read(Fetched(Href(href), ETag(etag), body), read(_request(poll, body)))
+
+
+def _request(poll: Poll, body: str) -> Request:
+    return Request(body, poll.zone, frozenset(poll.account.addresses), poll.window)
+
+
+def _as_read(fetched: Fetched, reading: Reading) -> ReadResource:
     return ReadResource(
-        href=href,
-        etag=etag,
-        body=body,
+        href=fetched.href,
+        etag=fetched.etag,
+        body=fetched.body,
         uid=reading.uid,
         occurrences=reading.occurrences,
         problems=tuple(map(_problem, reading.problems)),

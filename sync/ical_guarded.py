@@ -1,0 +1,164 @@
+"""Reading without waiting: what is ordinary in a thread, what could run away in a process that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import re
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from domain.busy import EventStatus, Occurrence, ShowAs
+from domain.interval import Span
+from domain.zone_table import DAY
+from sync.ical import Problem, ProblemCode, Reading, read_resource
+from sync.ical_text import plain_text
+from sync.ical_times import MOST_AHEAD
+from sync.ical_worker import LENGTH, Limits, Request, framed
+
+ORDINARY_CHARACTERS = 32_000
+_ORDINARY_RULES = 8
+_ORDINARY_EVENTS = 60
+_LONGEST_WAIT = 20.0
+"""Seconds on the clock, not of CPU: a machine may be busy, but a worker that is stuck is ended."""
+_AT_ONCE = 2
+_LIMITS = Limits()
+_SLICE = 25
+"""Texts read in a thread before it lets go, so that many big accounts take turns."""
+_ROOT = Path(__file__).resolve().parent.parent
+_SOME_START = re.compile(r"^DTSTART[^:\r\n]*:\s*(\d{4})(\d\d)(\d\d)", re.MULTILINE | re.IGNORECASE)
+_SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) -> list[Reading]:
+    """In order. One that costs over 2 s of CPU or 512 MB is ended, reported, and blocks all that it could mean."""
+    found: dict[int, Reading] = {}
+    plain = [number for number, request in enumerate(requests) if is_ordinary(request.text)]
+    for at in range(0, len(plain), _SLICE):
+        found |= await asyncio.to_thread(_read_these, requests, plain[at : at + _SLICE])
+    odd = [number for number in range(len(requests)) if number not in found]
+    if odd:
+        async with _turn():
+            found |= await _read_apart({number: requests[number] for number in odd}, limits)
+    return [found[number] for number in range(len(requests))]
+
+
+def is_ordinary(text: str) -> bool:
+    """Small, and with few enough rules that going through them is a matter of milliseconds."""
+    return (
+        len(text) <= ORDINARY_CHARACTERS
+        and text.count("RRULE") <= _ORDINARY_RULES
+        and text.count("BEGIN:VEVENT") <= _ORDINARY_EVENTS
+    )
+
+
+def read(request: Request) -> Reading:
+    return read_resource(request.text, zone=request.zone, addresses=request.addresses, window=request.window)
+
+
+def _read_these(requests: Sequence[Request], numbers: Sequence[int]) -> dict[int, Reading]:
+    return {number: read(requests[number]) for number in numbers}
+
+
+def _turn() -> asyncio.Semaphore:
+    """Of one process, so many workers at once as its memory is reckoned for."""
+    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
+
+
+async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int, Reading]:
+    """One worker after the other: the next where one was ended."""
+    found: dict[int, Reading] = {}
+    worker: Process | None = None
+    try:
+        for number, request in requests.items():
+            worker = worker or await _start(limits)
+            reading = await _ask(worker, request)
+            if reading is None:
+                await _end(worker)
+                worker = None
+                reading = await asyncio.to_thread(given_up, request)
+            found[number] = reading
+    finally:
+        if worker is not None:
+            await _end(worker)
+    return found
+
+
+async def _start(limits: Limits) -> Process:
+    # Nothing of our environment but what Python needs: secrets are none of its business.
+    environment = {
+        name: os.environ[name] for name in ("PATH", "LANG", "TZDIR", "PYTHONTZPATH") if name in os.environ
+    }
+    command = [sys.executable, "-m", "sync.ical_worker", *map(str, limits)]
+    return await asyncio.create_subprocess_exec(
+        *command, cwd=_ROOT, env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+    )
+
+
+async def _ask(worker: Process, request: Request) -> Reading | None:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    try:
+        async with asyncio.timeout(_LONGEST_WAIT):
+            worker.stdin.write(await asyncio.to_thread(framed, request))
+            await worker.stdin.drain()
+            (length,) = LENGTH.unpack(await worker.stdout.readexactly(LENGTH.size))
+            body = await worker.stdout.readexactly(length)
+    except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+        return None
+    reading: Reading = await asyncio.to_thread(pickle.loads, body)
+    return reading
+
+
+async def _end(worker: Process) -> None:
+    if worker.returncode is None:
+        worker.kill()
+    await worker.wait()
+
+
+# --- What was given up
+
+
+def given_up(request: Request) -> Reading:
+    """All time from the first start that can be made out; where there is none, all of the window."""
+    window = request.window
+    start = max(_first_start(request.text, window), window.start)
+    named = _SOME_UID.search(request.text)
+    uid = plain_text(named[1].strip(), 1_000) if named else ""
+    busy = Span(start, window.end)
+    problem = Problem(
+        uid or None,
+        ProblemCode.TOO_MANY_OCCURRENCES,
+        "An event takes too much to read, so all time from its first date on is blocked.",
+        None if busy.is_empty else busy,
+    )
+    found = () if busy.is_empty else (_closing(uid, busy),)
+    return Reading(uid or None, found, (problem,), is_readable=True, is_open_ended=True)
+
+
+def _first_start(text: str, window: Span) -> int:
+    found = []
+    for part in text.split("BEGIN:VEVENT")[1:]:
+        given = _SOME_START.search(part)
+        if given is None:
+            return window.start
+        try:
+            found.append(date(int(given[1]), int(given[2]), int(given[3])).toordinal())
+        except ValueError:
+            return window.start
+    epoch = date(1970, 1, 1).toordinal()
+    return (min(found) - epoch) * DAY - MOST_AHEAD if found else window.start
+
+
+def _closing(uid: str, busy: Span) -> Occurrence:
+    return Occurrence(
+        uid=uid, key="all", start=busy.start, end=busy.end, busy=busy, is_all_day=False, start_date=None,
+        end_date=None, title="", is_recurring=True, show_as=ShowAs.BUSY, status=EventStatus.CONFIRMED,
+        participation=None, travel_before=0, travel_after=0,
+    )  # fmt: skip
