@@ -97,7 +97,8 @@ def _scalar(name: str, description: str, *, parse: Any, serialize: Any = str) ->
 SCALARS: dict[object, ScalarDefinition] = {
     DateTime: _scalar(
         "DateTime",
-        "RFC 3339 instant with offset on input; always UTC with `Z` on output. On input a fraction of a second is cut off.",
+        "RFC 3339 instant with offset on input; always UTC with `Z` on output. A fraction of a second is cut off on"
+        " input.",
         parse=parse_date_time,
         serialize=format_date_time,
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from domain.interval import Span
@@ -11,7 +10,8 @@ from models.database import execute
 from models.resources import ReadResource, StoredProblem, drop_past, own_appointments, store_resources
 from models.settle import Roll, settle_conflicts
 from sync.poll import Poll
-from sync.reading import read_text
+from sync.reading import read_kept
+from sync.remote import ETag, Fetched, Href
 
 
 async def keep_expanded(poll: Poll) -> None:
@@ -54,7 +54,9 @@ async def _pages(poll: Poll, calendar: Calendar, *, all_of_them: bool) -> AsyncI
 
 
 async def _store(poll: Poll, calendar: Calendar, page: list[Resource], roll: Roll | None) -> None:
-    read = await asyncio.to_thread(lambda: [_read_again(poll, resource) for resource in page])
+    kept = [Fetched(Href(each.href), ETag(each.etag), each.body) for each in page]
+    found = await read_kept(poll, kept)
+    read = [_as_kept(each, resource) for each, resource in zip(found, page, strict=True)]
     async with poll.changing(calendar) as (ledger, fresh):
         assert fresh is not None
         ids = [resource.id for resource in page]
@@ -68,8 +70,7 @@ async def _store(poll: Poll, calendar: Calendar, page: list[Resource], roll: Rol
             await settle_conflicts(ledger)
 
 
-def _read_again(poll: Poll, resource: Resource) -> ReadResource:
-    found = read_text(poll, href=resource.href, etag=resource.etag, body=resource.body)
+def _as_kept(found: ReadResource, resource: Resource) -> ReadResource:
     if resource.is_readable:
         return found
     # What is kept is the last readable text; what iCloud has now is not, and stays on record.

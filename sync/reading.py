@@ -7,17 +7,16 @@ from dataclasses import replace
 
 from models.resources import ReadResource, StoredProblem
 from sync.ical import Problem, Reading
-from sync.ical_guarded import read, read_guarded
+from sync.ical_guarded import read_guarded
 from sync.ical_worker import Request
 from sync.poll import Poll
-from sync.remote import ETag, Fetched, Href
+from sync.remote import Fetched
 
 
 async def read_all(poll: Poll, fetched: Iterable[Fetched], stored: Mapping[str, str]) -> list[ReadResource]:
     """`stored`: the texts that we hold, by href; an unreadable one does not take the place of one that was readable."""
     texts = list(fetched)
-    readings = await read_guarded([_request(poll, each.body) for each in texts])
-    found = [_as_read(each, reading) for each, reading in zip(texts, readings, strict=True)]
+    found = await read_kept(poll, texts)
     doubtful = [at for at, each in enumerate(found) if not each.is_readable and each.href in stored]
     before = await read_guarded([_request(poll, stored[found[at].href]) for at in doubtful])
     for at, reading in zip(doubtful, before, strict=True):
@@ -25,9 +24,11 @@ async def read_all(poll: Poll, fetched: Iterable[Fetched], stored: Mapping[str, 
     return found
 
 
-def read_text(poll: Poll, *, href: str, etag: str, body: str) -> ReadResource:
-    """Without a guard: for a text that has been read before."""
-    return _as_read(Fetched(Href(href), ETag(etag), body), read(_request(poll, body)))
+async def read_kept(poll: Poll, kept: Iterable[Fetched]) -> list[ReadResource]:
+    """Texts that have been read before, for another window or zone: under the same guard."""
+    texts = list(kept)
+    readings = await read_guarded([_request(poll, each.body) for each in texts])
+    return [_as_read(each, reading) for each, reading in zip(texts, readings, strict=True)]
 
 
 def _request(poll: Poll, body: str) -> Request:
