@@ -33,6 +33,18 @@ def postgres_is_reachable() -> bool:
     return asyncio.run(_reachable())
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI nothing may be skipped: what a skipped test holds is then held by nobody."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not IN_CI or reporter is None:
+        return
+    if skipped := reporter.stats.get("skipped", []):
+        reporter.write_line(
+            f"CI skips no test, and {len(skipped)} were: " + ", ".join(t.nodeid for t in skipped)
+        )
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def need_postgres(is_reachable: bool) -> None:
     if not is_reachable:
         assert not IN_CI, "CI tests PostgreSQL too, and none answers at SLOTWIRE_TEST_POSTGRES."
