@@ -65,7 +65,11 @@ async def _one(name: str, kind: str, processes: int, arguments: argparse.Namespa
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.campaigns", description=__doc__)
     parser.add_argument(
-        "campaign", nargs="*", choices=[*CAMPAIGNS, []], help="which ones; all if none is named"
+        "campaign",
+        nargs="*",
+        choices=[*CAMPAIGNS, []],
+        metavar="campaign",
+        help="which of " + ", ".join(CAMPAIGNS) + "; all if none is named",
     )
     parser.add_argument(
         "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
