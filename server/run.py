@@ -47,6 +47,8 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
             _on_signals(stop)
             looping = _looping(parts, stop) if with_sync else None
             log.info("Slotwire listens on http://%s:%d", settings.host, settings.port)
+            kind = "PostgreSQL" if parts.services.database.is_postgres else "SQLite"
+            log.debug("on %s, in a %s", kind, type(asyncio.get_running_loop()).__module__)
             try:
                 await server.serve(sockets=[listener])
             finally:
