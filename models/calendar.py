@@ -36,6 +36,8 @@ class Calendar(Model):
     listed_token = fields.TextField(null=True)
     # Null until it was read whole once.
     last_synced_at = fields.FloatField(null=True)
+    # When all that is held of it is next compared with a full listing: deltas can leave out what they should tell.
+    compare_at = fields.FloatField(null=True)
     # Counts how often all that was read of it was dropped: a poll that began before stores nothing after.
     generation = fields.IntField(default=0)
 

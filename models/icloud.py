@@ -31,6 +31,8 @@ class ICloudAccount(Model):
     # Start of the last poll that ended well or badly; a poll asked for after it has not been answered yet.
     last_polled_at = fields.FloatField(null=True)
     last_changed_at = fields.FloatField(null=True)
+    # Seconds between when the last poll was due and when it began.
+    poll_lag = fields.FloatField(null=True)
     # Null while there is nothing to poll: no calendars chosen, or the password was refused for good.
     next_poll_at = fields.FloatField(null=True)
     poll_asked_at = fields.FloatField(null=True)
