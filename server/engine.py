@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
+import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -61,6 +62,12 @@ class Answer:
     data: dict[str, Any] | None
     errors: tuple[GraphQLError, ...] = ()
     began: bool = True
+    # The whole as JSON, where it was serialised once for many.
+    encoded: bytes | None = None
+
+    def as_bytes(self) -> bytes:
+        """As a body or a payload: what a transport sends, whole."""
+        return orjson.dumps(self.as_json()) if self.encoded is None else self.encoded
 
     def as_json(self) -> dict[str, Any]:
         shown: dict[str, Any] = {}

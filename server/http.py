@@ -73,7 +73,7 @@ class GraphQLOverHTTP:
         if codes := [problem.extensions["code"] for problem in answer.errors if problem.extensions]:
             said["codes"] = codes
         is_bad = not answer.began and media_type == GRAPHQL_JSON
-        return _json(answer.as_json(), 400 if is_bad else 200, media_type)
+        return _bytes(answer.as_bytes(), 400 if is_bad else 200, media_type)
 
     async def _run(self, asked: Request, actor: Actor, caller: Caller, said: dict[str, object]) -> Answer:
         prepared = self._engine.prepare(asked, actor.role)
@@ -197,4 +197,8 @@ def _error(status: int, media_type: str, code: Code, message: str, **headers: st
 
 
 def _json(shown: Mapping[str, Any], status: int, media_type: str) -> Response:
-    return Response(orjson.dumps(shown), status, media_type=f"{media_type}; charset=utf-8")
+    return _bytes(orjson.dumps(shown), status, media_type)
+
+
+def _bytes(body: bytes, status: int, media_type: str) -> Response:
+    return Response(body, status, media_type=f"{media_type}; charset=utf-8")

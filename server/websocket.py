@@ -211,7 +211,7 @@ class _Connection:
                     self._forget(name)
                     await self._send(_error(name, answer))
                     return
-                await self._send({"id": name, "type": "next", "payload": answer.as_json()})
+                await self._send_text(_next(name, answer))
         self._forget(name)
         await self._send({"id": name, "type": "complete"})
 
@@ -221,7 +221,7 @@ class _Connection:
             self._forget(name)
             await self._send(_error(name, answer))
             return
-        await self._send({"id": name, "type": "next", "payload": answer.as_json()})
+        await self._send_text(_next(name, answer))
         self._forget(name)
         await self._send({"id": name, "type": "complete"})
 
@@ -231,7 +231,9 @@ class _Connection:
             del self._running[name]
 
     async def _send(self, frame: dict[str, Any]) -> None:
-        text = orjson.dumps(frame).decode()  # As bytes it would be a binary frame.
+        await self._send_text(orjson.dumps(frame).decode())  # As bytes it would be a binary frame.
+
+    async def _send_text(self, text: str) -> None:
         try:
             async with asyncio.timeout(SEND_WITHIN), self._sending:
                 await self._websocket.send_text(text)
@@ -255,6 +257,11 @@ def _id_of(frame: dict[str, Any]) -> str:
     if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_ID:
         raise _ClosedError(INVALID, "The id is a text")
     return found
+
+
+def _next(name: str, answer: Answer) -> str:
+    """Around a payload that may have been serialised once for many sockets."""
+    return f'{{"id":{orjson.dumps(name).decode()},"type":"next","payload":{answer.as_bytes().decode()}}}'
 
 
 def _error(name: str, answer: Answer) -> dict[str, Any]:
