@@ -147,7 +147,7 @@ async def forget_calendar(ledger: Ledger, calendar: Calendar) -> None:
     await execute(ledger.db, "DELETE FROM resource WHERE calendar_id = $1", calendar.id)
     await execute(
         ledger.db,
-        "UPDATE calendar SET sync_token = NULL, listed_token = NULL, last_synced_at = NULL,"
+        "UPDATE calendar SET sync_token = NULL, listed_token = NULL, last_synced_at = NULL, compare_at = NULL,"
         " generation = generation + 1 WHERE id = $1",
         calendar.id,
     )

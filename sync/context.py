@@ -26,6 +26,13 @@ class Memory:
     "When a calendar was first neither listed nor there."
     missing_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar's server listed what it did not give."
+    unexplained_polls: dict[str, int] = field(default_factory=dict)
+    "How many polls in a row a calendar was listed as changed, and nothing was told that did."
+    without_changes: set[str] = field(default_factory=set)
+    "Calendars whose server tells no changes; asked again when they are compared in full."
+    compared: int = 0
+    missed: int = 0
+    "Calendars compared in full since the start, and resources that they had and no delta had told."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.accounts import AccountStatus
@@ -67,6 +67,20 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
         Fetched(each.href, each.etag or asked[each.href] or ETag(""), each.body) for each in found.values()
     ]
     return Page(tuple(fetched), frozenset(lagging))
+
+
+async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> dict[Href, Fetched]:
+    """Those that are given; nothing is stored."""
+    size, wanted = poll.context.settings.batch, sorted(hrefs)
+    given: dict[Href, Fetched] = {}
+    for start in range(0, len(wanted), size):
+        batch = wanted[start : start + size]
+        try:
+            given |= await poll.remote.fetch(calendar.path, batch)
+        except (UnexpectedAnswer, NotThere):
+            # A server that answers as a whole for one that is not there.
+            given |= await _fetch_one_by_one(poll, batch)
+    return given
 
 
 async def _fetch_one_by_one(poll: Poll, hrefs: Sequence[Href]) -> dict[Href, Fetched]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from zlib import crc32
 
 from domain.accounts import AccountStatus
 from domain.interval import Span
@@ -99,6 +100,13 @@ def plan_next_poll(
     else:
         every = settings.usual_every
     return now + _jittered(every, settings.jitter, chance)
+
+
+def plan_comparison(now: float, zone: str, key: str, settings: SyncSettings) -> float:
+    """When a calendar is next compared in full: in its owner's next night, each at a time of its own."""
+    midnight = _day_start(day_at(int(now), zone) + 1, zone)
+    share = crc32(key.encode()) / 2**32
+    return midnight + settings.night_starts + share * settings.night_lasts
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.calendars import CalendarKind
-from models.calendar import Calendar, Resource
+from models.calendar import Calendar
 from models.database import execute
 from models.polling import Lease
 from models.resources import forget_resources, known_etags, not_given, note_not_given
 from models.settle import settle_conflicts
+from sync.absence import confirm_absence, confirm_deletions, may_remove
+from sync.compare import compare, is_due
 from sync.context import SyncContext
 from sync.expand import keep_expanded
 from sync.listing import keep_listing, list_home
 from sync.own import note_deleted
 from sync.pages import fetch_pages, note_progress, store_page
-from sync.plan import PullPlan, is_mass_removal, plan_pull
+from sync.plan import PullPlan, plan_comparison, plan_pull
 from sync.poll import Poll, SupersededError, begin, sign_in
 from sync.record import finish, give_up
 from sync.remote import (
@@ -87,12 +89,8 @@ async def _pull(poll: Poll) -> RemoteError | None:
     for calendar in poll.chosen:
         if calendar.kind != CalendarKind.EVENTS or calendar.id in poll.missing:
             continue
-        token = tokens.get(calendar.path)
-        if token is not None and token == calendar.listed_token and calendar.last_synced_at is not None:
-            poll.verified.add(calendar.id)
-            continue
         try:
-            await _read_calendar(poll, calendar, token)
+            await _keep_in_step(poll, calendar, tokens.get(calendar.path))
         except (UnexpectedAnswer, NotThere, NotWritable, TokenRefused, ForeignHost) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
@@ -102,16 +100,30 @@ async def _pull(poll: Poll) -> RemoteError | None:
 # --- One calendar
 
 
-async def _read_calendar(poll: Poll, calendar: Calendar, listed_token: str | None) -> None:
+async def _keep_in_step(poll: Poll, calendar: Calendar, token: str | None) -> None:
+    if token is not None and token == calendar.listed_token and calendar.last_synced_at is not None:
+        poll.verified.add(calendar.id)
+    else:
+        await _read_calendar(poll, calendar, token)
+    if is_due(poll, calendar) and await compare(poll, calendar):
+        await _read_calendar(poll, calendar, token, is_doubted=True)
+
+
+async def _read_calendar(
+    poll: Poll, calendar: Calendar, listed_token: str | None, *, is_doubted: bool = False
+) -> None:
+    """`is_doubted`: deltas left something out, so that a plain listing is asked too."""
     ungiven = await _ungiven(poll, calendar)
     changes, is_full = await _changes(poll, calendar, anew=bool(ungiven))
+    if not is_full and not changes.items and not _is_believed(poll, calendar, listed_token):
+        return
     known = await _known(poll, calendar, None if is_full else [change.href for change in changes.items])
     plan = plan_pull(known, changes.items, full_listing=is_full)
-    if is_full and (plan.forget or not changes.items):
-        plan = await _confirm_absence(poll, calendar, known, plan)
-    may_remove = await _may_remove(poll, calendar, plan, is_full=is_full)
+    if is_full and (plan.forget or not changes.items or is_doubted):
+        plan = await confirm_absence(poll, calendar, known, plan)
+    is_proved = await may_remove(poll, calendar, plan, is_full=is_full)
     # What is new closes time at once, whatever is thought of what is gone.
-    plan = await _confirm_deletions(poll, calendar, plan) if may_remove else PullPlan(plan.fetch, frozenset())
+    plan = await confirm_deletions(poll, calendar, plan) if is_proved else PullPlan(plan.fetch, frozenset())
     is_first_read = calendar.last_synced_at is None
     if is_first_read:
         await note_progress(poll, calendar, done=len(known), total=len(known) + len(plan.fetch))
@@ -119,11 +131,30 @@ async def _read_calendar(poll: Poll, calendar: Calendar, listed_token: str | Non
     async for page in fetch_pages(poll, calendar, plan.fetch):
         lagging |= page.lagging | await store_page(poll, calendar, page, is_first_read=is_first_read)
         poll.context.at("page stored")
-    is_whole = _is_whole(poll, calendar, len(lagging - ungiven)) and may_remove
+    is_whole = _is_whole(poll, calendar, len(lagging - ungiven)) and is_proved
     if is_whole and lagging:
         await _put_on_record(poll, calendar, lagging)
         listed_token = None  # To be looked at again, changed or not.
-    await _close(poll, calendar, plan, changes.token, listed_token, is_whole=is_whole)
+    is_half_proved = is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes
+    await _close(
+        poll, calendar, plan, changes.token, listed_token, is_whole=is_whole, is_half_proved=is_half_proved
+    )
+
+
+def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bool:
+    """Listed as changed, and nothing is told that did: asked from the same token for a while, then compared in full.
+
+    Told of too early, or only the calendar's own properties changed.
+    """
+    unexplained = poll.context.memory.unexplained_polls
+    if listed_token is None or calendar.listed_token in {None, listed_token}:
+        return True
+    unexplained[calendar.id] = unexplained.get(calendar.id, 0) + 1
+    if unexplained[calendar.id] <= poll.context.settings.most_missing_polls:
+        poll.hurry(poll.context.settings.watched_every)
+        return False
+    calendar.compare_at = poll.started
+    return True
 
 
 async def _ungiven(poll: Poll, calendar: Calendar) -> set[Href]:
@@ -149,6 +180,8 @@ async def _known(poll: Poll, calendar: Calendar, hrefs: Sequence[Href] | None) -
 
 async def _changes(poll: Poll, calendar: Calendar, *, anew: bool) -> tuple[Changes, bool]:
     """All that changed since the last time, and whether it is a full listing."""
+    if calendar.id in poll.context.memory.without_changes:
+        return await poll.remote.list_resources(calendar.path), True
     token = SyncToken(calendar.sync_token) if calendar.sync_token else None
     if anew or calendar.last_synced_at is None or calendar.id in poll.context.memory.removals_since:
         token = None  # From the start, and what is stored of it already is known by its ETag.
@@ -160,6 +193,7 @@ async def _changes(poll: Poll, calendar: Calendar, *, anew: bool) -> tuple[Chang
     try:
         return await _all_changes(poll, calendar, None), True
     except TokenRefused:
+        poll.context.memory.without_changes.add(calendar.id)
         return await poll.remote.list_resources(calendar.path), True
 
 
@@ -175,55 +209,6 @@ async def _all_changes(poll: Poll, calendar: Calendar, token: SyncToken | None) 
             break
         token = changes.token
     raise UnexpectedAnswer("a list of changes without end")
-
-
-async def _confirm_absence(
-    poll: Poll, calendar: Calendar, known: Mapping[Href, ETag], plan: PullPlan
-) -> PullPlan:
-    """Absence is a proof only in a plain listing, which shows the calendar too: an empty answer names nothing."""
-    listed = await poll.remote.list_resources(calendar.path)
-    again = plan_pull(known, listed.items, full_listing=True)
-    return PullPlan({**again.fetch, **plan.fetch}, plan.forget & again.forget)
-
-
-async def _may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
-    """Much gone at once waits for a second, full listing a minute later that says the same."""
-    since = poll.context.memory.removals_since
-    async with poll.context.database.reading() as db:
-        known = await Resource.filter(calendar_id=calendar.id).using_db(db).count() if plan.forget else 0
-    if not is_mass_removal(known, len(plan.forget)):
-        since.pop(calendar.id, None)
-        return True
-    wait = poll.context.settings.removal_wait
-    first = since.setdefault(calendar.id, poll.started)
-    if is_full and poll.started - first >= wait:
-        since.pop(calendar.id)
-        return True
-    log.warning("calendar %s: %d of %d gone at once, looking again", calendar.id, len(plan.forget), known)
-    poll.hurry(max(first + wait - poll.started, 1))
-    return False
-
-
-async def _confirm_deletions(poll: Poll, calendar: Calendar, plan: PullPlan) -> PullPlan:
-    """Our own event is deleted only where asking for it says so too."""
-    if not plan.forget:
-        return plan
-    async with poll.context.database.reading() as db:
-        ours = await Resource.filter(calendar_id=calendar.id, appointment_id__not_isnull=True).using_db(db)
-    fetch, forget = dict(plan.fetch), set(plan.forget)
-    for href in (Href(resource.href) for resource in ours):
-        if href in forget and await _is_there(poll, href):
-            forget.discard(href)
-            fetch[href] = None
-    return PullPlan(fetch, frozenset(forget))
-
-
-async def _is_there(poll: Poll, href: Href) -> bool:
-    try:
-        await poll.remote.get(href)
-    except NotThere:
-        return False
-    return True
 
 
 def _is_whole(poll: Poll, calendar: Calendar, lagging: int) -> bool:
@@ -249,6 +234,7 @@ async def _close(
     listed_token: str | None,
     *,
     is_whole: bool,
+    is_half_proved: bool,
 ) -> None:
     """Forgets what is gone and, where nothing is left to fetch, remembers up to where the calendar was read."""
     async with poll.changing(calendar) as (ledger, fresh):
@@ -259,15 +245,28 @@ async def _close(
             await settle_conflicts(ledger)
             poll.has_changed = True
         if is_whole:
+            calendar.compare_at = _compare_at(poll, calendar, is_half_proved=is_half_proved)
             await execute(
                 ledger.db,
-                "UPDATE calendar SET sync_token = $1, listed_token = $2, last_synced_at = $3 WHERE id = $4",
+                "UPDATE calendar SET sync_token = $1, listed_token = $2, last_synced_at = $3, compare_at = $4"
+                " WHERE id = $5",
                 token,
                 listed_token,
                 poll.started,
+                calendar.compare_at,
                 calendar.id,
             )
     poll.context.at("token saved")
     if is_whole:
+        calendar.update_from_dict({"sync_token": token, "listed_token": listed_token})
         calendar.last_synced_at = poll.started
+        poll.context.memory.unexplained_polls.pop(calendar.id, None)
         poll.verified.add(calendar.id)
+
+
+def _compare_at(poll: Poll, calendar: Calendar, *, is_half_proved: bool) -> float:
+    """A first answer, or one after a refused token, may have been a part: it is held against a second one soon."""
+    settings = poll.context.settings
+    soon = poll.started + settings.first_comparison_after
+    tonight = calendar.compare_at or plan_comparison(poll.started, poll.zone, calendar.id, settings)
+    return min(soon, tonight) if is_half_proved else tonight

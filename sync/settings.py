@@ -32,7 +32,12 @@ class SyncSettings:
     removal_wait: float = 60
     "Over half and over 20 resources gone at once: how much later a second listing must say so again."
     most_missing_polls: int = 5
-    "How often resources that are listed but not given hold a calendar back."
+    "How often resources that are listed but not given hold a calendar back, and a change that nothing is told of."
+    first_comparison_after: float = 120
+    "After all of a calendar was read anew: when it is held against a second, full listing."
+    night_starts: float = 3600
+    night_lasts: float = 4 * 3600
+    "When calendars are compared in full, each at its own time: seconds from midnight in the owner's zone."
 
     request_seconds: float = 20
     connect_seconds: float = 45

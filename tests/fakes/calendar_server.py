@@ -78,6 +78,10 @@ class FakeServer:
     "Told each operation and who asked, before it answers: what happens meanwhile."
     refused_tokens: bool = False
     has_sync: bool = True
+    untold: set[Href] = field(default_factory=set)
+    "Left out of what changed since a token, and of a first answer: only a plain listing shows them."
+    unlisted: set[Href] = field(default_factory=set)
+    "Left out of a plain listing."
     tells_etags: bool = True
 
     def add(
@@ -143,6 +147,7 @@ class FakeAccount:
                 raise TokenRefused
             since = int(number)
         changed = list(dict.fromkeys(found.history[since:])) if token else list(found.texts)
+        changed = [href for href in changed if href not in self.server.untold]
         items: list[RemoteChange] = [
             Listed(href, found.texts[href][0]) if href in found.texts else Gone(href) for href in changed
         ]
@@ -151,7 +156,8 @@ class FakeAccount:
     async def list_resources(self, calendar: str) -> Changes:
         await self._step("resources")
         found = self.server.calendar_of(calendar)
-        return Changes(tuple(Listed(href, etag) for href, (etag, _) in found.texts.items()), None)
+        shown = {href: etag for href, (etag, _) in found.texts.items() if href not in self.server.unlisted}
+        return Changes(tuple(Listed(href, etag) for href, etag in shown.items()), None)
 
     async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
         await self._step("fetch")

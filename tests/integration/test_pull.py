@@ -164,7 +164,7 @@ async def test_a_refused_token_lists_anew_and_fetches_only_what_changed(engine: 
     engine.server.refused_tokens = True
     engine.server.asked.clear()
     await engine.poll()
-    assert engine.server.asked == ["list", "changes", "changes", "resources", "fetch"]
+    assert engine.server.asked == ["list", "changes", "changes", "resources", "fetch", "fetch"]
     assert await engine.slots() == [(at(3, 11), at(3, 12)), (at(3, 13), at(3, 14))]
 
 

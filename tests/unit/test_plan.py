@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from sync.plan import (
     ProblemCode,
     describe,
     is_mass_removal,
+    plan_comparison,
     plan_next_poll,
     plan_pull,
     plan_recovery,
@@ -191,3 +194,20 @@ def test_a_write_waits_longer_each_time() -> None:
 
 def test_a_write_with_a_refused_password_leaves_the_asking_to_the_polls() -> None:
     assert plan_write_retry(PasswordRefused(), SETTINGS, attempts=1, now=NOW, chance=0.5) - NOW == 300
+
+
+@given(
+    st.integers(0, 2 * 366 * 86_400), st.sampled_from(["Europe/Berlin", "America/St_Johns", "Pacific/Apia"])
+)
+def test_each_calendar_is_compared_in_its_owners_next_night(later: int, zone: str) -> None:
+    now = NOW + later
+    at = plan_comparison(now, zone, "cal_1", SETTINGS)
+    assert 0 < at - now < 31 * 3600
+    assert 1 <= datetime.fromtimestamp(at, ZoneInfo(zone)).hour <= 5
+
+
+def test_comparisons_are_spread_over_the_night() -> None:
+    times = sorted(plan_comparison(NOW, "Europe/Berlin", f"cal_{number}", SETTINGS) for number in range(400))
+    hours = Counter(int(each - times[0]) // 3600 for each in times)
+    assert set(hours) == {0, 1, 2, 3}
+    assert min(hours.values()) > 60

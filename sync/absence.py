@@ -1,0 +1,69 @@
+"""What is gone from a calendar: absence is believed on proof alone, and much at once only when said twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from models.calendar import Calendar, Resource
+from sync.pages import fetch_all
+from sync.plan import PullPlan, is_mass_removal, plan_pull
+from sync.poll import Poll
+from sync.remote import ETag, Href, NotThere
+
+log = logging.getLogger(__name__)
+
+
+async def confirm_absence(
+    poll: Poll, calendar: Calendar, known: Mapping[Href, ETag], plan: PullPlan
+) -> PullPlan:
+    """Absence is a proof only in a plain listing, which shows the calendar too: an empty answer names nothing.
+
+    And only of what is not given either, since both listings can leave out the same. Much at once has its own rule.
+    """
+    listed = await poll.remote.list_resources(calendar.path)
+    again = plan_pull(known, listed.items, full_listing=True)
+    gone = plan.forget & again.forget
+    if not is_mass_removal(len(known), len(gone)):
+        gone -= (await fetch_all(poll, calendar, gone)).keys()
+    return PullPlan({**again.fetch, **plan.fetch}, gone)
+
+
+async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
+    """Much gone at once waits for a second, full listing a minute later that says the same."""
+    since = poll.context.memory.removals_since
+    async with poll.context.database.reading() as db:
+        known = await Resource.filter(calendar_id=calendar.id).using_db(db).count() if plan.forget else 0
+    if not is_mass_removal(known, len(plan.forget)):
+        since.pop(calendar.id, None)
+        return True
+    wait = poll.context.settings.removal_wait
+    first = since.setdefault(calendar.id, poll.started)
+    if is_full and poll.started - first >= wait:
+        since.pop(calendar.id)
+        return True
+    log.warning("calendar %s: %d of %d gone at once, looking again", calendar.id, len(plan.forget), known)
+    poll.hurry(max(first + wait - poll.started, 1))
+    return False
+
+
+async def confirm_deletions(poll: Poll, calendar: Calendar, plan: PullPlan) -> PullPlan:
+    """Our own event is deleted only where asking for it says so too."""
+    if not plan.forget:
+        return plan
+    async with poll.context.database.reading() as db:
+        ours = await Resource.filter(calendar_id=calendar.id, appointment_id__not_isnull=True).using_db(db)
+    fetch, forget = dict(plan.fetch), set(plan.forget)
+    for href in (Href(resource.href) for resource in ours):
+        if href in forget and await _is_there(poll, href):
+            forget.discard(href)
+            fetch[href] = None
+    return PullPlan(fetch, frozenset(forget))
+
+
+async def _is_there(poll: Poll, href: Href) -> bool:
+    try:
+        await poll.remote.get(href)
+    except NotThere:
+        return False
+    return True

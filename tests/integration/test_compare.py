@@ -1,0 +1,291 @@
+"""What deltas leave out is found by a full comparison, which itself believes nothing without asking."""
+
+from __future__ import annotations
+
+import logging
+from itertools import pairwise
+
+import pytest
+
+from domain.accounts import AccountStatus
+from models.bell import Bell
+from models.database import Database
+from sync.context import SyncContext
+from sync.remote import Changes, ETag, Href, SyncToken, Throttled, UnexpectedAnswer, Unreachable
+from tests.fakes.calendar_server import FakeAccount, FakeCalendar
+from tests.integration.engine import DAY, HOUR, NOW, Engine, at, engine_on, event
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await engine_on(database, bell)
+    home = engine.server.calendars["/1/calendars/home/"]
+    for day in range(3, 13):
+        home.put(f"d{day}", event(f"d{day}", at(day, 9), at(day, 10)))
+    await engine.choose("Home")
+    return engine
+
+
+@pytest.fixture
+def home(engine: Engine) -> FakeCalendar:
+    return engine.server.calendars["/1/calendars/home/"]
+
+
+@pytest.fixture
+async def context(engine: Engine) -> SyncContext:
+    """Read whole, held against a second listing, and a night later."""
+    context = engine.context()
+    await engine.poll(context)
+    engine.now += engine.settings.first_comparison_after
+    await engine.poll(context)
+    engine.server.asked.clear()
+    return context
+
+
+async def tonight(engine: Engine, context: SyncContext) -> None:
+    """A night later: the polls in between are left out."""
+    engine.now = (await engine.calendar("Home")).compare_at or 0
+    await engine.poll(context)
+
+
+async def test_a_first_answer_in_part_is_made_whole_within_minutes(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.server.untold |= set(list(home.texts)[4:])
+    context = engine.context()
+    await engine.poll(context)
+    assert len(await engine.slots()) == 4
+    engine.now += engine.settings.first_comparison_after
+    await engine.poll(context)
+    assert len(await engine.slots()) == 10
+    assert (context.memory.compared, context.memory.missed) == (1, 6)
+
+
+async def test_a_comparison_without_a_difference_is_one_request_and_no_word(
+    engine: Engine, context: SyncContext
+) -> None:
+    position = await engine.position()
+    await tonight(engine, context)
+    assert engine.server.asked == ["list", "resources"]
+    assert await engine.position() == position
+    assert context.memory.missed == 0
+
+
+async def test_it_is_made_once_a_day_in_the_owners_night(engine: Engine, context: SyncContext) -> None:
+    nights = []
+    for _ in range(3):
+        due_at = (await engine.calendar("Home")).compare_at
+        assert due_at is not None
+        nights.append(due_at)
+        await tonight(engine, context)
+    await engine.poll(context)
+    assert engine.server.asked.count("resources") == 3
+    assert [later - sooner for sooner, later in pairwise(nights)] == [DAY, DAY]
+    # Berlin's midnight is 23:00 in UTC in November.
+    assert all(0 <= (night - (NOW - 9 * HOUR)) % DAY - HOUR <= 4 * HOUR for night in nights)
+
+
+async def test_what_a_delta_left_out_is_found_told_and_mended(
+    engine: Engine, context: SyncContext, home: FakeCalendar, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = home.put("new", event("new", at(20, 9), at(20, 10)))
+    moved = home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    told = home.put("told", event("told", at(22, 9), at(22, 10)))
+    gone = next(href for href in home.texts if href.endswith("d4.ics"))
+    home.delete(gone)
+    engine.server.untold |= {new, moved, gone}
+    await engine.poll(context)
+    assert len(await engine.slots()) == 11
+    with caplog.at_level(logging.WARNING):
+        await tonight(engine, context)
+    assert "3 resources differ that no delta told" in caplog.text
+    assert context.memory.missed == 3
+    assert (await engine.slots())[-3:] == [
+        (at(20, 9), at(20, 10)),
+        (at(21, 9), at(21, 10)),
+        (at(22, 9), at(22, 10)),
+    ]
+    held = {resource.href: resource.etag for resource in await engine.resources()}
+    assert held == {href: etag for href, (etag, _) in home.texts.items()}
+    assert told in held
+
+
+async def test_a_change_that_comes_meanwhile_is_not_called_missed(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    async def meanwhile(name: str, _: str) -> None:
+        if name == "resources":
+            engine.server.after = None
+            home.put("new", event("new", at(20, 9), at(20, 10)))
+
+    engine.server.after = meanwhile
+    await tonight(engine, context)
+    assert (context.memory.compared, context.memory.missed) == (2, 0)
+    await engine.poll(context)
+    assert len(await engine.slots()) == 11
+
+
+async def test_an_old_listing_takes_nothing_and_is_no_difference(
+    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = dict(home.texts)
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    await engine.poll(context)
+    real = FakeAccount.list_resources
+
+    async def as_it_was(self: FakeAccount, calendar: str) -> Changes:
+        now, home.texts = home.texts, old
+        listed = await real(self, calendar)
+        home.texts = now
+        return listed
+
+    with monkeypatch.context() as lying:
+        lying.setattr(FakeAccount, "list_resources", as_it_was)
+        await tonight(engine, context)
+    assert context.memory.missed == 0
+    assert (await engine.slots())[-2:] == [(at(20, 9), at(20, 10)), (at(21, 9), at(21, 10))]
+
+
+@pytest.mark.parametrize("error", [UnexpectedAnswer(), Unreachable()])
+async def test_a_comparison_that_fails_fails_no_poll_and_is_made_an_hour_later(
+    engine: Engine, context: SyncContext, error: Exception
+) -> None:
+    engine.server.failures["resources"] = [error]
+    await tonight(engine, context)
+    account, calendar = await engine.account(), await engine.calendar("Home")
+    assert (account.status, account.last_synced_at) == (AccountStatus.CONNECTED, engine.now)
+    assert calendar.compare_at == engine.now + HOUR
+
+
+async def test_a_comparison_that_is_throttled_does_not_starve_the_polls(
+    engine: Engine, context: SyncContext
+) -> None:
+    engine.server.failures["resources"] = [Throttled(30.0)] * 5
+    await tonight(engine, context)
+    assert (await engine.account()).status == AccountStatus.UNREACHABLE
+    engine.now += 60
+    await engine.poll(context)
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+async def test_much_that_a_comparison_misses_waits_for_a_second_look(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    for number in range(30):
+        home.put(f"n{number}", event(f"n{number}", at(15, 9), at(15, 10)))
+    await engine.poll(context)
+    texts, home.texts = home.texts, {}
+    await tonight(engine, context)
+    assert len(await engine.slots()) == 40
+    home.texts = texts
+    engine.now += 61
+    await engine.poll(context)
+    assert len(await engine.slots()) == 40
+    home.texts = {}
+    await tonight(engine, context)
+    engine.now += 61
+    await engine.poll(context)
+    assert await engine.slots() == []
+
+
+async def test_a_mend_that_was_cut_off_goes_on(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    new = home.put("new", event("new", at(20, 9), at(20, 10)))
+    engine.server.untold.add(new)
+    for _ in range(7):
+        engine.now += 15
+        await engine.poll(context)
+    engine.server.untold.clear()
+
+    def kill(step: str) -> None:
+        if step == "page read":
+            raise SystemError
+
+    other = home.put("other", event("other", at(22, 9), at(22, 10)))
+    engine.server.untold.add(other)
+    await engine.poll(context)
+    engine.now = (await engine.calendar("Home")).compare_at or 0
+    engine.server.untold.clear()
+    with pytest.raises(SystemError):
+        await engine.poll(engine.context("killed", kill))
+    engine.now += engine.settings.lease + 1
+    await engine.poll()
+    assert (await engine.slots())[-2:] == [(at(20, 9), at(20, 10)), (at(22, 9), at(22, 10))]
+
+
+async def test_a_change_that_nothing_is_told_of_is_asked_for_again(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    new = home.put("new", event("new", at(20, 9), at(20, 10)))
+    engine.server.untold.add(new)
+    synced_at = (await engine.calendar("Home")).last_synced_at
+    await engine.poll(context)
+    assert (await engine.calendar("Home")).last_synced_at == synced_at
+    engine.server.untold.clear()
+    engine.now += 15
+    await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+async def test_a_change_that_is_never_told_is_found_by_a_comparison(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    engine.server.untold.add(home.put("new", event("new", at(20, 9), at(20, 10))))
+    for _ in range(engine.settings.most_missing_polls + 1):
+        engine.now += 15
+        await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+    assert (await engine.calendar("Home")).last_synced_at == engine.now
+
+
+async def test_a_token_that_moved_for_nothing_is_believed_after_a_comparison(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    renamed = Href(f"{home.path}")
+    home.history.append(renamed)
+    engine.server.untold.add(renamed)
+    position = await engine.position()
+    for _ in range(engine.settings.most_missing_polls + 1):
+        engine.now += 15
+        await engine.poll(context)
+    engine.server.asked.clear()
+    engine.now += 60
+    await engine.poll(context)
+    assert engine.server.asked == ["list"]
+    assert (context.memory.missed, await engine.position()) == (0, position)
+
+
+async def test_what_two_listings_leave_out_and_is_given_stays(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    left_out = next(iter(home.texts))
+    engine.server.untold.add(left_out)
+    engine.server.unlisted.add(left_out)
+    engine.server.refused_tokens = True
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    await engine.poll(context)
+    assert len(await engine.slots()) == 11
+
+
+async def test_a_server_without_changes_is_not_asked_for_them_at_every_poll(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.server.has_sync = False
+    context = engine.context()
+    await engine.poll(context)
+    engine.server.asked.clear()
+    for _ in range(5):
+        engine.now += 60
+        home.put("d3", event("d3", at(3, 12), at(3, 13)))
+        await engine.poll(context)
+    assert engine.server.asked == ["list", "resources", "fetch"] * 5
+    await tonight(engine, context)
+    engine.server.has_sync = True
+    home.put("d3", event("d3", at(3, 14), at(3, 15)))
+    engine.now += 60
+    await engine.poll(context)
+    assert "changes" in engine.server.asked
+    assert (await engine.calendar("Home")).sync_token == SyncToken(home.token)
+    assert home.texts[Href(f"{home.path}d3.ics")][0] == ETag('"16"')
