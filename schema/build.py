@@ -70,6 +70,7 @@ def _asking(field: GraphQLField, roles: rules.Roles, *, is_by_type: bool) -> Res
         answer = await _settled(resolve(source, info, **given))
         if isinstance(answer, Refusal):
             return told(answer)
+        operation.granted += 1
         if is_by_type and answer is not None and role not in rules.TYPES[type(answer).__name__]:
             return None
         return answer

@@ -79,6 +79,8 @@ class Operation:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.load = Loaders(ctx)
+        # Root fields of a query that answered, and not with a refusal.
+        self.granted = 0
 
     async def renew(self) -> None:
         """Before and after a mutation, and after each event of a subscription: nothing old is read again."""

@@ -20,8 +20,10 @@ from schema.build import build
 from server.access import Gate
 from server.config import ConfigError, Settings
 from server.engine import Engine
+from server.front import Front
 from server.http import GraphQLOverHTTP
 from server.pages import page_routes
+from server.persisted import Documents
 from server.sockets import Sockets
 from server.websocket import GraphQLOverWebSocket
 
@@ -36,8 +38,9 @@ def make_app(services: Services, settings: Settings) -> Starlette:
     gate = Gate(services, allowed_origins=settings.allowed_origins, trusted_proxies=settings.trusted_proxies)
     engine = Engine(build()[0], booking_introspection=settings.booking_introspection)
     sockets = Sockets(services)
-    over_http = GraphQLOverHTTP(services, gate, engine)
-    over_websocket = GraphQLOverWebSocket(services, gate, engine, sockets)
+    front = Front(services, gate, engine, Documents(), sockets)
+    over_http = GraphQLOverHTTP(front)
+    over_websocket = GraphQLOverWebSocket(front)
 
     # A plain function: Starlette hands a class instance every method and no way to answer by itself.
     async def graphql(request: Request) -> Response:

@@ -1,141 +1,186 @@
-"""GraphQL over HTTP: one operation a POST, by the GraphQL-over-HTTP specification."""
+"""GraphQL over HTTP, by its specification: one operation a POST, and queries that are known by their hash by GET."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
-import orjson
 from graphql import OperationType
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from domain.actor import Actor
-from resolvers.context import Context, Services
-from schema.errors import Code, error
+from schema.errors import Code
 from schema.operation import Operation
-from server.access import Caller, Denied, Gate
-from server.engine import Answer, Engine, Request, refused_by
+from server import caching, replies
+from server.access import Caller, Denied
+from server.coding import coded
+from server.engine import Answer
+from server.front import Front, Ready, codes_of, wrong
+from server.negotiation import GRAPHQL_JSON, JSON, accepted
+from server.request import MOST_BYTES, Asked, read_body, read_parameters
 
 log = logging.getLogger("server.requests")
 
-MOST_BYTES = 64 * 1024
-JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
+# A client that is still sending then is let go: what it asks is 64 KiB at most.
+BODY_WITHIN = 10.0
 _PREFLIGHT_FOR = "600"
-_ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff", "vary": "Origin, Accept"}
-_METHODS = "POST, OPTIONS"
+_METHODS = "GET, HEAD, POST, OPTIONS"
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_ONLY_POST = "POST, OPTIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One request on its way to its response; `said` is what its log line will hold."""
+
+    http: HTTPRequest
+    caller: Caller
+    said: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def is_safe(self) -> bool:
+        return self.http.method in _SAFE_METHODS
 
 
 class GraphQLOverHTTP:
-    def __init__(self, services: Services, gate: Gate, engine: Engine) -> None:
-        self._services = services
-        self._gate = gate
-        self._engine = engine
+    def __init__(self, front: Front) -> None:
+        self._front = front
 
-    async def __call__(self, request: HTTPRequest) -> Response:
+    async def __call__(self, http: HTTPRequest) -> Response:
         began = time.perf_counter()
-        caller = self._gate.caller(request)
-        said: dict[str, object] = {"address": caller.address}
+        exchange = _Exchange(http, self._front.gate.caller(http))
+        exchange.said["address"] = exchange.caller.address
         try:
-            response = await self._answer(request, caller, said)
-        except Exception as fault:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
-            response = _fault(fault)
-        response.headers.update(_ALWAYS)
-        if caller.origin is not None and response.status_code != 403:
-            # No cookies are involved: what a page may read is decided by the key that it holds.
-            response.headers["access-control-allow-origin"] = caller.origin
-        said |= {"status": response.status_code, "ms": round((time.perf_counter() - began) * 1000, 1)}
-        log.info("request", extra={"said": said})
+            response = await self._answer(exchange)
+        except Exception as problem:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
+            response = replies.fault(problem)
+        response = await coded(response, http.headers.get("accept-encoding"))
+        _complete(response, exchange)
+        ms = round((time.perf_counter() - began) * 1000, 1)
+        log.info("request", extra={"said": exchange.said | {"status": response.status_code, "ms": ms}})
         return response
 
-    async def _answer(self, request: HTTPRequest, caller: Caller, said: dict[str, object]) -> Response:
-        if request.method == "OPTIONS":
+    async def _answer(self, exchange: _Exchange) -> Response:
+        http = exchange.http
+        if http.method == "OPTIONS":
             return _preflight()
-        if request.method != "POST":
-            return _error(405, JSON, Code.BAD_REQUEST, "Send operations by POST.", allow=_METHODS)
-        media_type = accepted(request.headers.get("accept"))
-        if media_type is None:
-            return _error(
-                406, JSON, Code.BAD_REQUEST, f"Answers are {GRAPHQL_JSON} or {JSON}: accept one of them."
+        if http.method != "POST" and not exchange.is_safe:
+            return replies.refused(
+                405, JSON, Code.BAD_REQUEST, "Send operations by POST, or by GET.", allow=_METHODS
             )
-        admitted = await self._gate.admit(request.headers.get("authorization"), caller)
+        media_type = accepted(http.headers.get("accept")).json
+        if media_type is None:
+            message = f"Answers are {GRAPHQL_JSON} or {JSON}: accept one of them."
+            return replies.refused(406, JSON, Code.BAD_REQUEST, message)
+        admitted = await self._front.gate.admit(http.headers.get("authorization"), exchange.caller)
         if isinstance(admitted, Denied):
-            return _denied(admitted, media_type)
-        said |= {"key": admitted.key, "role": str(admitted.role)}
-        asked = await _read(request, media_type)
+            return replies.denied(admitted, media_type)
+        exchange.said.update(key=admitted.key, role=str(admitted.role))
+        asked = await _read(exchange, media_type)
         if isinstance(asked, Response):
             return asked
-        answer = await self._run(asked, admitted, caller, said)
-        if codes := [problem.extensions["code"] for problem in answer.errors if problem.extensions]:
-            said["codes"] = codes
-        is_bad = not answer.began and media_type == GRAPHQL_JSON
-        return _bytes(answer.as_bytes(), 400 if is_bad else 200, media_type)
+        ready = self._front.made_ready(asked, admitted)
+        if isinstance(ready, Answer):
+            _note(ready, exchange)
+            return replies.answered(ready, media_type)
+        exchange.said["operation"] = ready.told
+        return await self._run(ready, admitted, exchange, media_type)
 
-    async def _run(self, asked: Request, actor: Actor, caller: Caller, said: dict[str, object]) -> Answer:
-        prepared = self._engine.prepare(asked, actor.role)
-        if isinstance(prepared, Answer):
-            return prepared
-        said["operation"] = f"{prepared.kind.value} {prepared.name or ''}".strip()
-        if prepared.kind is OperationType.SUBSCRIPTION:
-            return Answer(None, (error(Code.BAD_REQUEST, "Subscriptions are for websockets."),), began=False)
-        operation = Operation(Context(self._services, actor, address=caller.address))
-        return await self._engine.execute(prepared, asked, operation)
-
-
-def accepted(header: str | None) -> str | None:
-    """The media type to answer in (RFC 9110 12.5.1); None where neither is accepted."""
-    if not header:
-        return JSON
-    weights = dict(_weighed(choice) for choice in header.split(","))
-    best, best_weight = None, 0.0
-    for media_type in (JSON, GRAPHQL_JSON):
-        weight = next(
-            (weights[pattern] for pattern in (media_type, "application/*", "*/*") if pattern in weights), 0.0
-        )
-        is_named = media_type in weights
-        if weight > best_weight or (weight == best_weight > 0 and is_named and media_type == GRAPHQL_JSON):
-            best, best_weight = media_type, weight
-    return best
+    async def _run(self, ready: Ready, actor: Actor, exchange: _Exchange, media_type: str) -> Response:
+        if ready.kind is OperationType.SUBSCRIPTION:
+            answer = wrong("Subscriptions are for websockets.")
+            _note(answer, exchange)
+            return replies.answered(answer, media_type)
+        if exchange.is_safe and ready.kind is OperationType.MUTATION:
+            return replies.refused(
+                405, media_type, Code.BAD_REQUEST, "Send mutations by POST.", allow=_ONLY_POST
+            )
+        operation = self._front.operation(actor, address=exchange.caller.address)
+        answer = await self._front.engine.execute(ready.prepared, ready.request, operation)
+        _note(answer, exchange)
+        response = replies.answered(answer, media_type)
+        return _cacheable(response, answer, ready, operation, exchange) if exchange.is_safe else response
 
 
-def _weighed(choice: str) -> tuple[str, float]:
-    media_type, *parameters = (part.strip().lower() for part in choice.split(";"))
-    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-    try:
-        return media_type, min(max(float(quality), 0.0), 1.0)
-    except ValueError:
-        return media_type, 0.0
+def _note(answer: Answer, exchange: _Exchange) -> None:
+    if codes := codes_of(answer):
+        exchange.said["codes"] = codes
 
 
-async def _read(request: HTTPRequest, media_type: str) -> Request | Response:
-    content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+def _cacheable(
+    response: Response, answer: Answer, ready: Ready, operation: Operation, exchange: _Exchange
+) -> Response:
+    role = operation.ctx.actor.role
+    kept = caching.cache_control(answer, ready.prepared, ready.request, operation, role=role)
+    if kept != caching.NEVER:
+        tag = caching.entity_tag(bytes(response.body))
+        if caching.holds(exchange.http.headers.get("if-none-match"), tag):
+            response = caching.not_modified(tag)
+        response.headers["etag"] = tag
+    response.headers["cache-control"] = kept
+    return response
+
+
+def _complete(response: Response, exchange: _Exchange) -> None:
+    headers = response.headers
+    headers.setdefault("cache-control", caching.NEVER)
+    headers["x-content-type-options"] = "nosniff"
+    headers["vary"] = caching.VARY
+    if (origin := exchange.caller.origin) is not None and response.status_code != 403:
+        # No cookies are involved: what a page may read is decided by the key that it holds.
+        headers["access-control-allow-origin"] = origin
+
+
+async def _read(exchange: _Exchange, media_type: str) -> Asked | Response:
+    if exchange.is_safe:
+        return _read_query(exchange, media_type)
+    return await _read_post(exchange.http, media_type)
+
+
+def _read_query(exchange: _Exchange, media_type: str) -> Asked | Response:
+    """Documents stand in no URL, and so in no log or history, unless their client means to go on by hash."""
+    asked = read_parameters(exchange.http.query_params.multi_items())
+    if isinstance(asked, str):
+        return replies.refused(400, media_type, Code.BAD_REQUEST, asked)
+    if asked.sha256 is None:
+        message = "Send documents by POST; by GET those with `extensions.persistedQuery`."
+        return replies.refused(405, media_type, Code.BAD_REQUEST, message, allow=_ONLY_POST)
+    return asked
+
+
+async def _read_post(http: HTTPRequest, media_type: str) -> Asked | Response:
+    content_type, _, parameters = http.headers.get("content-type", "").lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
     if content_type.strip() != JSON or charset not in {"", "utf-8", "utf8"}:
-        return _error(415, media_type, Code.BAD_REQUEST, f"Send {JSON}, in UTF-8.")
-    body = await _body(request)
+        return replies.refused(415, media_type, Code.BAD_REQUEST, f"Send {JSON}, in UTF-8.")
+    if http.headers.get("content-encoding", "identity").lower() != "identity":
+        headers = {"accept-encoding": "identity"}
+        return replies.refused(415, media_type, Code.BAD_REQUEST, "Send the body uncompressed.", **headers)
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            body = await _body(http)
+    except TimeoutError:
+        message = f"The body took over {BODY_WITHIN:.0f} s."
+        return replies.refused(408, media_type, Code.BAD_REQUEST, message, connection="close")
     if body is None:
         message = f"Send at most {MOST_BYTES // 1024} KiB."
-        return _error(413, media_type, Code.PAYLOAD_TOO_LARGE, message)
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return _error(400, media_type, Code.BAD_REQUEST, "The body is not JSON.")
-    asked = read_request(found)
-    return _error(400, media_type, Code.BAD_REQUEST, asked) if isinstance(asked, str) else asked
+        return replies.refused(413, media_type, Code.PAYLOAD_TOO_LARGE, message)
+    asked = read_body(body)
+    return replies.refused(400, media_type, Code.BAD_REQUEST, asked) if isinstance(asked, str) else asked
 
 
-async def _body(request: HTTPRequest) -> bytes | None:
+async def _body(http: HTTPRequest) -> bytes | None:
     """None where it is too long, by its own word or in fact."""
-    declared = request.headers.get("content-length", "0")
+    declared = http.headers.get("content-length", "0")
     if not declared.isdigit() or len(declared) > 9 or int(declared) > MOST_BYTES:
         return None
     body = bytearray()
     try:
-        async for chunk in request.stream():
+        async for chunk in http.stream():
             body += chunk
             if len(body) > MOST_BYTES:
                 return None
@@ -144,61 +189,13 @@ async def _body(request: HTTPRequest) -> bytes | None:
     return bytes(body)
 
 
-def read_request(found: object) -> Request | str:
-    """The operation in a body or in a frame's payload, or what is wrong with it."""
-    if isinstance(found, list):
-        return "Send one operation at a time: there is no batching."
-    if not isinstance(found, dict):
-        return "Send an object with `query`."
-    query, name = found.get("query"), found.get("operationName")
-    if not isinstance(query, str) or not query.strip():
-        return "Give the document as a text in `query`."
-    if name is not None and not isinstance(name, str):
-        return "Give `operationName` as a text."
-    for field in ("variables", "extensions"):
-        if not isinstance(found.get(field), dict | None):
-            return f"Give `{field}` as an object."
-    return Request(query, name, found.get("variables") or {})
-
-
 def _preflight() -> Response:
     """For any page: the request that follows is held to the origins of its key, which a preflight does not carry."""
     return Response(
         status_code=204,
         headers={
-            "access-control-allow-methods": "POST",
+            "access-control-allow-methods": "GET, POST",
             "access-control-allow-headers": "authorization, content-type",
             "access-control-max-age": _PREFLIGHT_FOR,
         },
     )
-
-
-def _fault(fault: Exception) -> Response:
-    [problem] = refused_by(fault).errors
-    code = (problem.extensions or {})["code"]
-    return _json({"errors": [problem.formatted]}, 503 if code == Code.UNAVAILABLE else 500, JSON)
-
-
-def _denied(denied: Denied, media_type: str) -> Response:
-    shown = {"errors": [{"message": denied.message, "extensions": denied.extensions()}]}
-    response = _json(shown, denied.status, media_type)
-    if denied.status == 401:
-        response.headers["www-authenticate"] = "Bearer"
-    if denied.retry_at is not None:
-        response.headers["retry-after"] = str(max(1, round(denied.retry_at - time.time())))
-    return response
-
-
-def _error(status: int, media_type: str, code: Code, message: str, **headers: str) -> Response:
-    shown = {"errors": [{"message": message, "extensions": {"code": str(code)}}]}
-    response = _json(shown, status, media_type)
-    response.headers.update(headers)
-    return response
-
-
-def _json(shown: Mapping[str, Any], status: int, media_type: str) -> Response:
-    return _bytes(orjson.dumps(shown), status, media_type)
-
-
-def _bytes(body: bytes, status: int, media_type: str) -> Response:
-    return Response(body, status, media_type=f"{media_type}; charset=utf-8")

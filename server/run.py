@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from server.app import make_app
 from server.config import ConfigError, Settings
-from server.http import MOST_BYTES
+from server.request import MOST_BYTES
 from server.services import Parts, open_parts
 
 log = logging.getLogger(__name__)

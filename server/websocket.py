@@ -14,13 +14,12 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from domain.actor import Actor
-from resolvers.context import Context, Services
 from schema.errors import Code, error
 from schema.operation import Operation
-from server.access import Caller, Denied, Gate, authorization_of, bearer
-from server.engine import Answer, Engine, Prepared, Request
-from server.http import read_request
-from server.sockets import Sockets
+from server.access import Caller, Denied, authorization_of, bearer
+from server.engine import Answer
+from server.front import Front, Ready, codes_of
+from server.request import read_request
 
 log = logging.getLogger("server.requests")
 
@@ -53,11 +52,8 @@ class _ClosedError(Exception):
 
 
 class GraphQLOverWebSocket:
-    def __init__(self, services: Services, gate: Gate, engine: Engine, sockets: Sockets) -> None:
-        self._services = services
-        self._gate = gate
-        self._engine = engine
-        self._sockets = sockets
+    def __init__(self, front: Front) -> None:
+        self._front = front
 
     async def __call__(self, websocket: WebSocket) -> None:
         if PROTOCOL not in websocket.scope.get("subprotocols", ()):
@@ -66,26 +62,14 @@ class GraphQLOverWebSocket:
             await websocket.close(NO_PROTOCOL, "Subprotocol not acceptable")
             return
         await websocket.accept(PROTOCOL)
-        caller = self._gate.caller(websocket)
-        await _Connection(websocket, caller, self._services, self._gate, self._engine, self._sockets).serve()
+        await _Connection(websocket, self._front.gate.caller(websocket), self._front).serve()
 
 
 class _Connection:
-    def __init__(  # noqa: PLR0917 - a process has one of each.
-        self,
-        websocket: WebSocket,
-        caller: Caller,
-        services: Services,
-        gate: Gate,
-        engine: Engine,
-        sockets: Sockets,
-    ) -> None:
+    def __init__(self, websocket: WebSocket, caller: Caller, front: Front) -> None:
         self._websocket = websocket
         self._caller = caller
-        self._services = services
-        self._gate = gate
-        self._engine = engine
-        self._sockets = sockets
+        self._front = front
         self._sending = asyncio.Lock()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._actor: Actor | None = None  # Set once the client was let in.
@@ -155,7 +139,7 @@ class _Connection:
             raise _ClosedError(INVALID, "The payload of connection_init is an object")
         authorization = authorization_of(payload or {})
         try:
-            admitted = await self._gate.admit(authorization, self._caller)
+            admitted = await self._front.gate.admit(authorization, self._caller)
         except Exception:
             # The database, mostly: the key may be good.
             log.exception("A key can't be looked at.")
@@ -163,7 +147,7 @@ class _Connection:
         if isinstance(admitted, Denied):
             raise _ClosedError(FORBIDDEN, admitted.message)
         self._actor = admitted
-        self._held.enter_context(self._sockets.holding(bearer(authorization) or "", self._revoked))
+        self._held.enter_context(self._front.sockets.holding(bearer(authorization) or "", self._revoked))
         self._say("websocket opened")
         await self._send({"type": "connection_ack"})
 
@@ -183,29 +167,33 @@ class _Connection:
             too_many = error(Code.RATE_LIMITED, f"At most {MOST_OPERATIONS} operations run on one socket.")
             await self._send(_error(name, Answer(None, (too_many,), began=False)))
             return
-        prepared = self._engine.prepare(asked, self._actor.role)
-        if isinstance(prepared, Answer):
-            await self._send(_error(name, prepared))
+        ready = self._front.made_ready(asked, self._actor)
+        if isinstance(ready, Answer):
+            self._say("websocket operation", codes=codes_of(ready))
+            await self._send(_error(name, ready))
             return
-        self._running[name] = asyncio.create_task(self._run(name, asked, prepared, self._actor))
+        self._running[name] = asyncio.create_task(self._run(name, ready, self._actor))
 
-    async def _run(self, name: str, asked: Request, prepared: Prepared, actor: Actor) -> None:
-        operation = Operation(Context(self._services, actor, address=self._caller.address))
-        what = f"{prepared.kind.value} {prepared.name or ''}".strip()
-        self._say("websocket operation", operation=what)
+    async def _run(self, name: str, ready: Ready, actor: Actor) -> None:
+        operation = self._front.operation(actor, address=self._caller.address)
+        self._say("websocket operation", operation=ready.told)
         try:
-            if prepared.kind is OperationType.SUBSCRIPTION:
-                await self._follow(name, asked, prepared, operation)
+            if ready.kind is OperationType.SUBSCRIPTION:
+                await self._follow(name, ready, operation)
             else:
-                await self._tell(name, await self._engine.execute(prepared, asked, operation))
+                await self._tell(
+                    name, await self._front.engine.execute(ready.prepared, ready.request, operation)
+                )
         except _ClosedError as closed:
             await self._close(closed.code, closed.reason)
         except (WebSocketDisconnect, RuntimeError):
             # Gone while we sent: what receives ends the rest.
             pass
 
-    async def _follow(self, name: str, asked: Request, prepared: Prepared, operation: Operation) -> None:
-        async with aclosing(self._engine.subscribe(prepared, asked, operation)) as answers:
+    async def _follow(self, name: str, ready: Ready, operation: Operation) -> None:
+        async with aclosing(
+            self._front.engine.subscribe(ready.prepared, ready.request, operation)
+        ) as answers:
             async for answer in answers:
                 if not answer.began:
                     self._forget(name)

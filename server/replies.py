@@ -1,0 +1,49 @@
+"""What HTTP is answered with: JSON in the media type that was accepted, and errors with their code and status."""
+
+from __future__ import annotations
+
+import time
+
+import orjson
+from starlette.responses import Response
+
+from schema.errors import Code
+from server.access import Denied
+from server.engine import Answer, refused_by
+from server.negotiation import GRAPHQL_JSON, JSON
+
+
+def answered(answer: Answer, media_type: str) -> Response:
+    """A request error has a status of its own only in GraphQL's media type; in JSON's, proxies speak by status too."""
+    is_bad = not answer.began and media_type == GRAPHQL_JSON
+    return _reply(answer.as_bytes(), 400 if is_bad else 200, media_type)
+
+
+def refused(status: int, media_type: str, code: Code, message: str, **headers: str) -> Response:
+    reply = _errors(status, media_type, {"message": message, "extensions": {"code": str(code)}})
+    reply.headers.update(headers)
+    return reply
+
+
+def denied(denied: Denied, media_type: str) -> Response:
+    reply = _errors(denied.status, media_type, {"message": denied.message, "extensions": denied.extensions()})
+    if denied.status == 401:
+        reply.headers["www-authenticate"] = "Bearer"
+    if denied.retry_at is not None:
+        reply.headers["retry-after"] = str(max(1, round(denied.retry_at - time.time())))
+    return reply
+
+
+def fault(problem: Exception) -> Response:
+    """Whatever was raised where no operation runs: the database, mostly, when a key is looked at."""
+    [error] = refused_by(problem).errors
+    code = (error.extensions or {})["code"]
+    return _errors(503 if code == Code.UNAVAILABLE else 500, JSON, error.formatted)
+
+
+def _errors(status: int, media_type: str, error: object) -> Response:
+    return _reply(orjson.dumps({"errors": [error]}), status, media_type)
+
+
+def _reply(body: bytes, status: int, media_type: str) -> Response:
+    return Response(body, status, media_type=f"{media_type}; charset=utf-8")
