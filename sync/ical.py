@@ -15,7 +15,10 @@ from domain.busy import BusyPolicy, EventStatus, Occurrence, blocked_span
 from domain.interval import Span
 from domain.zone_table import UTC_ZONE, Zone, find_zone
 from sync.ical_event import LONGEST_TEXT, Event, Fault, ProblemCode, read_event
+from sync.ical_frame import take_apart
+from sync.ical_reading import Problem, Reading
 from sync.ical_series import Scope, read_series
+from sync.ical_single import read_single
 from sync.ical_text import Component, Document, plain_text, read_document, without_controls
 from sync.ical_times import Places
 
@@ -25,6 +28,7 @@ __all__ = [
     "ProblemCode",
     "Reading",
     "Written",
+    "read_in_general",
     "read_resource",
     "read_written",
     "write_appointment",
@@ -39,31 +43,6 @@ _IN_ORDER = attrgetter("start", "key")
 _NO_ONE: frozenset[str] = frozenset()
 _POLICY = BusyPolicy()
 _UNDATED = Fault(ProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why an event could not be read whole, as a sentence for the owner, and the time blocked because of it."""
-
-    uid: str | None
-    code: ProblemCode
-    message: str
-    blocked: Span | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one resource blocks in a window."""
-
-    uid: str | None
-    occurrences: tuple[Occurrence, ...]
-    """Those that meet the window, by start and key."""
-    problems: tuple[Problem, ...]
-    is_readable: bool
-    """False where something may be missing: what was held before stays. Occurrences that could be dated all the
-    same are given, for who holds nothing before."""
-    is_open_ended: bool
-    """A later window could give more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +79,21 @@ def read_resource(text: bytes | str, *, zone: str, addresses: frozenset[str], wi
     `zone` is the owner's, for all-day events and floating times. `addresses` are the owner's own, without
     mailto:, with the principal's paths.
     """
-    document = read_document(text)
-    scope = Scope(Places(find_zone(zone), _named_zone, document.zones), window)
-    events, problems = _read_events(document.events, scope.places, addresses)
-    occurrences: list[Occurrence] = []
-    goes_on = False
-    for uid, group in _by_uid(events).items():
-        try:
-            found = read_series(group, scope)
-        except (ArithmeticError, ValueError):
-            problems.append(_problem(uid, group[0].title, _UNDATED, None))
-            continue
-        occurrences += _one_a_key(found.occurrences)
-        goes_on |= found.goes_on
-        problems += [
-            _problem(uid, event.title, fault, _hull(found.occurrences, window))
-            for event, fault in found.faults
-        ]
-    occurrences.sort(key=_IN_ORDER)
-    is_readable = document.is_whole and (bool(events) or not problems)
-    if document.fault is not None:
-        problems.append(_document_problem(document, events, _hull(occurrences, window)))
-    known = next((event.uid for event in events if event.uid), None)
-    return Reading(known, tuple(occurrences), tuple(dict.fromkeys(problems)), is_readable, goes_on)
+    owner, framed = find_zone(zone), take_apart(text)
+    if framed is None:
+        return _read(read_document(text), owner, addresses, window)
+    if owner is not None and len(framed.bodies) == 1:
+        single = read_single(
+            framed.bodies[0], owner=owner, named=_named_zone, addresses=addresses, window=window
+        )
+        if single is not None:
+            return single
+    return _read(framed.document(), owner, addresses, window)
+
+
+def read_in_general(text: bytes | str, *, zone: str, addresses: frozenset[str], window: Span) -> Reading:
+    """As read_resource, but without its short ways: what they are held to."""
+    return _read(read_document(text), find_zone(zone), addresses, window)
 
 
 def write_appointment(appointment: AppointmentText) -> str:
@@ -170,6 +141,31 @@ def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
 
 
 # --- Reading
+
+
+def _read(document: Document, owner: Zone | None, addresses: frozenset[str], window: Span) -> Reading:
+    scope = Scope(Places(owner, _named_zone, document.zones), window)
+    events, problems = _read_events(document.events, scope.places, addresses)
+    occurrences: list[Occurrence] = []
+    goes_on = False
+    for uid, group in _by_uid(events).items():
+        try:
+            found = read_series(group, scope)
+        except (ArithmeticError, ValueError):
+            problems.append(_problem(uid, group[0].title, _UNDATED, None))
+            continue
+        occurrences += _one_a_key(found.occurrences)
+        goes_on |= found.goes_on
+        problems += [
+            _problem(uid, event.title, fault, _hull(found.occurrences, window))
+            for event, fault in found.faults
+        ]
+    occurrences.sort(key=_IN_ORDER)
+    is_readable = document.is_whole and (bool(events) or not problems)
+    if document.fault is not None:
+        problems.append(_document_problem(document, events, _hull(occurrences, window)))
+    known = next((event.uid for event in events if event.uid), None)
+    return Reading(known, tuple(occurrences), tuple(dict.fromkeys(problems)), is_readable, goes_on)
 
 
 @lru_cache(maxsize=1024)

@@ -130,9 +130,9 @@ def read_event(component: Component, places: Places, addresses: frozenset[str]) 
         place=place,
         length=length,
         title=plain_text(component.value("SUMMARY"), LONGEST_TEXT),
-        show_as=ShowAs.FREE if component.value("TRANSP").upper() == "TRANSPARENT" else ShowAs.BUSY,
-        status=_status(component),
-        participation=_participation(component, addresses),
+        show_as=show_as_of(component.value("TRANSP")),
+        status=status_of(component.value("STATUS")),
+        participation=participation_of(component.every("ATTENDEE"), addresses),
         travel_before=_travel(component.value("X-APPLE-TRAVEL-DURATION")),
         travel_after=_travel(component.value("X-APPLE-TRAVEL-RETURN-DURATION")),
         sequence=read_sequence(component),
@@ -247,8 +247,12 @@ def length_to(start: When, end: When, places: Places) -> Length:
 # --- Facts
 
 
-def _status(component: Component) -> EventStatus:
-    match component.value("STATUS").upper():
+def show_as_of(transparency: str) -> ShowAs:
+    return ShowAs.FREE if transparency.upper() == "TRANSPARENT" else ShowAs.BUSY
+
+
+def status_of(text: str) -> EventStatus:
+    match text.upper():
         case "CANCELLED":
             return EventStatus.CANCELLED
         case "TENTATIVE":
@@ -257,12 +261,12 @@ def _status(component: Component) -> EventStatus:
             return EventStatus.CONFIRMED
 
 
-def _participation(component: Component, addresses: frozenset[str]) -> Participation | None:
+def participation_of(attendees: list[Property], addresses: frozenset[str]) -> Participation | None:
     """The owner is named by the attendee's EMAIL, by a mailto: or by a principal's path."""
-    if not addresses or "ATTENDEE" not in component.properties:
+    if not addresses or not attendees:
         return None
     own = _normal_addresses(addresses)
-    answers = {_answer(given) for given in component.every("ATTENDEE") if _is_own(given, own)}
+    answers = {_answer(given) for given in attendees if _is_own(given, own)}
     return next((answer for answer in _ANSWERS.values() if answer in answers), None)
 
 

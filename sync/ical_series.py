@@ -5,8 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
-from functools import lru_cache
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -15,9 +13,9 @@ from domain.interval import Span
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
 from sync.ical_event import REACH, Event, Fault, Length
 from sync.ical_instances import Budget, find_exceptions, find_instances, repeats, report_too_many, wall_in
-from sync.ical_times import Place, Places, When
+from sync.ical_keys import iso_day, keys_at, within_time
+from sync.ical_times import Places, When
 
-_EPOCH = 719_163
 _MOST_OVERRIDES = 2_000
 _REPEATING = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 _UNDATED = (None, None)
@@ -234,7 +232,7 @@ def _steady(
 
 
 def _dates(walls: list[int], length: Length) -> list[tuple[str, str]]:
-    return [(_iso(wall // DAY), _iso(-(-(wall + length.nominal) // DAY))) for wall in walls]
+    return [(iso_day(wall // DAY), iso_day(-(-(wall + length.nominal) // DAY))) for wall in walls]
 
 
 def _add_rest(found: Found, master: Event, rest: tuple[int, int | None], window: Span) -> None:
@@ -255,57 +253,19 @@ def _add_rest(found: Found, master: Event, rest: tuple[int, int | None], window:
 def _clamped(occurrence: Occurrence) -> Occurrence:
     start, end = occurrence.busy
     return occurrence._replace(
-        start=_within_time(occurrence.start),
-        end=_within_time(occurrence.end),
-        busy=Span(_within_time(start), _within_time(end)),
+        start=within_time(occurrence.start),
+        end=within_time(occurrence.end),
+        busy=Span(within_time(start), within_time(end)),
     )
 
 
-def _within_time(instant: int) -> int:
-    """Years 1 to 9999: what a date can say."""
-    return min(max(instant, FIRST_INSTANT), LAST_INSTANT)
-
-
-# --- Keys
-
-
-def _key(event: Event, wall: int) -> str:
-    return _keys(event, [wall])[0]
-
-
 def _keys(event: Event, walls: list[int]) -> list[str]:
-    return _keys_at(walls, event.place, is_date=event.start.is_date)
+    return keys_at(walls, event.place, is_date=event.start.is_date)
 
 
 def _key_of(when: When, places: Places) -> str:
     """The key of an override whose series is not there."""
-    return _keys_at([when.wall], places.of(when), is_date=when.is_date)[0]
-
-
-def _keys_at(walls: list[int], place: Place, *, is_date: bool) -> list[str]:
-    if is_date:
-        return [_day_text(wall // DAY) for wall in walls]
-    if place.is_floating or not place.is_known:
-        return [f"{_day_text(wall // DAY)}T{_time_text(wall % DAY)}" for wall in walls]
-    instants = place.zone.instants(walls)
-    if instants and (instants[0] < FIRST_INSTANT or instants[-1] > LAST_INSTANT):
-        instants = [_within_time(instant) for instant in instants]
-    return [f"{_day_text(instant // DAY)}T{_time_text(instant % DAY)}Z" for instant in instants]
-
-
-@lru_cache(maxsize=8192)
-def _day_text(day: int) -> str:
-    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).strftime("%Y%m%d").zfill(8)
-
-
-@lru_cache(maxsize=2048)
-def _time_text(second: int) -> str:
-    return f"{second // 3_600:02}{second % 3_600 // 60:02}{second % 60:02}"
-
-
-@lru_cache(maxsize=8192)
-def _iso(day: int) -> str:
-    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).isoformat()
+    return keys_at([when.wall], places.of(when), is_date=when.is_date)[0]
 
 
 # --- Changed instances
@@ -363,7 +323,7 @@ def _replaced(
         replaced.add(wall)
         assert override.recurrence_id is not None
         if wall in walls or override.recurrence_id not in keys:
-            keys[override.recurrence_id] = _key(master, wall)
+            keys[override.recurrence_id] = _keys(master, [wall])[0]
     return replaced
 
 

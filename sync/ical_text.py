@@ -21,6 +21,7 @@ _NAMES = (
 _PARAMS = r"""(?:;[^:"\n]*(?:"[^"\n]*"[^:"\n]*)*|;[^:\n]*)?"""
 # Each with the line end before it: a search for one is much faster than a search for where a line begins.
 _LINE = re.compile(rf"\n({_NAMES})({_PARAMS}):(.*)", re.IGNORECASE)
+_LINE_IN_CAPITALS = re.compile(rf"\n({_NAMES})({_PARAMS}):(.*)")
 _ZONE_BEGINS, _ZONE_ENDS = "\nBEGIN:VTIMEZONE\n", "\nEND:VTIMEZONE\n"
 _LONGEST_ZONE = 10_000
 # Nothing in an alarm says what is busy. Only a whole one is passed over, so that what is cut off is seen.
@@ -87,6 +88,17 @@ def read_document(text: bytes | str) -> Document:
         fault = fault or "is over 1 MB"
     document.fault = fault or document.fault
     return document
+
+
+def properties_of(lines: str) -> dict[str, list[Property]]:
+    """Of unfolded content lines, each with the line end before it, whose names are in capitals."""
+    properties: dict[str, list[Property]] = {}
+    for name, params, value in _LINE_IN_CAPITALS.findall(lines):
+        if name in properties:
+            properties[name].append(_new(Property, (params, value)))
+        else:
+            properties[name] = [_new(Property, (params, value))]
+    return properties
 
 
 def plain_text(value: str, most: int) -> str:

@@ -68,6 +68,7 @@ class Place:
 
 
 _UTC = Place(UTC_ZONE)
+_new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
 
 
 @dataclass(slots=True)
@@ -135,24 +136,32 @@ def read_duration(text: str) -> Duration:
 
 def _when(value: str, tzid: str | None) -> When:
     if len(value) == 8:
-        return When(_days(value) * DAY, is_date=True, is_utc=False, tzid=None)
+        return _new(When, (day_of(value) * DAY, True, False, None))
     is_utc = len(value) == 16 and value[15] in "Zz"
-    if (len(value) != 15 and not is_utc) or value[8] not in "Tt" or not value[9:15].isdecimal():
+    if (len(value) != 15 and not is_utc) or value[8] not in "Tt":
         raise ValueError("a date or time cannot be read")
-    hour, minute, second = int(value[9:11]), int(value[11:13]), int(value[13:15])
-    # 24:00:00 and the leap second :60 are written by some; both are the instant that follows.
-    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
-        raise ValueError("a time of day is out of range")
-    wall = _days(value[:8]) * DAY + hour * HOUR + minute * 60 + second
-    return When(wall, is_date=False, is_utc=is_utc, tzid=None if is_utc else tzid)
+    wall = day_of(value[:8]) * DAY + second_of(value[9:15])
+    return _new(When, (wall, False, is_utc, None if is_utc else tzid))
 
 
 @lru_cache(maxsize=4096)
-def _days(value: str) -> int:
-    """Of eight digits. The events of a calendar share its days."""
+def day_of(value: str) -> int:
+    """Of eight digits, from 1970 on. The events of a calendar share its days."""
     if not value.isdecimal():
         raise ValueError("a date cannot be read")
     return date(int(value[:4]), int(value[4:6]), int(value[6:8])).toordinal() - _EPOCH
+
+
+@lru_cache(maxsize=2048)
+def second_of(value: str) -> int:
+    """Of six digits, from midnight on."""
+    if not value.isdecimal():
+        raise ValueError("a time cannot be read")
+    hour, minute, second = int(value[:2]), int(value[2:4]), int(value[4:])
+    # 24:00:00 and the leap second :60 are written by some; both are the instant that follows.
+    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
+        raise ValueError("a time of day is out of range")
+    return hour * HOUR + minute * 60 + second
 
 
 # --- A zone that an object brings along

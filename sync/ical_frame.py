@@ -1,0 +1,84 @@
+"""The events of a resource, without the frame around them that most of a calendar share: it is read once.
+
+For what is written plainly alone: names in capitals, whole alarms at an event's end, and nothing else inside of it.
+All else is None here and read in general (sync.ical_text); where this answers, the two agree.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from sync.ical_text import Component, Document, properties_of, read_document
+
+_BEGIN, _END = "\nBEGIN:VEVENT", "\nEND:VEVENT"
+_LONGEST, _LONGEST_FRAME = 32_000, 8_000
+# A name that is not in capitals alone, and a component inside.
+_ODD = re.compile(r"\n(?:[A-Z0-9-]*+[^A-Z0-9\n:;-]|BEGIN[:;]|END[:;])")
+_ALARMS = re.compile(r"(?:\nBEGIN:VALARM(?:\n(?!(?i:BEGIN|END):).*)*+\nEND:VALARM)++\n")
+
+
+class Framed(NamedTuple):
+    bodies: list[str]
+    """The content lines of each event, unfolded and without alarms: a line end before each, and one at the end."""
+    zones: tuple[Component, ...]
+
+    def document(self) -> Document:
+        events = [Component("VEVENT", properties_of(body)) for body in self.bodies]
+        return Document(events, list(self.zones))
+
+
+def take_apart(text: bytes | str) -> Framed | None:
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError:
+            return None
+    if len(text) > _LONGEST:
+        return None
+    head, *events = text.split(_BEGIN)
+    bodies: list[str] = []
+    tail = ""
+    for event in events:
+        if tail and tail != "\r":  # Something stands between two events.
+            return None
+        written, end, tail = event.partition(_END)
+        body = _body(written) if end else None
+        if body is None:
+            return None
+        bodies.append(body)
+    zones = _zones_of(head, tail) if bodies and len(head) + len(tail) <= _LONGEST_FRAME else None
+    return None if zones is None else _new(Framed, (bodies, zones))
+
+
+@lru_cache(maxsize=256)
+def _zones_of(head: str, tail: str) -> tuple[Component, ...] | None:
+    """The VTIMEZONEs of a frame that is whole, and whole around one event."""
+    document = read_document(f"{head}{_BEGIN}{_END}{tail}")
+    is_plain = document.fault is None and document.is_whole and len(document.events) == 1
+    # A mark of the byte order may stand once, and a frame alone does not tell whether there was one before.
+    return tuple(document.zones) if is_plain and not head.startswith("\ufeff") else None
+
+
+def _body(written: str) -> str | None:
+    lines = f"{written}\n"
+    if "\r" in lines:
+        lines = lines.replace("\r\n", "\n")
+        if "\r" in lines:  # It ends a line too, by itself.
+            return None
+    if "\n " in lines:
+        lines = lines.replace("\n ", "")
+    if "\t" in lines:
+        lines = lines.replace("\n\t", "")
+    if not lines.isascii():  # Half of a surrogate pair can be held in a str, but never stored.
+        lines = lines.encode("utf-8", "replace").decode()
+    alarms = lines.find("\nBEGIN:")
+    if alarms >= 0:
+        if not _ALARMS.fullmatch(lines, alarms):
+            return None
+        lines = lines[: alarms + 1]
+    return None if lines[0] != "\n" or _ODD.search(lines) else lines
+
+
+_new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.

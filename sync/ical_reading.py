@@ -1,0 +1,34 @@
+"""What reading a resource gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from domain.busy import Occurrence
+from domain.interval import Span
+from sync.ical_event import ProblemCode
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an event could not be read whole, as a sentence for the owner, and the time blocked because of it."""
+
+    uid: str | None
+    code: ProblemCode
+    message: str
+    blocked: Span | None
+
+
+class Reading(NamedTuple):
+    """What one resource blocks in a window."""
+
+    uid: str | None
+    occurrences: tuple[Occurrence, ...]
+    """Those that meet the window, by start and key."""
+    problems: tuple[Problem, ...]
+    is_readable: bool
+    """False where something may be missing: what was held before stays. Occurrences that could be dated all the
+    same are given, for who holds nothing before."""
+    is_open_ended: bool
+    """A later window could give more."""

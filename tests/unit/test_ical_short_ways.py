@@ -1,0 +1,133 @@
+"""The short ways of the reader held to its general one: the same Reading, in every field, of any text at all.
+
+The texts are made-up calendars, the corpus and the oracle's series, and all of them with lines and signs changed as a
+device, a server or a fault may do. `python -m benchmarks.ical_fuzz` holds as many more to it as are wanted.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.calendars import make_calendar
+from domain.interval import Span
+from domain.zone_table import DAY, find_zone
+from sync.ical import read_in_general, read_resource
+from sync.ical_frame import take_apart
+from sync.ical_single import read_single
+from tests.unit.test_ical_oracle import series
+
+IN_CI = os.environ.get("CI") == "true"
+CORPUS = {
+    path.stem: path.read_bytes().decode("utf-8", "surrogateescape")
+    for path in sorted((Path(__file__).parent.parent / "corpus").glob("*.ics"))
+}
+MADE = make_calendar(300, seed=3)
+NOVEMBER = 1_793_491_200  # 2026-11-01T00:00Z
+ADDRESSES = frozenset({"ann@example.com", "/123/principal/"})
+
+# What a short way could fail to see, each a line or more.
+ODD_LINES = [
+    *("dtstart:20261110T090000Z", "Dtend:20261110T100000Z", "DTſTART:20261110T110000Z", "begin:valarm"),
+    *("DTSTART:20261110T110000Z", "DTSTART;VALUE=DATE:20261110", "DTSTART;VALUE=DATE:20261110T090000Z"),
+    *("DTEND;VALUE=DATE:20261112", "DTEND;TZID=Europe/Berlin:20261110T110000", "DTEND:20261109"),
+    *("DTSTART:20261110", "DTSTART;TZID=Europe/Berlin:20261110", "DTSTART;TZID=Europe/Berlin:20261110T240000"),
+    *("DTEND:20261110T240000Z", "DTSTART;TZID=Mars/Olympus:20261110T090000"),
+    *("DTSTART;TZID=W. Europe Standard Time:20261110T090000", 'DTSTART;TZID="Europe/Berlin":20261110T090000'),
+    *("DTSTART;X-A=1;TZID=Europe/Berlin:20261110T090000", "DTSTART:20261110T090000", "DTEND:20261110T100000"),
+    *("DTSTART:00010101T000000Z", "DTEND:99991231T235959Z", "DTSTART;TZID=Europe/Berlin:20261025T023000"),
+    *("DTEND;TZID=Europe/Berlin:20261025T024500", "DTSTART;TZID=Europe/Berlin:20270328T023000"),
+    *("DTEND;TZID=Europe/Berlin:20270328T024500", "DURATION:PT1H", "DURATION:P1D", "RRULE:FREQ=DAILY;COUNT=3"),
+    *("RDATE:20261112T090000Z", "EXDATE:20261110", "EXRULE:FREQ=DAILY", "RECURRENCE-ID:20261110T080000Z"),
+    *("RRULE;X-A=1:FREQ=WEEKLY", "rrule:FREQ=WEEKLY", "RECURRENCE-ID;RANGE=THISANDFUTURE:20261110T080000Z"),
+    *("RDATE;VALUE=PERIOD:20261112T090000Z/PT1H", "SEQUENCE:9", "TRANSP:TRANSPARENT", "transp:transparent"),
+    *("TRANSP;X-A=1:TRANSPARENT", "TRANSP: TRANSPARENT ", "STATUS:CANCELLED", "STATUS;X-A=1:CANCELLED"),
+    *("Status:Tentative", "SUMMARY;LANGUAGE=de:Wort", "SUMMARY:a\\, b\\nc", "SUMMARY:é \ud800"),
+    *("UID;X-A=1:other", "UID:other", "UID:", "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT30M"),
+    *("SUMMARY:a\x00b\x0bc\u2028d", "ATTENDEE;PARTSTAT=DECLINED:mailto:ann@example.com"),
+    *('ATTENDEE;CN="a:b";PARTSTAT=TENTATIVE:/123/principal/', "BEGIN:VALARM\r\nTRIGGER:-PT5M\r\nEND:VALARM"),
+    *("BEGIN:VALARM\r\nDTSTART:20261110T110000Z\r\nEND:VALARM",),
+    *("BEGIN:VALARM\r\nEND:VALARM\r\nSTATUS:CANCELLED",),
+    *("BEGIN:VALARM\r\nend:valarm\r\nDTSTART:x\r\nEND:VALARM", "BEGIN:VALARM", "END:VALARM", "BEGIN:VEVENT"),
+    *("END:VEVENT", "BEGIN:X-PART\r\nUID:x\r\nEND:X-PART", "END:VCALENDAR"),
+    *("BEGIN:VEVENT\r\nUID:second\r\nDTSTART:20261110T120000Z\r\nDTEND:20261110T130000Z\r\nEND:VEVENT",),
+    *("BEGIN:vevent", "END:VEVENT\r\nBEGIN:VEVENT", "END:VEVENT\r\nX-A:between\r\nBEGIN:VEVENT"),
+    *("END:VEVENT\r\nUID:x\r\nBEGIN:VEVENT", "BEGIN:VTIMEZONE\r\nTZID:Mars/Olympus\r\nEND:VTIMEZONE"),
+    *("END:VTIMEZONE", "BEGIN:VTIMEZONE", "BEGIN:VCALENDAR", " STATUS:CANCELLED", "\tFOLDED", "", " ", "X-A"),
+    *(":", ";", "\ufeff", "BEGIN:VEV\r\n ENT", "END:VEV\r\n\tENT", "\r\n BEGIN:VEVENT"),
+    *("DTST\r\n ART:20261110T110000Z", "X-A:b\rSTATUS:CANCELLED", "X-A:b\nSTATUS:CANCELLED"),
+]  # fmt: skip
+ODD_SIGNS = '\r\n\t :;,"\\09TZaſ\x00\ud800\ufeff'
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> str:
+    text = draw(
+        st.sampled_from(MADE)
+        | st.sampled_from(sorted(CORPUS.values()))
+        | series().map(lambda made: made.text())
+    )
+    lines = text.split("\r\n")
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(lines) - 1))
+        match draw(st.integers(0, 5)):
+            case 0:
+                lines.insert(at, draw(st.sampled_from(ODD_LINES)))
+            case 1:
+                lines[at] = draw(st.sampled_from(ODD_LINES))
+            case 2:
+                del lines[at : at + draw(st.integers(1, 2))]
+            case 3:
+                other = draw(st.integers(0, len(lines) - 1))
+                lines[at], lines[other] = lines[other], lines[at]
+            case 4:
+                lines[at] = lines[at].swapcase()
+            case _:
+                into = draw(st.integers(0, len(lines[at])))
+                cut = into + draw(st.integers(0, 2))
+                lines[at] = lines[at][:into] + draw(st.sampled_from(ODD_SIGNS)) + lines[at][cut:]
+        lines = lines or [""]
+    return draw(st.sampled_from(["\r\n", "\r\n", "\n", "\r", "\r\r\n"])).join(lines)
+
+
+windows = st.builds(
+    lambda start, days: Span(NOVEMBER + start, NOVEMBER + start + days * DAY),
+    st.integers(-400 * DAY, 400 * DAY), st.sampled_from([1, 7, 90, 400]),
+)  # fmt: skip
+zones = st.sampled_from(["Europe/Berlin", "Europe/Berlin", "Pacific/Kiritimati", "Mars/Olympus"])
+
+
+@settings(max_examples=5_000 if IN_CI else 500, deadline=None)
+@given(changed(), windows, zones)
+def test_a_short_way_finds_what_the_general_one_finds(text: str, window: Span, zone: str) -> None:
+    short = read_resource(text, zone=zone, addresses=ADDRESSES, window=window)
+    assert short == read_in_general(text, zone=zone, addresses=ADDRESSES, window=window)
+
+
+def test_plain_events_are_read_the_short_way() -> None:
+    berlin = find_zone("Europe/Berlin")
+    assert berlin is not None
+    framed = [take_apart(text) for text in MADE]
+    assert all(framed)
+    plain = [each.bodies[0] for each in framed if each and not any("\nRRULE" in body for body in each.bodies)]
+    window = Span(NOVEMBER, NOVEMBER + 90 * DAY)
+    found = [
+        read_single(lines, owner=berlin, named=find_zone, addresses=ADDRESSES, window=window)
+        for lines in plain
+    ]
+    assert len(plain) > 200
+    assert all(found)
+
+
+@pytest.mark.parametrize("name", sorted(CORPUS))
+def test_a_case_of_the_corpus_is_read_alike(name: str) -> None:
+    text, window = (
+        CORPUS[name].encode("utf-8", "surrogateescape"),
+        Span(NOVEMBER - 31 * DAY, NOVEMBER + 369 * DAY),
+    )
+    short = read_resource(text, zone="Europe/Berlin", addresses=ADDRESSES, window=window)
+    assert short == read_in_general(text, zone="Europe/Berlin", addresses=ADDRESSES, window=window)
