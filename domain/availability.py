@@ -18,7 +18,10 @@ from domain.edges import Edges
 from domain.grid import grid_points
 from domain.hours import WorkingHours, open_hours
 from domain.interval import Span
+from domain.memory import Memory
 from domain.zones import day_at, day_edges, day_end
+
+_AT_ONCE = 32  # Edges, an even number of them.
 
 
 class Match(StrEnum):
@@ -85,7 +88,8 @@ class UserTime:
     """All that decides about one user's time. What is to count as free (a booking that moves, a hold) is left out.
 
     `counts` are the appointments and live holds of the asked type by the ordinal of their date in `zone`. From
-    `known_until` on blocked slots are not expanded: unknown, hence busy.
+    `known_until` on blocked slots are not expanded: unknown, hence busy. `memory` is of these hours, this zone, these
+    blocked slots and appointments alone; without one all is worked out anew.
     """
 
     user: str
@@ -97,6 +101,7 @@ class UserTime:
     counts: Mapping[int, int] = field(default_factory=dict)
     closed: Closure | None = None
     known_until: int | None = None
+    memory: Memory | None = field(default=None, compare=False)
 
     def live_holds(self, now: int) -> Iterator[Booked]:
         return (hold for hold in self.holds if hold.until is None or hold.until > now)
@@ -126,11 +131,18 @@ def find_windows(
     users: Sequence[UserTime], rules: Rules, *, within: Span, now: int, match: Match = Match.EVERYONE
 ) -> list[Span]:
     """Maximal free spans, by start, clipped to `within`. May be shorter than the asked length."""
+    return sweep.spans(find_free(users, rules, within=within, now=now, match=match))
+
+
+def find_free(
+    users: Sequence[UserTime], rules: Rules, *, within: Span, now: int, match: Match = Match.EVERYONE
+) -> Edges:
+    """The same, as edges."""
     start, end = _askable(rules, within, now)
     free = [_less_full_days(free_time(user, rules, start, end, now=now), user, rules) for user in users]
-    if match is Match.ANYONE:
-        return sweep.spans(sweep.unite(free))
-    return sweep.spans(reduce(sweep.intersect, free) if free else [])
+    if match is Match.ANYONE and len(free) > 1:
+        return sweep.unite(free)
+    return reduce(sweep.intersect, free) if free else []
 
 
 def find_starts(
@@ -147,20 +159,28 @@ def find_starts(
     if match is Match.ANYONE and len(users) > 1:
         return _starts_of_anyone(startable, rules, first)
     common = reduce(sweep.intersect, startable) if startable else []
-    at = grid_points(common, zone=rules.grid_zone, step=rules.step)[:first]
+    at = _points(common, rules, first)
     return Starts(at, [tuple(range(len(users)))] * len(at))
 
 
 def next_change(
-    users: Sequence[UserTime], rules: Rules, *, within: Span, now: int, match: Match = Match.EVERYONE
+    users: Sequence[UserTime],
+    rules: Rules,
+    *,
+    within: Span,
+    now: int,
+    match: Match = Match.EVERYONE,
+    starts: Starts | None = None,
 ) -> int | None:
     """The next instant at which time alone can change the open starts, if there is one: never late, at times early.
 
     A live hold ends, the soonest start passes the notice, or a day enters the horizon (where the caller then
     gives a later `last_start`). Windows that the notice cuts also shrink in between: a change that no one is told of.
+    `starts` are those that find_starts gives, where they are known.
     """
     changes = [hold.until for user in users for hold in user.live_holds(now) if hold.until is not None]
-    if soonest := find_starts(users, rules, within=within, now=now, match=match, first=1).at:
+    found = starts or find_starts(users, rules, within=within, now=now, match=match, first=1)
+    if soonest := found.at:
         changes.append(soonest[0] - rules.notice + 1)
     if rules.last_start is not None and rules.last_start + 1 < within.end:
         changes += (day_end(day_at(now, user.zone), user.zone) for user in users)
@@ -176,10 +196,9 @@ def free_time(user: UserTime, rules: Rules, start: int, end: int, *, now: int) -
         end = min(end, user.known_until - after)
     if end <= start:
         return []
-    gaps = _gaps(user.busy, start, end, before=before, after=after)
-    if taken := sweep.merge(booked.widened(after, before) for booked in user.booked(now)):
-        gaps = sweep.subtract(gaps, taken)
-    return sweep.intersect(open_hours(user.hours, user.zone, start, end), gaps)
+    free = _lasting(user, start, end, before=before, after=after)
+    held = sweep.merge(hold.widened(after, before) for hold in user.live_holds(now))
+    return sweep.subtract(free, held) if held else free
 
 
 def full_days(user: UserTime, rules: Rules) -> Edges:
@@ -209,11 +228,37 @@ def _less_full_days(edges: Edges, user: UserTime, rules: Rules) -> Edges:
     return sweep.subtract(edges, full_days(user, rules))
 
 
+def _lasting(user: UserTime, start: int, end: int, *, before: int, after: int) -> Edges:
+    """Free time as it is but for holds, which end by themselves."""
+
+    def work_out(low: int, high: int) -> Edges:
+        gaps = _gaps(user.busy, low, high, before=before, after=after)
+        if taken := sweep.merge(booked.widened(after, before) for booked in user.appointments):
+            gaps = sweep.subtract(gaps, taken)
+        return sweep.intersect(open_hours(user.hours, user.zone, low, high), gaps)
+
+    if user.memory is None:
+        return work_out(start, end)
+    return user.memory.within(start, end, of=(before, after), work_out=work_out)
+
+
+def _points(edges: Edges, rules: Rules, first: int | None) -> list[int]:
+    """The grid's points in a set; where only the first are asked for, no more spans are laid out than hold them."""
+    if first is None:
+        return grid_points(edges, zone=rules.grid_zone, step=rules.step)
+    points: list[int] = []
+    for place in range(0, len(edges), _AT_ONCE):
+        points += grid_points(edges[place : place + _AT_ONCE], zone=rules.grid_zone, step=rules.step)
+        if len(points) >= first:
+            break
+    return points[:first]
+
+
 def _gaps(busy: Busy, start: int, end: int, *, before: int, after: int) -> Edges:
     """What of `[start, end)` the blocked slots leave when each is widened by the buffers."""
+    gaps = sweep.complement(busy.edges, start - before, end + after).tolist()
     if not before and not after:
-        return sweep.complement(busy.edges, start, end)
-    gaps = sweep.complement(busy.edges, start - before, end + after)
+        return gaps
     return [
         edge
         for low, high in sweep.pairs(gaps)

@@ -5,12 +5,15 @@ Spans that touch are one here, so a stretch of time is in a set exactly when it 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from domain.interval import Span
 
 Edges = list[int]
+E = TypeVar("E", list[int], "array[int]")
 
 
 def merge(spans: Iterable[tuple[int, int]]) -> Edges:
@@ -26,12 +29,12 @@ def merge(spans: Iterable[tuple[int, int]]) -> Edges:
     return edges
 
 
-def clip(edges: Sequence[int], start: int, end: int) -> Edges:
-    """What of a set lies in `[start, end)`: two bisections and a slice."""
+def clip(edges: E, start: int, end: int) -> E:
+    """What of a set lies in `[start, end)`: two bisections and a slice. Of an array an array: nothing is unpacked."""
     if end <= start:
-        return []
+        return edges[:0]
     first, last = bisect_right(edges, start), bisect_left(edges, end)
-    clipped = list(edges[first:last])
+    clipped = edges[first:last]
     if first & 1:  # An odd number of edges up to here: inside a span.
         clipped.insert(0, start)
     if last & 1:
@@ -39,15 +42,23 @@ def clip(edges: Sequence[int], start: int, end: int) -> Edges:
     return clipped
 
 
+def extend(edges: Edges, later: Edges) -> None:
+    """By a set wholly after it: where they touch they are one."""
+    if edges and later and edges[-1] == later[0]:
+        edges.pop()
+        later = later[1:]
+    edges += later
+
+
 def meets(edges: Sequence[int], start: int, end: int) -> bool:
     first = bisect_right(edges, start)
     return start < end and (first & 1 == 1 or first < bisect_left(edges, end))
 
 
-def complement(edges: Sequence[int], start: int, end: int) -> Edges:
+def complement(edges: E, start: int, end: int) -> E:
     """What of `[start, end)` is not in the set."""
     if end <= start:
-        return []
+        return edges[:0]
     outside = clip(edges, start, end)
     if outside and outside[0] == start:
         del outside[0]

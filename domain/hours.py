@@ -13,14 +13,13 @@ from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
-from domain.edges import Edges, clip, merge
+from domain.edges import Edges, clip, extend, merge
+from domain.memory import BLOCK
 from domain.zones import DAY, EPOCH_ORDINAL, stretches
 
 MINUTES_A_DAY = 1440
 MOST_WEEKLY_SPANS = 50
 MOST_OVERRIDES = 400
-
-_BLOCK = 1 << 23  # 97 days: what is expanded, and remembered, at once.
 
 
 class HoursSpan(NamedTuple):
@@ -72,30 +71,25 @@ class InvalidHours:
 def open_hours(hours: WorkingHours, zone: str, start: int, end: int) -> Edges:
     """The instants of `[start, end)` within working hours. Hours that touch, over midnight too, are one."""
     opened: Edges = []
-    for index in range(start // _BLOCK, (end - 1) // _BLOCK + 1):
-        block = _open_in_block(hours, zone, index)
-        if opened and block and opened[-1] == block[0]:
-            opened.pop()
-            opened += block[1:]
-        else:
-            opened += block
-    return clip(opened, start, end)
+    for index in range(start // BLOCK, (end - 1) // BLOCK + 1):
+        extend(opened, clip(_open_in_block(hours, zone, index), start, end))
+    return opened
 
 
 @lru_cache(maxsize=2048)
-def _open_in_block(hours: WorkingHours, zone: str, index: int) -> tuple[int, ...]:
+def _open_in_block(hours: WorkingHours, zone: str, index: int) -> Edges:
     weekly: list[list[HoursSpan]] = [[] for _ in range(7)]
     for day, start, end in hours.weekly:
         weekly[day].append(HoursSpan(start, end))
     overrides = {override.date.toordinal() - EPOCH_ORDINAL: override.hours for override in hours.overrides}
     found: list[tuple[int, int]] = []
-    for since, until, offset in stretches(zone, index * _BLOCK, (index + 1) * _BLOCK):
+    for since, until, offset in stretches(zone, index * BLOCK, (index + 1) * BLOCK):
         for day in range((since + offset) // DAY, (until - 1 + offset) // DAY + 1):
             midnight = day * DAY - offset
             spans: Sequence[HoursSpan] = overrides.get(day, weekly[(day + 3) % 7])  # Day 0 was a Thursday.
             for start, end in spans:
                 found.append((max(midnight + start * 60, since), min(midnight + end * 60, until)))
-    return tuple(merge(found))
+    return merge(found)
 
 
 def validate_hours(

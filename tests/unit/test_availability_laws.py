@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from domain.availability import Match, find_starts, find_windows, next_change
+from domain.availability import Match, find_free, find_starts, find_windows, next_change
 from domain.booking import Open, decide
 from domain.closed import BlockedTime, why_closed
 from domain.edges import merge
 from domain.interval import Span
+from domain.memory import BLOCK, Memory
 from tests.unit.availability_oracle import QUANTUM, World, worlds
 
 
@@ -117,3 +120,27 @@ def test_time_alone_changes_no_start_before_the_next_change(world: World) -> Non
         assert later >= world.now
         before = find_starts(world.users, world.rules, within=world.within, now=world.now, match=match)
         assert before == find_starts(world.users, world.rules, within=world.within, now=later, match=match)
+
+
+@settings(max_examples=150)
+@given(worlds(most_users=2), st.integers(-2 * QUANTUM, 2 * QUANTUM))
+def test_what_is_remembered_of_a_user_answers_as_if_it_were_worked_out_anew(world: World, off: int) -> None:
+    border = (world.within.start // BLOCK + 1) * BLOCK + off
+    remembering = [replace(user, memory=Memory()) for user in world.users]
+    spans = (world.within, Span(world.within.start, border), Span(border - BLOCK // 2, border + BLOCK + 1))
+    # The second time all of it is remembered.
+    for within in spans * 2:
+        for rules in (world.rules, replace(world.rules, buffer_before=0, buffer_after=0)):
+            anew = find_free(world.users, rules, within=within, now=world.now)
+            assert find_free(remembering, rules, within=within, now=world.now) == anew
+            starts = find_starts(world.users, rules, within=world.within, now=world.now)
+            assert find_starts(remembering, rules, within=world.within, now=world.now) == starts
+
+
+@given(worlds(most_users=2), st.integers(1, 70))
+def test_the_first_starts_are_the_beginning_of_all(world: World, first: int) -> None:
+    starts = find_starts(world.users, world.rules, within=world.within, now=world.now)
+    assert (
+        find_starts(world.users, world.rules, within=world.within, now=world.now, first=first).at
+        == (starts.at[:first])
+    )
