@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from standin.account_faults import AccountFaults
 from standin.catalog import Account, CalendarFacts, Kind
 from standin.cloud import Cloud, Member, new_dsid
-from standin.faults import AccountFaults
 from standin.front import Front
+from standin.manners import MODES
 from standin.messages import Request, Response
+from standin.partitions import Partitions
 
 PREFIX = "/-/"
 
@@ -18,9 +20,10 @@ PREFIX = "/-/"
 class Admin:
     """Guarded by a bearer token where one is set; the listeners are on the loopback alone either way."""
 
-    def __init__(self, cloud: Cloud, front: Front, *, token: str | None) -> None:
+    def __init__(self, cloud: Cloud, front: Front, partitions: Partitions, *, token: str | None) -> None:
         self._cloud = cloud
         self._front = front
+        self._partitions = partitions
         self._token = token
 
     async def answer(self, request: Request) -> Response:
@@ -41,6 +44,11 @@ class Admin:
             case "DELETE", ["requests"]:
                 self._front.log.clear()
                 return Response(204)
+            case "GET", ["manners"]:
+                return _json(200, asdict(self._front.manners))
+            case "POST", ["manners"]:
+                self._front.manners = MODES[_text(said, "mode")].with_flags(_texts(said, "flags"))
+                return _json(200, asdict(self._front.manners))
             case "GET", ["accounts"]:
                 return _json(200, [_described(member) for member in self._cloud.members()])
             case "POST", ["accounts"]:
@@ -51,6 +59,8 @@ class Admin:
                 return _json(201, {"path": calendar.path})
             case "POST", ["accounts", apple_id, fault]:
                 return await self._fault(apple_id, fault, said)
+            case "GET", ["accounts", apple_id, "requests"]:
+                return _json(200, self._counted(self._cloud.member(apple_id)))
             case _:
                 return _json(404, {"error": f"nothing at {request.method} {request.path}"})
 
@@ -65,13 +75,22 @@ class Admin:
         return self._cloud.add_account(account, _texts(said, "appPasswords"))
 
     async def _fault(self, apple_id: str, name: str, said: dict[str, object]) -> Response:
-        commands = AccountFaults(self._cloud, self._cloud.member(apple_id)).commands()
+        faults = AccountFaults(self._cloud, self._cloud.member(apple_id), self._partitions)
+        commands = faults.commands()
         if name not in commands:
             raise LookupError(f"no fault {name!r}; there are {', '.join(commands)}")
         done = commands[name](**said)
         if inspect.isawaitable(done):
-            await done
-        return Response(204)
+            done = await done
+        return Response(204) if done is None else _json(200, done)
+
+    def _counted(self, member: Member) -> dict[str, object]:
+        log, dsid = self._front.log, member.account.dsid
+        return {
+            "byQuestion": log.by_question(dsid),
+            "mostInAMinute": log.most_in_a_minute(dsid),
+            "mails": member.mails,
+        }
 
 
 def _described(member: Member) -> dict[str, object]:
@@ -81,9 +100,10 @@ def _described(member: Member) -> dict[str, object]:
         "aliases": account.aliases,
         "dsid": account.dsid,
         "mails": member.mails,
-        "faults": asdict(member.faults),
+        "partition": account.partition,
+        "faults": [{**asdict(planned), "fault": str(planned.fault)} for planned in member.faults.queue],
         "calendars": [
-            {**asdict(known.facts), "path": known.path, "resources": len(known.present())}
+            {**asdict(known.facts), "path": known.path, "resources": len(known.names)}
             for known in member.calendars.values()
         ],
     }

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -13,9 +14,12 @@ from xml.etree.ElementTree import Element
 from radicale import config
 from radicale import item as radicale_item
 from radicale.app import Application
+from radicale.app.report import _expand as radicale_expand
 from radicale.item import filter as radicale_filter
 
+from standin.catalog import CalendarFacts
 from standin.ics import without_overrides
+from standin.storage import verbatim
 
 _TIME_RANGE = "{urn:ietf:params:xml:ns:caldav}time-range"
 _ONE_DATE = ("RRULE", "RDATE", "RECURRENCE-ID")
@@ -53,11 +57,14 @@ class Backend:
         configuration.update({"storage": {"_filesystem_fsync": "False"}}, "stand-in", privileged=True)
         self._radicale = Application(configuration)
         self._storage = self._radicale._storage  # noqa: SLF001 - the one instance that holds the lock.
+        self._made: set[tuple[str, str]] = set()
 
-    async def put(self, dsid: str, calendar: str, name: str, text: str) -> Answer:
-        return await asyncio.to_thread(self._call, dsid, "PUT", f"{calendar}/{name}", text)
+    async def put(self, dsid: str, calendar: CalendarFacts, name: str, text: str) -> Answer:
+        return await asyncio.to_thread(self._put, dsid, calendar, name, text)
 
     async def delete(self, dsid: str, calendar: str, name: str = "") -> Answer:
+        if not name:
+            self._made.discard((dsid, calendar))
         return await asyncio.to_thread(self._call, dsid, "DELETE", f"{calendar}/{name}", "")
 
     async def bodies(self, dsid: str, calendar: str, names: Iterable[str]) -> Mapping[str, str]:
@@ -68,31 +75,43 @@ class Backend:
         """The names of events with an occurrence in `span`, whose ends are iCalendar UTC texts or empty."""
         return await asyncio.to_thread(self._between, dsid, calendar, span, as_moved)
 
-    def make_calendar(self, dsid: str, calendar: str, *, name: str, component: str) -> None:
-        props = {
-            "tag": "VCALENDAR",
-            "D:displayname": name,
-            "C:supported-calendar-component-set": component,
-        }
-        with self._storage.acquire_lock("w", dsid):
-            self._storage.create_collection(f"/{dsid}/{calendar}/", props=props)
-
-    def load(self, dsid: str, calendar: str, texts: Mapping[str, str]) -> list[Stored]:
+    def load(self, dsid: str, calendar: CalendarFacts, texts: Mapping[str, str]) -> list[Stored]:
         """Store many resources under one lock, as the seed does."""
+        self._make(dsid, calendar)
         stored = []
-        with self._collection(dsid, calendar, "w") as collection:
+        with self._collection(dsid, calendar.id, "w") as collection:
             for name, text in texts.items():
                 item = radicale_item.Item(
                     collection_path=collection.path, vobject_item=radicale_item.read_components(text)[0]
                 )
                 item.prepare()
-                uploaded, _ = collection.upload(name, item)
+                with verbatim(text):
+                    uploaded, _ = collection.upload(name, item)
                 stored.append(Stored(name, uploaded.uid, uploaded.etag))
         return stored
 
     def stored(self, dsid: str, calendar: str) -> list[Stored]:
         with self._collection(dsid, calendar, "r") as collection:
             return [Stored(item.href, item.uid, item.etag) for item in _items(collection)]
+
+    def _put(self, dsid: str, calendar: CalendarFacts, name: str, text: str) -> Answer:
+        self._make(dsid, calendar)
+        with verbatim(text):
+            return self._call(dsid, "PUT", f"{calendar.id}/{name}", text)
+
+    def _make(self, dsid: str, calendar: CalendarFacts) -> None:
+        """A folder at a calendar's first resource: accounts by the thousand stay cheap."""
+        if (dsid, calendar.id) in self._made:
+            return
+        props = {
+            "tag": "VCALENDAR",
+            "D:displayname": calendar.name,
+            "C:supported-calendar-component-set": calendar.component,
+        }
+        with self._storage.acquire_lock("w", dsid):
+            if next(iter(self._storage.discover(f"/{dsid}/{calendar.id}/")), None) is None:
+                self._storage.create_collection(f"/{dsid}/{calendar.id}/", props=props)
+        self._made.add((dsid, calendar.id))
 
     def _bodies(self, dsid: str, calendar: str, names: list[str]) -> dict[str, str]:
         with self._collection(dsid, calendar, "r") as collection:
@@ -105,6 +124,22 @@ class Backend:
         time_range = Element(_TIME_RANGE, bounds)
         with self._collection(dsid, calendar, "r") as collection:
             return {item.href for item in _items(collection) if _meets(item, time_range, as_moved=as_moved)}
+
+    async def expanded(
+        self, dsid: str, calendar: str, names: Iterable[str], span: tuple[str, str]
+    ) -> Mapping[str, str]:
+        """The texts of those `names` with an occurrence in `span`, a VEVENT for each."""
+        return await asyncio.to_thread(self._expanded, dsid, calendar, list(names), span)
+
+    def _expanded(self, dsid: str, calendar: str, names: list[str], span: tuple[str, str]) -> dict[str, str]:
+        start, end = (datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for at in span)
+        texts = {}
+        with self._collection(dsid, calendar, "r") as collection:
+            for name, item in collection.get_multi(names) if collection is not None else ():
+                expanded, many = radicale_expand(Element("x"), item, start, end)
+                if many:
+                    texts[name] = str(expanded.text)
+        return texts
 
     @contextmanager
     def _collection(self, dsid: str, calendar: str, mode: str) -> Iterator[Any]:

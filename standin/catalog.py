@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
 ISSUED_HERE = "HwoQEgwAA"  # How iCloud's tokens begin; what follows is ours.
+_OLD_TOKEN = re.compile(r"FT=-@RU=([0-9a-f]{8})-0000-4000-8000-000000000000@S=(\d{1,18})")
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -59,6 +61,11 @@ class Calendar:
     revision: int = 1
     floor: int = 1  # The oldest revision from which history is complete.
     resources: dict[str, Resource] = field(default_factory=dict)  # Ordered by revision.
+    refusals: int = 0  # Tokens refused so far.
+    names: dict[str, str] = field(init=False)  # Of what is there, by UID.
+
+    def __post_init__(self) -> None:
+        self.names = {held.uid: held.name for held in self.present()}
 
     @property
     def path(self) -> str:
@@ -68,10 +75,13 @@ class Calendar:
     def etag(self) -> str:
         return short_etag(self.path, self.epoch.hex(), str(self.revision))
 
-    @property
-    def token(self) -> str:
+    def token(self, form: str = "new", *, at: int | None = None) -> str:
+        """The sync token of now, or of an earlier revision."""
+        revision = self.revision if at is None else at
+        if form == "old":
+            return f"FT=-@RU={self.epoch.hex()}-0000-4000-8000-000000000000@S={revision}"
         # 13 bytes, so that the base64 ends in `==` as iCloud's does.
-        packed = b"\0" + self.epoch + self.revision.to_bytes(8, "big")
+        packed = b"\0" + self.epoch + revision.to_bytes(8, "big")
         return ISSUED_HERE + base64.b64encode(packed).decode()
 
     def get(self, name: str) -> Resource | None:
@@ -82,7 +92,7 @@ class Calendar:
         return [resource for resource in self.resources.values() if not resource.gone]
 
     def holder_of(self, uid: str) -> str | None:
-        return next((r.name for r in self.resources.values() if r.uid == uid and not r.gone), None)
+        return self.names.get(uid)
 
     def place(self, name: str, *, uid: str, stored: str) -> Resource:
         """Note that a resource is here with new content, or was touched."""
@@ -109,8 +119,12 @@ class Calendar:
         return changed[::-1]
 
     def _put(self, resource: Resource) -> Resource:
-        self.resources.pop(resource.name, None)  # Keeps the dictionary in the order of revisions.
+        before = self.resources.pop(resource.name, None)  # Keeps the dictionary in the order of revisions.
+        if before is not None and self.names.get(before.uid) == before.name:
+            del self.names[before.uid]
         self.resources[resource.name] = resource
+        if not resource.gone:
+            self.names[resource.uid] = resource.name
         return resource
 
     def _newest_first_after(self, revision: int) -> Iterator[Resource]:
@@ -120,15 +134,27 @@ class Calendar:
             yield resource
 
     def _revision_of(self, token: str) -> int:
-        try:
-            packed = base64.b64decode(token.removeprefix(ISSUED_HERE).encode(), validate=True)
-        except ValueError as error:
-            raise TokenRefusedError from error
-        revision = int.from_bytes(packed[5:], "big")
-        ours = token.startswith(ISSUED_HERE) and len(packed) == 13 and packed[1:5] == self.epoch
-        if not ours or not self.floor <= revision <= self.revision:
+        epoch, revision = _read_old(token) if token.startswith("FT=") else _read_new(token)
+        if epoch != self.epoch or not self.floor <= revision <= self.revision:
             raise TokenRefusedError
         return revision
+
+
+def _read_new(token: str) -> tuple[bytes, int]:
+    try:
+        packed = base64.b64decode(token.removeprefix(ISSUED_HERE).encode(), validate=True)
+    except ValueError as error:
+        raise TokenRefusedError from error
+    if not token.startswith(ISSUED_HERE) or len(packed) != 13:
+        raise TokenRefusedError
+    return packed[1:5], int.from_bytes(packed[5:], "big")
+
+
+def _read_old(token: str) -> tuple[bytes, int]:
+    found = _OLD_TOKEN.fullmatch(token)
+    if found is None:
+        raise TokenRefusedError
+    return bytes.fromhex(found[1]), int(found[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

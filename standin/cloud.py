@@ -2,27 +2,18 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from standin.backend import Backend, Stored
-from standin.catalog import Account, Calendar, CalendarFacts, Kind, Resource, digest
+from standin.catalog import Account, Calendar, CalendarFacts, Resource, digest
+from standin.faults import Faults
+from standin.ics import housekept
 from standin.journal import Journal, new_epoch
-
-
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong for one account. Counts run down; a negative count never ends."""
-
-    throttled: int = 0
-    retry_after: int = 1
-    unauthorized: int = 0
-    failing: int = 0
-    failing_status: int = 500
-    slow: float = 0.0
-    dropped_puts: int = 0
+from standin.lagging import Unsettled
 
 
 @dataclass(slots=True)
@@ -34,6 +25,13 @@ class Member:
     calendars: dict[str, Calendar] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     mails: int = 0  # Invitations that iCloud would have sent.
+    old_host: str = "serves"  # What a partition host does that the account has left.
+    unsettled: Unsettled = field(default_factory=Unsettled)
+    deleted: dict[str, Mapping[str, str]] = field(default_factory=dict)  # Texts of calendars that were.
+
+    @property
+    def resources(self) -> int:
+        return sum(len(calendar.names) for calendar in self.calendars.values())
 
     def calendar(self, wanted: str) -> Calendar:
         """By id, else by name."""
@@ -53,8 +51,9 @@ class Member:
 
 
 class Cloud:
-    def __init__(self, backend: Backend, journal: Journal) -> None:
+    def __init__(self, backend: Backend, journal: Journal, *, clock: Callable[[], float] = time.time) -> None:
         self.backend = backend
+        self.clock = clock
         self.writing = asyncio.Lock()  # Held from the look at the preconditions to the index's change.
         self._journal = journal
         self._members: dict[str, Member] = {}
@@ -114,11 +113,13 @@ class Cloud:
 
     def add_calendar(self, member: Member, facts: CalendarFacts) -> Calendar:
         calendar = Calendar(member.account.dsid, facts, new_epoch())
-        if facts.kind is not Kind.SUBSCRIBED:
-            self.backend.make_calendar(calendar.dsid, facts.id, name=facts.name, component=facts.component)
         member.calendars[facts.id] = calendar
         self._journal.save(calendar)
         return calendar
+
+    def move_partition(self, member: Member, partition: int) -> None:
+        member.account = replace(member.account, partition=partition)
+        self._journal.save_account(member.account)
 
     def describe(self, calendar: Calendar, **changed: str | int | bool | None) -> None:
         calendar.facts = replace(calendar.facts, **changed)  # type: ignore[arg-type]
@@ -126,7 +127,7 @@ class Cloud:
 
     def load(self, calendar: Calendar, texts: Mapping[str, str]) -> None:
         """Store many resources at once, as changes like any other."""
-        stored = self.backend.load(calendar.dsid, calendar.facts.id, texts)
+        stored = self.backend.load(calendar.dsid, calendar.facts, texts)
         self._journal.save(calendar, *[self._placed(calendar, one) for one in stored])
 
     def note_put(self, calendar: Calendar, one: Stored) -> Resource:
@@ -147,12 +148,22 @@ class Cloud:
             touched.append(calendar.place(name, uid=held.uid, stored=held.stored))
         self._journal.save(calendar, *touched)
 
+    async def housekeep(self, calendar: Calendar, names: Iterable[str] = ()) -> None:
+        """What the server itself adds to objects, under new ETags."""
+        async with self.writing:
+            wanted = list(names) or [resource.name for resource in calendar.present()]
+            texts = await self.backend.bodies(calendar.dsid, calendar.facts.id, wanted)
+            self.load(calendar, {name: housekept(text) for name, text in texts.items()})
+
     def purge_tokens(self, calendar: Calendar) -> None:
         calendar.purge()
         self._journal.save(calendar)
 
     async def delete_calendar(self, member: Member, calendar: Calendar) -> None:
         async with self.writing:
+            names = [resource.name for resource in calendar.present()]
+            texts = await self.backend.bodies(calendar.dsid, calendar.facts.id, names)
+            member.deleted[calendar.facts.id] = texts
             await self.backend.delete(calendar.dsid, calendar.facts.id)
             del member.calendars[calendar.facts.id]
             self._journal.drop(calendar)

@@ -1,81 +1,204 @@
-"""What a test, or a person at the admin API, can do to one account."""
+"""What goes wrong for one account: single faults in a queue, standing ones, and a schedule drawn from a seed."""
 
-from collections.abc import Awaitable, Callable, Iterable
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from standin.cloud import Cloud, Faults, Member
+from standin.messages import Request, Response
 
 FOREVER = -1
 
 
-class AccountFaults:
-    """Calendars are named by id or by display name. A count of -1 lasts until `clear`."""
+class Failing(StrEnum):
+    """Answers that say that something is wrong, and connections that end or crawl."""
 
-    def __init__(self, cloud: Cloud, member: Member) -> None:
-        self._cloud = cloud
-        self._member = member
+    THROTTLE = "throttle"  # 503 with Retry-After as `amount` says.
+    TOO_MANY = "too-many"  # 429, likewise.
+    UNAUTHORIZED = "unauthorized"
+    STATUS = "status"  # The status is `amount`.
+    SLOW = "slow"  # `amount` seconds before the answer.
+    DRIP = "drip"  # `amount` bytes a second.
+    SILENCE = "silence"  # Not a byte for `amount` seconds, then the connection ends.
+    HALF = "half"  # Half of the body, then the connection ends.
+    RESET = "reset"  # The connection is reset after `amount` bytes of the body.
+    LOST = "lost"  # What was asked is done, and its answer never comes.
+    TWICE = "twice"  # The same answer, head and all, comes twice.
+
+
+class Lie(StrEnum):
+    """Answers with a 2xx that are not what was asked for."""
+
+    HTML = "html"
+    EMPTY_200 = "empty-200"
+    EMPTY_204 = "empty-204"
+    BLANK_207 = "blank-207"  # 207 with no body at all.
+    EMPTY_207 = "empty-207"  # A multistatus that names nothing.
+    WRONG_ROOT = "wrong-root"
+    OTHER_CALENDAR = "other-calendar"  # What was asked, said of another calendar.
+    NO_ETAGS = "no-etags"
+    ALL_GONE = "all-gone"  # Every href with a 404.
+    TRUNCATED = "truncated"  # XML that ends in the middle, with the Content-Length to match.
+    GZIP_BOMB = "gzip-bomb"  # `amount` MiB in some kilobytes.
+    ENTITY_BOMB = "entity-bomb"
+    HUGE_TEXT = "huge-text"  # A text node of `amount` MiB.
+    CUT_507 = "cut-507"  # RFC 6578 3.6: the first half, a 507, and the token of that half.
+    NO_CHANGE = "no-change"  # No member, and the newest token: whatever changed is never told of.
+    STALE = "stale"  # The answer before this one to the same question.
+    DUPLICATED = "duplicated"  # Each member twice.
+    REORDERED = "reordered"  # The members from last to first.
+    FOREIGN_HREFS = "foreign-hrefs"  # Each href leads to another host.
+    BAD_UTF8 = "bad-utf8"
+
+
+KINDS: tuple[str, ...] = (*Failing, *Lie)
+_AMOUNTS: Mapping[str, str] = {
+    Failing.THROTTLE: "1",
+    Failing.TOO_MANY: "1",
+    Failing.STATUS: "500",
+    Failing.SLOW: "0.2",
+    Failing.DRIP: "1024",
+    Failing.SILENCE: "30",
+    Failing.RESET: "0",
+    Lie.GZIP_BOMB: "100",
+    Lie.HUGE_TEXT: "8",
+    Lie.FOREIGN_HREFS: "https://foreign.example",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong with one request. Its text is `kind` or `kind:amount`, as `status:502`."""
+
+    kind: str
+    amount: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(KINDS)}")
+        if not self.amount:
+            object.__setattr__(self, "amount", _AMOUNTS.get(self.kind, ""))
+
+    @classmethod
+    def parse(cls, text: str) -> "Fault":
+        kind, _, amount = text.partition(":")
+        return cls(kind, amount)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.amount}" if self.amount else self.kind
 
     @property
-    def mails(self) -> int:
-        """Invitations that iCloud would have sent for what was written."""
-        return self._member.mails
+    def is_lie(self) -> bool:
+        return self.kind in tuple(Lie)
 
-    def clear(self) -> None:
-        self._member.faults = Faults()
 
-    def allow(self, *app_passwords: str) -> None:
-        self._cloud.allow(self._member, *app_passwords)
+@dataclass(slots=True)
+class Planned:
+    """A fault and the requests that it waits for. A negative count never ends."""
 
-    def revoke(self, *app_passwords: str) -> None:
-        """Revoke those app-specific passwords, or all."""
-        self._cloud.revoke(self._member, *app_passwords)
+    fault: Fault
+    times: int = 1
+    on: str = ""  # A method, a REPORT's name or the beginning of a path; empty for any.
+    skip: int = 0  # So many requests that it could meet are let through first.
 
-    def throttle(self, times: int = FOREVER, *, retry_after: int = 1) -> None:
-        self._member.faults.throttled = times
-        self._member.faults.retry_after = retry_after
+    def meets(self, request: Request) -> bool:
+        if not self.on:
+            return True
+        return self.on in {request.method, request.report} or (
+            self.on.startswith("/") and request.path.startswith(self.on)
+        )
 
-    def unauthorized(self, times: int = 1) -> None:
-        self._member.faults.unauthorized = times
 
-    def fail(self, times: int = 1, *, status: int = 500) -> None:
-        self._member.faults.failing = times
-        self._member.faults.failing_status = status
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A fault for some of the next requests, by how many came before. The same from the same seed."""
 
-    def slow(self, seconds: float) -> None:
-        self._member.faults.slow = seconds
+    faults: Mapping[int, Fault]
 
-    def drop_put_answers(self, times: int = 1) -> None:
-        """Store the next PUTs, and end their connections without an answer."""
-        self._member.faults.dropped_puts = times
+    @classmethod
+    def drawn(
+        cls, seed: int, *, requests: int, rate: float = 0.2, kinds: Sequence[str] = KINDS
+    ) -> "Schedule":
+        """Over the next `requests`, each goes wrong with probability `rate`, in one of the ways in `kinds`."""
+        chances = random.Random(seed)  # noqa: S311 - a plan that can be replayed, not a secret.
+        return cls(
+            {
+                number: Fault.parse(chances.choice(kinds))
+                for number in range(requests)
+                if chances.random() < rate
+            }
+        )
 
-    def touch(self, calendar: str, names: Iterable[str] = ()) -> None:
-        self._cloud.touch(self._member.calendar(calendar), names)
+    @property
+    def texts(self) -> dict[int, str]:
+        return {number: str(fault) for number, fault in self.faults.items()}
 
-    def read_only(self, calendar: str, *, read_only: bool = True) -> None:
-        self._cloud.describe(self._member.calendar(calendar), writable=not read_only)
 
-    def rename(self, calendar: str, name: str) -> None:
-        self._cloud.describe(self._member.calendar(calendar), name=name)
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket: `burst` requests at once, filled up again at `per_minute`."""
 
-    def purge_tokens(self, calendar: str) -> None:
-        self._cloud.purge_tokens(self._member.calendar(calendar))
+    per_minute: float
+    burst: float
+    retry_after: str = "1"
+    left: float = field(init=False)
+    filled_at: float | None = None
 
-    async def delete_calendar(self, calendar: str) -> None:
-        await self._cloud.delete_calendar(self._member, self._member.calendar(calendar))
+    def __post_init__(self) -> None:
+        if self.per_minute <= 0 or self.burst < 1:
+            raise ValueError("a bucket is filled at over 0 a minute and holds at least 1")
+        self.left = self.burst
 
-    def commands(self) -> dict[str, Callable[..., Awaitable[None] | None]]:
-        """What the admin API offers by name."""
-        return {
-            "clear": self.clear,
-            "allow": lambda passwords: self.allow(*passwords),
-            "revoke": lambda passwords=(): self.revoke(*passwords),
-            "throttle": self.throttle,
-            "unauthorized": self.unauthorized,
-            "fail": self.fail,
-            "slow": self.slow,
-            "drop-put-answers": self.drop_put_answers,
-            "touch": self.touch,
-            "read-only": self.read_only,
-            "rename": self.rename,
-            "purge-tokens": self.purge_tokens,
-            "delete-calendar": self.delete_calendar,
-        }
+    def takes(self, now: float) -> bool:
+        since = 0.0 if self.filled_at is None else max(now - self.filled_at, 0.0)
+        self.left = min(self.left + since * self.per_minute / 60, self.burst)
+        self.filled_at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+@dataclass(slots=True)
+class Lag:
+    """How long multiget does not know yet of what sync reported."""
+
+    seconds: float = 0.0
+    polls: int = 0
+    shows_old: bool = False
+    on_get: bool = False  # A GET does not know either.
+
+
+@dataclass(slots=True)
+class Faults:
+    """All that goes wrong for one account."""
+
+    queue: list[Planned] = field(default_factory=list)
+    slow: float = 0.0
+    bucket: Bucket | None = None
+    lag: Lag | None = None
+    schedule: Schedule | None = None
+    met: int = 0  # Requests since the schedule began.
+    remembers: bool = False  # Answers are kept for the `stale` lie, once anything was planned.
+    answers: dict[tuple[str, ...], Response] = field(default_factory=dict)  # By question.
+
+    def plan(self, planned: Planned, *, in_place_of: Iterable[str] = ()) -> None:
+        replaced = set(in_place_of)
+        self.queue = [waiting for waiting in self.queue if waiting.fault.kind not in replaced]
+        if planned.times:
+            self.queue.append(planned)
+        self.remembers = True
+
+    def next_for(self, request: Request) -> Fault | None:
+        """At most one fault meets a request, the first that waits for it; each one met uses one up."""
+        number, self.met = self.met, self.met + 1
+        for planned in self.queue:
+            if not planned.meets(request):
+                continue
+            if planned.skip:
+                planned.skip -= 1
+                continue
+            planned.times -= 1
+            self.queue = [waiting for waiting in self.queue if waiting.times]
+            return planned.fault
+        return None if self.schedule is None else self.schedule.faults.get(number)

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _FOLD = re.compile(r"\r?\n[ \t]")
+_BREAK = re.compile(r"\r?\n")
 _EVENT = re.compile(r"BEGIN:VEVENT\r?\n.*?END:VEVENT\r?\n", re.DOTALL)
 _OVERRIDE = re.compile(r"^RECURRENCE-ID[:;]", re.MULTILINE)
+_STAMP = re.compile(r"^DTSTAMP[:;].*\r?\n", re.MULTILINE)
+_MARK = "X-APPLE-CREATOR-IDENTITY"
 _ZONES_AND_ALARMS = frozenset({"VTIMEZONE", "VALARM", "STANDARD", "DAYLIGHT"})
 
 
@@ -22,9 +25,14 @@ class Contents:
     guests: int  # ATTENDEE lines, for each of which iCloud would send a mail.
 
 
+def unfolded(text: str) -> Iterator[str]:
+    """RFC 5545 3.1. By CR and LF alone: `splitlines` would also break at what a title may hold."""
+    yield from (line for line in _BREAK.split(_FOLD.sub("", text)) if line)
+
+
 def lines(text: str) -> Iterator[tuple[str, str]]:
     """Each content line as its upper-case name and its value, unfolded."""
-    for line in _FOLD.sub("", text).splitlines():
+    for line in unfolded(text):
         head, _, value = line.partition(":")
         yield head.partition(";")[0].upper(), value
 
@@ -63,6 +71,19 @@ def contents(text: str) -> Contents:
         endless=endless,
         guests=guests,
     )
+
+
+def housekept(text: str) -> str:
+    """With what iCloud itself adds to an event in time: its mark, and DTSTAMP once more."""
+    return _EVENT.sub(lambda event: _housekept(event[0]), text)
+
+
+def _housekept(event: str) -> str:
+    end = event.rindex("END:VEVENT")
+    stamps = [found[0] for found in _STAMP.finditer(event)]
+    again = stamps[0] if len(stamps) == 1 else ""
+    mark = "" if _MARK in event else f"{_MARK}:com.apple.calendar\r\n"
+    return event[:end] + again + mark + event[end:]
 
 
 def without_overrides(text: str) -> str | None:

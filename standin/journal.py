@@ -53,6 +53,10 @@ class Journal:
         facts = json.dumps(asdict(account))
         self._db.execute("INSERT INTO account VALUES (?, ?)", (account.dsid, facts))
 
+    def save_account(self, account: Account) -> None:
+        facts = json.dumps(asdict(account))
+        self._db.execute("UPDATE account SET facts = ? WHERE dsid = ?", (facts, account.dsid))
+
     def set_app_passwords(self, dsid: str, digests: set[str]) -> None:
         with self._db:
             self._db.execute("BEGIN")

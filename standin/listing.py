@@ -22,13 +22,14 @@ _REPORTS = (
 _ALLPROP = (d("displayname"), d("getetag"), d("getcontenttype"), d("getlastmodified"), d("creationdate"))
 
 
-def propfind(request: Request, member: Member, *, home_url: str, manners: Manners) -> Response:
+def propfind(request: Request, member: Member, *, partition_url: str, manners: Manners) -> Response:
     root = markup.parse(request.body) if request.body else None
     asked = markup.asked_properties(root)
-    members = list(_members(request, member, home_url, manners))
+    members = list(_members(request, member, partition_url, manners))
     if asked is None:
         asked = [name for name in _ALLPROP if any(name in found.properties for found in members)]
-    return xml(207, markup.multistatus(members, asked))
+    bare = manners.propstat_status_missing
+    return xml(207, markup.multistatus(members, asked, some_statuses_missing=bare))
 
 
 def resource_properties(resource: Resource) -> dict[str, str]:
@@ -43,7 +44,7 @@ def collection_etag(calendar: Calendar) -> dict[str, str]:
     return {d("getetag"): f'"{calendar.etag}"'}
 
 
-def _members(request: Request, member: Member, home_url: str, manners: Manners) -> Iterator[Found]:
+def _members(request: Request, member: Member, partition_url: str, manners: Manners) -> Iterator[Found]:
     account, deep = member.account, _is_deep(request)
     parts = request.path.strip("/").split("/")
     match parts:
@@ -51,21 +52,22 @@ def _members(request: Request, member: Member, home_url: str, manners: Manners) 
             _refuse_deep(deep=deep and manners.deep_root_refused)
             yield Found(request.path, _principal_of(account))
         case [_, "principal"]:
-            _refuse_deep(deep=deep and manners.deep_root_refused)
-            yield Found(request.path, _principal(account, home_url))
+            _refuse_deep(deep=deep and manners.deep_principal_refused)
+            at = "/principal/" if manners.old_response_href else request.path
+            yield Found(at, _principal(account, partition_url))
         case [_, "calendars"]:
-            yield Found(account.home, _home(member))
+            yield Found(account.home, _home(member, manners))
             if deep:
-                yield from _collections(member)
+                yield from _collections(member, manners)
         case [_, "calendars", id_] if id_ in SPECIAL:
-            yield Found(account.home + id_ + "/", _special(account, id_))
+            yield Found(account.home + id_ + "/", _special(account, id_, manners))
         case [_, "calendars", id_]:
             calendar = member.calendars.get(id_)
             if calendar is None:
                 raise RefusedError(Response(404))
             if not request.path.endswith("/"):
                 raise RefusedError(bad_request())
-            yield Found(calendar.path, _calendar(account, calendar))
+            yield Found(calendar.path, _calendar(account, calendar, manners))
             if deep and calendar.facts.kind is not Kind.SUBSCRIBED:
                 for resource in calendar.present():
                     yield Found(calendar.path + resource.name, resource_properties(resource))
@@ -93,68 +95,84 @@ def _refuse_deep(*, deep: bool) -> None:
         raise RefusedError(bad_request())
 
 
-def _collections(member: Member) -> Iterator[Found]:
+def _collections(member: Member, manners: Manners) -> Iterator[Found]:
     account = member.account
     for calendar in sorted(member.calendars.values(), key=lambda known: known.facts.order):
-        yield Found(calendar.path, _calendar(account, calendar))
+        yield Found(calendar.path, _calendar(account, calendar, manners))
     for id_ in SPECIAL:
-        yield Found(account.home + id_ + "/", _special(account, id_))
+        yield Found(account.home + id_ + "/", _special(account, id_, manners))
 
 
 def _principal_of(account: Account) -> dict[str, str]:
     return {d("current-user-principal"): _href(account.principal)}
 
 
-def _principal(account: Account, home_url: str) -> dict[str, str]:
+def _principal(account: Account, partition_url: str) -> dict[str, str]:
     mails = [address for address in account.sign_in_names if "@" in address]
-    addresses = [markup.element(d("href"), f"mailto:{markup.href(mail)}") for mail in mails]
-    own = [_href(account.principal), markup.element(d("href"), f"urn:uuid:{account.dsid}")]
+    first, *others = [f"mailto:{mail}" for mail in mails] or [f"urn:uuid:{account.dsid}"]
+    # An opaque address of the account's own stands beside those that people know.
+    opaque = f"/{short_etag(account.dsid) * 8}/principal/"
+    further = [*others, account.principal, opaque, f"urn:uuid:{account.dsid}"]
+    preferred = f'<href xmlns="{markup.DAV}" preferred="1">{markup.href(first)}</href>'
     return {
         **_principal_of(account),
         d("displayname"): markup.cdata(account.full_name),
         d("resourcetype"): markup.element(d("collection")) + markup.element(d("principal")),
-        c("calendar-home-set"): markup.element(d("href"), escape(home_url)),
-        c("calendar-user-address-set"): "".join([*addresses, *own]),
+        c("calendar-home-set"): markup.element(d("href"), escape(partition_url + account.home)),
+        c("calendar-user-address-set"): preferred + "".join(_href(address) for address in further),
     }
 
 
-def _home(member: Member) -> dict[str, str]:
+def _home(member: Member, manners: Manners) -> dict[str, str]:
     account = member.account
-    tokens = [calendar.token for calendar in member.calendars.values()]
-    return {
+    tokens = [calendar.token() for calendar in member.calendars.values()]
+    found = {
         **_principal_of(account),
         d("displayname"): markup.cdata(account.full_name),
         d("resourcetype"): markup.element(d("collection")),
         d("owner"): _href(account.principal),
-        d("current-user-privilege-set"): _privileges(*_READ, *_WRITE),
+        d("current-user-privilege-set"): _ALL_PRIVILEGES,
         c("supported-calendar-component-set"): _components("VEVENT", "VTODO", "VFREEBUSY"),
         cs("getctag"): f"{ISSUED_HERE}{short_etag(*tokens)}==",
     }
+    if manners.push_advertised:
+        found[cs("push-transports")] = (
+            f'<transport xmlns="{markup.CS}" type="APSD"><subscription-url>'
+            f'<href xmlns="{markup.DAV}">/mmcalendar/push</href></subscription-url>'
+            "<apsbundleid>com.me.caldav</apsbundleid><env>PRODUCTION</env>"
+            "<refresh-interval>172800</refresh-interval></transport>"
+        )
+        found[cs("pushkey")] = account.dsid
+    return found
 
 
-def _calendar(account: Account, calendar: Calendar) -> Mapping[str, str]:
-    facts = calendar.facts
+def _calendar(account: Account, calendar: Calendar, manners: Manners) -> Mapping[str, str]:
+    facts, token = calendar.facts, escape(calendar.token(manners.token_form))
+    shared = facts.kind is Kind.SHARED
     found = {
         **_principal_of(account),
         **collection_etag(calendar),
-        d("displayname"): markup.cdata(facts.name),
         d("resourcetype"): _resource_type(facts.kind),
         d("owner"): _href(account.principal),
-        d("current-user-privilege-set"): _privileges(*_READ, *(_WRITE if facts.writable else ())),
-        d("sync-token"): escape(calendar.token),
-        cs("getctag"): escape(calendar.token),
+        d("sync-token"): token,
+        cs("getctag"): token,
         ical("calendar-order"): str(facts.order),
     }
+    if facts.name:  # A name may be absent, and so may a colour.
+        found[d("displayname")] = markup.cdata(facts.name)
     if facts.color is not None:
-        found[ical("calendar-color")] = facts.color
+        found[ical("calendar-color")] = escape(facts.color)
+    if not (shared and manners.shared_privileges_missing):
+        found[d("current-user-privilege-set")] = _ALL_PRIVILEGES if facts.writable else _READ_PRIVILEGES
     if facts.kind is Kind.SUBSCRIBED:
         return {**found, cs("source"): markup.element(d("href"), escape(facts.source or ""))}
-    found[d("supported-report-set")] = "".join(
-        markup.element(d("supported-report"), markup.element(d("report"), markup.element(_named(name))))
-        for name in _REPORTS
-    )
-    if facts.kind is not Kind.SHARED:  # Somebody else's calendar answers the component set with a 404.
+    found[d("supported-report-set")] = _REPORT_SET
+    if not (shared and manners.shared_components_missing):
         found[c("supported-calendar-component-set")] = _components(facts.component)
+    if facts.kind is Kind.SHARED_OUT:
+        found[cs("invite")] = markup.element(cs("organizer"), _href(account.principal))
+    if manners.push_advertised:
+        found[cs("pushkey")] = f"{account.dsid}/{short_etag(calendar.path)}"
     return found
 
 
@@ -171,18 +189,21 @@ def _resource_type(kind: Kind) -> str:
             return collection + calendar
 
 
-def _special(account: Account, id_: str) -> dict[str, str]:
+def _special(account: Account, id_: str, manners: Manners) -> dict[str, str]:
     collection = markup.element(d("collection"))
     owner = {**_principal_of(account), d("owner"): _href(account.principal)}
     match id_:
         case "inbox":
+            default = f"{account.home}home/"
             return {
                 **owner,
                 d("resourcetype"): collection + markup.element(c("schedule-inbox")),
                 d("current-user-privilege-set"): _privileges("read", c("schedule-deliver")),
                 cs("getctag"): f"{ISSUED_HERE}Inbox==",
-                # A bare path, without the href element that the RFC asks for.
-                c("schedule-default-calendar-URL"): f"{account.home}home/",
+                # RFC 6638 9.2 asks for an href element.
+                c("schedule-default-calendar-URL"): (
+                    default if manners.bare_default_calendar else _href(default)
+                ),
             }
         case "outbox":
             return {
@@ -212,3 +233,11 @@ def _privileges(*names: str) -> str:
 
 def _components(*names: str) -> str:
     return "".join(f"<comp name='{name}' xmlns='{markup.CALDAV}'/>" for name in names)
+
+
+_ALL_PRIVILEGES = _privileges(*_READ, *_WRITE)
+_READ_PRIVILEGES = _privileges(*_READ)
+_REPORT_SET = "".join(
+    markup.element(d("supported-report"), markup.element(d("report"), markup.element(_named(name))))
+    for name in _REPORTS
+)

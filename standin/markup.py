@@ -71,13 +71,19 @@ class Missing:
 
 
 def multistatus(
-    members: Iterable[Found | Missing], asked: list[str], *, sync_token: str | None = None
+    members: Iterable[Found | Missing],
+    asked: list[str],
+    *,
+    sync_token: str | None = None,
+    some_statuses_missing: bool = False,
 ) -> bytes:
+    """`some_statuses_missing`: of every other member, the propstat of what was found has none."""
     parts = [_PROLOG, f'<multistatus xmlns="{DAV}">\n']
-    for member in members:
+    for number, member in enumerate(members):
         match member:
             case Found(at, properties):
-                parts.append(_found(at, properties, asked))
+                status = "" if some_statuses_missing and number % 2 else "200 OK"
+                parts.append(_found(at, properties, asked, status))
             case Missing(at):
                 parts.append(
                     f'<response xmlns="{DAV}">\n<href>{href(at)}</href>\n'
@@ -87,6 +93,17 @@ def multistatus(
         parts.append(f"<sync-token>{escape(sync_token)}</sync-token>\n")
     parts.append("</multistatus>\n")
     return "".join(parts).encode()
+
+
+def propstats(at: str, names: Mapping[str, list[str]]) -> bytes:
+    """The multistatus of a PROPPATCH: the names of properties by what became of them."""
+    said = "".join(
+        _propstat("\n".join(element(name) for name in those), status)
+        for status, those in names.items()
+        if those
+    )
+    response = f'<response xmlns="{DAV}">\n<href>{href(at)}</href>\n{said}</response>\n'
+    return f'{_PROLOG}<multistatus xmlns="{DAV}">\n{response}</multistatus>\n'.encode()
 
 
 def error(condition: str = "") -> bytes:
@@ -109,14 +126,15 @@ def cdata(text: str) -> str:
     return f"<![CDATA[{text.replace(']]>', ']]]]><![CDATA[>')}]]>"
 
 
-def _found(at: str, properties: Mapping[str, str], asked: list[str]) -> str:
+def _found(at: str, properties: Mapping[str, str], asked: list[str], status: str) -> str:
     have = "\n".join(element(name, properties[name]) for name in asked if name in properties)
     lack = "\n".join(element(name) for name in asked if name not in properties)
-    propstats = _propstat(have, "200 OK") if have or not lack else ""
+    propstats = _propstat(have, status) if have or not lack else ""
     if lack:
         propstats += _propstat(lack, "404 Not Found")
     return f'<response xmlns="{DAV}">\n<href>{href(at)}</href>\n{propstats}</response>\n\n'
 
 
 def _propstat(inner: str, status: str) -> str:
-    return f"<propstat>\n<prop>\n{inner}\n</prop>\n<status>HTTP/1.1 {status}</status>\n</propstat>\n"
+    said = f"<status>HTTP/1.1 {status}</status>\n" if status else ""
+    return f"<propstat>\n<prop>\n{inner}\n</prop>\n{said}</propstat>\n"

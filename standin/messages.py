@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from standin import markup
 
+_REPORTS = ("sync-collection", "calendar-multiget", "calendar-query", "free-busy-query")
 _HTML = b"<html><head><title>Bad Request</title></head><body>AppleHttpServer</body></html>"
 
 
@@ -16,11 +17,19 @@ class Request:
     path: str
     headers: Mapping[str, str]  # By lower-case name.
     body: bytes
-    listener: str  # `entry` or `partition`.
+    listener: str  # `entry`, or a partition's name as `p180`.
+    raw_path: str = ""  # As it came, with its percent signs.
 
     @property
     def depth(self) -> str | None:
         return self.headers.get("depth")
+
+    @property
+    def report(self) -> str | None:
+        """The REPORT's name, as `sync-collection`."""
+        if self.method != "REPORT":
+            return None
+        return next((name for name in _REPORTS if name.encode() in self.body[:400]), None)
 
     @property
     def credentials(self) -> tuple[str, str] | None:
@@ -35,12 +44,25 @@ class Request:
         return (name, password) if colon else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How an answer goes over the wire, where that is not at once and whole."""
+
+    after: float = 0.0  # Seconds of silence first.
+    cut_at: int | None = None  # The connection is reset after so many bytes of the body; -1: before the head.
+    rate: int = 0  # Bytes a second.
+    twice: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
-    dropped: bool = field(default=False, kw_only=True)  # The connection ends without this answer.
+    delivery: Delivery | None = field(default=None, kw_only=True)
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
 
 class RefusedError(Exception):
@@ -51,8 +73,8 @@ class RefusedError(Exception):
         self.response = response
 
 
-def xml(status: int, body: bytes) -> Response:
-    return Response(status, body, (("Content-Type", "text/xml;charset=UTF-8"),))
+def xml(status: int, body: bytes, *headers: tuple[str, str]) -> Response:
+    return Response(status, body, (("Content-Type", "text/xml;charset=UTF-8"), *headers))
 
 
 def failed(status: int, condition: str = "") -> Response:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Collection, Iterator, Sequence
+import struct
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -12,15 +13,19 @@ from typing import Any, Self
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from standin.account_faults import AccountFaults
 from standin.admin import PREFIX, Admin
 from standin.catalog import Account, Calendar, CalendarFacts
 from standin.cloud import Cloud, new_dsid
-from standin.faults import AccountFaults
-from standin.front import Front, Seen
+from standin.front import Front
+from standin.log import Log, Seen
 from standin.manners import STRICT, Manners
-from standin.messages import Request, Response
+from standin.messages import Delivery, Request, Response
+from standin.partitions import Partitions
 
 HOST = "127.0.0.1"
+PARTITIONS = (180, 181)  # An account begins on the first.
+_DRIPS_A_SECOND = 10
 _HOME_AND_WORK = (
     CalendarFacts(id="home", name="Home", color="#1BADF8FF", order=1),
     CalendarFacts(id="work", name="Work", color="#63DA38FF", order=2),
@@ -48,7 +53,7 @@ class StandIn:
         admin_token: str | None = None,
     ) -> None:
         self._storage = storage
-        self._ports = (entry_port, partition_port)
+        self._ports = (entry_port, partition_port, 0)
         self._manners = manners
         self._admin_token = admin_token
         self._stack = contextlib.AsyncExitStack()
@@ -59,10 +64,12 @@ class StandIn:
             listeners = [stack.enter_context(_listener(port)) for port in self._ports]
             self.cloud = Cloud.open(folder)
             stack.callback(self.cloud.close)
-            self.front = Front(self.cloud, self._manners)
-            self.entry_url, self.partition_url = (f"http://{HOST}:{_port(one)}" for one in listeners)
-            self.front.partition_url = self.partition_url
-            admin = Admin(self.cloud, self.front, token=self._admin_token)
+            self._partitions = Partitions()
+            self.front = Front(self.cloud, self._manners, self._partitions)
+            self.entry_url, *urls = (f"http://{HOST}:{_port(one)}" for one in listeners)
+            self._partitions.bind(dict(zip(PARTITIONS, urls, strict=True)))
+            self.partition_url = urls[0]
+            admin = Admin(self.cloud, self.front, self._partitions, token=self._admin_token)
             await self._serve(stack, listeners, admin)
             self._stack = stack.pop_all()
         return self
@@ -75,6 +82,19 @@ class StandIn:
     @property
     def requests(self) -> list[Seen]:
         return list(self.front.log)
+
+    @property
+    def log(self) -> Log:
+        return self.front.log
+
+    @property
+    def manners(self) -> Manners:
+        return self.front.manners
+
+    @manners.setter
+    def manners(self, manners: Manners) -> None:
+        """From the next request on; how long idle connections are kept is settled at the start."""
+        self.front.manners = manners
 
     def add_account(
         self,
@@ -103,19 +123,20 @@ class StandIn:
         return self.cloud.add_calendar(self.cloud.member(apple_id), facts)
 
     def faults(self, apple_id: str) -> AccountFaults:
-        return AccountFaults(self.cloud, self.cloud.member(apple_id))
+        return AccountFaults(self.cloud, self.cloud.member(apple_id), self._partitions)
 
     async def _serve(
         self, stack: contextlib.AsyncExitStack, listeners: list[socket.socket], admin: Admin
     ) -> None:
         config = uvicorn.Config(
-            _application(self.front, admin, entry_port=_port(listeners[0])),
-            http=_Droppable,
+            _application(self.front, admin, _names(listeners)),
+            http=_Wired,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=self._manners.idle_seconds,
             timeout_graceful_shutdown=1,
         )
         server = _Server(config)
@@ -139,12 +160,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Droppable(HttpToolsProtocol):
-    """Tells the application how to end the connection without an answer, which ASGI has no word for."""
+class _Wired(HttpToolsProtocol):
+    """Hands the application the connection itself, to end or to write on past what ASGI has words for."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {"standin.drop": {"abort": self.transport.abort}}
+        self.scope["extensions"] = {"standin.wire": {"transport": self.transport}}
 
 
 def _listener(port: int) -> socket.socket:
@@ -166,22 +187,23 @@ def _port(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
-def _application(front: Front, admin: Admin, *, entry_port: int) -> Callable[..., Any]:
+def _names(listeners: Sequence[socket.socket]) -> dict[int, str]:
+    """What each port is, as the log has it."""
+    names = ("entry", *map(Partitions.name, PARTITIONS))
+    return {_port(listener): name for listener, name in zip(listeners, names, strict=True)}
+
+
+def _application(front: Front, admin: Admin, names: Mapping[int, str]) -> Callable[..., Any]:
     async def application(
         scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
     ) -> None:
-        listener = "entry" if scope["server"][1] == entry_port else "partition"
-        request = await _read(scope, receive, listener)
+        request = await _read(scope, receive, names[scope["server"][1]])
         answers = admin.answer if request.path.startswith(PREFIX) else front.answer
+        transport = scope["extensions"]["standin.wire"]["transport"]
         try:
-            response = await answers(request)
+            await _deliver(await answers(request), receive, send, transport)
         except asyncio.CancelledError:  # The server ends, and does not wait for a slow account.
-            response = Response(503, dropped=True)
-        if response.dropped:
-            scope["extensions"]["standin.drop"]["abort"]()
-            await asyncio.sleep(0)  # The loop reports the lost connection before the application returns.
-        else:
-            await _write(response, send)
+            await _abort(transport)
 
     return application
 
@@ -200,12 +222,68 @@ async def _read(scope: dict[str, Any], receive: Callable[..., Any], listener: st
         headers=headers,
         body=b"".join(chunks),
         listener=listener,
+        raw_path=scope["raw_path"].decode("latin-1"),
     )
 
 
-async def _write(response: Response, send: Callable[..., Any]) -> None:
+async def _deliver(
+    response: Response, receive: Callable[..., Any], send: Callable[..., Any], transport: asyncio.Transport
+) -> None:
+    how = response.delivery or _AT_ONCE
+    if how.after:
+        await _silent(how.after, receive)
+    if how.cut_at is not None and how.cut_at < 0:
+        await _abort(transport)
+        return
+    headers = _headers(response)
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if how.cut_at is not None and how.cut_at < len(response.body):
+        await send({"type": "http.response.body", "body": response.body[: how.cut_at], "more_body": True})
+        await asyncio.sleep(0)  # Written, before the reset overtakes it.
+        await _abort(transport)
+        return
+    if how.rate:
+        await _drip(response.body, how.rate, send, transport)
+    await send({"type": "http.response.body", "body": b"" if how.rate else response.body})
+    if how.twice and not transport.is_closing():
+        transport.write(_on_the_wire(response, headers))
+
+
+def _headers(response: Response) -> list[tuple[bytes, bytes]]:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     if response.status != 204:  # RFC 9110 8.6: a 204 has no Content-Length.
         headers.append((b"content-length", str(len(response.body)).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    return headers
+
+
+async def _silent(seconds: float, receive: Callable[..., Any]) -> None:
+    """As long as somebody waits: what is received after the body is the end of the connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await receive()
+
+
+async def _drip(body: bytes, rate: int, send: Callable[..., Any], transport: asyncio.Transport) -> None:
+    drop = max(rate // _DRIPS_A_SECOND, 1)
+    for at in range(0, len(body), drop):
+        if transport.is_closing():
+            return
+        await send({"type": "http.response.body", "body": body[at : at + drop], "more_body": True})
+        await asyncio.sleep(drop / rate)
+
+
+async def _abort(transport: asyncio.Transport) -> None:
+    connected = transport.get_extra_info("socket")
+    if connected is not None and not transport.is_closing():
+        # Zero seconds to linger: the other side gets a reset, and no end of file.
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+    await asyncio.sleep(0)  # The loop reports the lost connection before the application returns.
+
+
+def _on_the_wire(response: Response, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    lines = [b"HTTP/1.1 %d Again" % response.status, *(b"%s: %s" % header for header in headers), b"", b""]
+    return b"\r\n".join(lines) + response.body
+
+
+_AT_ONCE = Delivery()

@@ -1,56 +1,91 @@
-"""What changes things: PUT, DELETE and MKCALENDAR, with the checks that iCloud makes; and GET."""
+"""What changes objects: PUT and DELETE, with the checks that iCloud makes; and GET."""
+
+import re
 
 from standin import ics, markup
 from standin.backend import Stored
-from standin.catalog import Calendar, CalendarFacts, Kind, Resource
+from standin.catalog import Calendar, Kind, Resource
 from standin.cloud import Cloud, Member
+from standin.lagging import Old
 from standin.listing import SPECIAL
 from standin.manners import Manners
-from standin.markup import c, d, ical
+from standin.markup import c
 from standin.messages import RefusedError, Request, Response, bad_request, failed
+from standin.rewrite import rewritten
 
-_LARGEST = 20_000_000  # Apple's limit for an event, attachments included.
+# Apple's limits: of an event, attachments included; of an account's events and reminders; of an event's guests.
+_LARGEST = 20_000_000
+_MOST_RESOURCES = 50_000
+_MOST_GUESTS = 300
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9-]+\.ics")
 
 
-async def get(request: Request, member: Member, cloud: Cloud) -> Response:
-    calendar, name = _resource_at(request, member)
+async def get(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
+    calendar, name = _resource_at(request, member, manners)
     held = calendar.get(name)
     if held is None:
         return Response(404)
+    unknown = member.unsettled.read(calendar.facts.id, name, now=cloud.clock())
+    if unknown is not None:
+        return Response(404) if unknown.old is None else _read(unknown.old.resource, unknown.old.text)
     bodies = await cloud.backend.bodies(calendar.dsid, calendar.facts.id, [name])
-    if name not in bodies:
-        return Response(404)
-    headers = (("Content-Type", "text/calendar; charset=utf-8"), ("ETag", f'"{held.etag}"'))
-    return Response(200, bodies[name].encode(), headers)
+    return _read(held, bodies[name]) if name in bodies else Response(404)
+
+
+def _read(resource: Resource, text: str) -> Response:
+    headers = (("Content-Type", "text/calendar; charset=utf-8"), ("ETag", f'"{resource.etag}"'))
+    return Response(200, text.encode(), headers)
 
 
 async def put(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
-    calendar, name = _resource_at(request, member)
+    calendar, name = _resource_at(request, member, manners)
     async with cloud.writing:
         held = calendar.get(name)
         _check_access(calendar)
         _check_conditions(request, held, manners)
+        if manners.odd_names_refused and not _PLAIN_NAME.fullmatch(name):
+            return Response(403)
+        if held is None and member.resources >= _MOST_RESOURCES:
+            return Response(507)
         text, facts = _checked_body(request, calendar, manners)
         uid = next(iter(facts.uids))
         holder = member.holder_of(uid) if manners.account_wide_uids else None
         if holder not in (None, (calendar.facts.id, name)) or (held is not None and held.uid != uid):
-            return failed(412)
-        answer = await cloud.backend.put(calendar.dsid, calendar.facts.id, name, text)
+            return _uid_conflict(manners)
+        old = await _old(member, calendar, held, cloud)
+        text = rewritten(text, member.account, manners)
+        answer = await cloud.backend.put(calendar.dsid, calendar.facts, name, text)
         if answer.status not in (201, 204):
             return Response(answer.status)
         member.mails += facts.guests
         resource = cloud.note_put(calendar, Stored(name, uid, answer.etag))
+        if member.faults.lag is not None:
+            member.unsettled.note(calendar.facts.id, name, member.faults.lag, now=cloud.clock(), old=old)
     headers = (("ETag", f'"{resource.etag}"'),) if manners.etag_on_put else ()
-    dropped = _counted_down(member)
-    return Response(201 if held is None else 204, headers=headers, dropped=dropped)
+    return Response(201 if held is None else 204, headers=headers)
+
+
+def _uid_conflict(manners: Manners) -> Response:
+    if manners.uid_conflict == "412":
+        return Response(412)
+    return failed(403, _caldav_condition(manners.uid_conflict))
+
+
+async def _old(member: Member, calendar: Calendar, held: Resource | None, cloud: Cloud) -> Old | None:
+    if held is None or member.faults.lag is None or not member.faults.lag.shows_old:
+        return None
+    bodies = await cloud.backend.bodies(calendar.dsid, calendar.facts.id, [held.name])
+    return Old(held, bodies[held.name]) if held.name in bodies else None
 
 
 async def delete(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
+    if manners.delete_depth_refused and request.depth is not None:
+        return bad_request()
     match request.path.split("/"):
         case ["", _, "calendars", id_, ""] if id_ in member.calendars:
             await cloud.delete_calendar(member, member.calendars[id_])
             return Response(204)
-    calendar, name = _resource_at(request, member)
+    calendar, name = _resource_at(request, member, manners)
     async with cloud.writing:
         held = calendar.get(name)
         if held is None:
@@ -59,32 +94,13 @@ async def delete(request: Request, member: Member, cloud: Cloud, manners: Manner
         _check_conditions(request, held, manners)
         await cloud.backend.delete(calendar.dsid, calendar.facts.id, name)
         cloud.note_delete(calendar, name)
+        member.unsettled.forget(calendar.facts.id, name)
     return Response(204)
 
 
-def make_calendar(request: Request, member: Member, cloud: Cloud) -> Response:
-    match request.path.split("/"):
-        case ["", _, "calendars", id_, *_] if id_ and id_ not in SPECIAL:
-            pass
-        case _:
-            return Response(403)
-    if id_ in member.calendars:
-        return Response(405)
-    root = markup.parse(request.body) if request.body else None
-    if root is not None and any(comp.get("name") != "VEVENT" for comp in root.iter(c("comp"))):
-        return Response(403)
-    said = {} if root is None else {el.tag: markup.text_of(el) for el in root.iterfind(f".//{d('prop')}/*")}
-    facts = CalendarFacts(
-        id=id_,
-        name=said.get(d("displayname")) or id_,
-        color=said.get(ical("calendar-color")),
-        order=len(member.calendars) + 1,
-    )
-    cloud.add_calendar(member, facts)
-    return Response(201)
-
-
-def _resource_at(request: Request, member: Member) -> tuple[Calendar, str]:
+def _resource_at(request: Request, member: Member, manners: Manners) -> tuple[Calendar, str]:
+    if manners.at_signs_escaped and "%40" in request.raw_path:
+        raise RefusedError(Response(404))
     match request.path.split("/"):
         case ["", _, "calendars", id_, name] if name and id_ in member.calendars:
             return member.calendars[id_], name
@@ -126,19 +142,18 @@ def _checked_body(request: Request, calendar: Calendar, manners: Manners) -> tup
         raise RefusedError(bad_request())
     if facts.components != {calendar.facts.component}:
         raise RefusedError(failed(403, _caldav_condition("supported-calendar-component")))
-    if facts.has_method or len(facts.uids) != 1:
-        raise RefusedError(failed(403, _caldav_condition("valid-calendar-object-resource")))
+    if facts.has_method:
+        raise RefusedError(bad_request() if manners.method_status == 400 else _invalid())
+    if len(facts.uids) != 1 or facts.guests > _MOST_GUESTS:
+        raise RefusedError(_invalid())
     if facts.endless and manners.end_required:
-        raise RefusedError(Response(404))
+        raise RefusedError(Response(manners.endless_status))
     return text, facts
+
+
+def _invalid() -> Response:
+    return failed(403, _caldav_condition("valid-calendar-object-resource"))
 
 
 def _caldav_condition(name: str) -> str:
     return markup.element(c(name))
-
-
-def _counted_down(member: Member) -> bool:
-    if not member.faults.dropped_puts:
-        return False
-    member.faults.dropped_puts -= 1
-    return True

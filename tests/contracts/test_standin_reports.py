@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from standin.manners import Manners
-from tests.contracts.standin_http import APPLE_ID, event, ics, served
+from tests.contracts.standin_http import APPLE_ID, CALENDARS, event, ics, served
 
 VEVENT = '<c:comp-filter name="VEVENT">{}</c:comp-filter>'
 
@@ -78,7 +78,7 @@ async def test_purged_tokens_are_refused_and_a_new_one_is_given() -> None:
 
 
 async def test_a_bare_403_is_a_switch() -> None:
-    async with served(manners=Manners(valid_sync_token_named=False)) as dav:
+    async with served(manners=Manners(refused_token="403")) as dav:
         reply = await dav.sync("home", "garbage")
     assert (reply.status, reply.text) == (403, "")
 
@@ -102,7 +102,7 @@ async def test_tokens_and_etags_outlive_a_restart(tmp_path: Path) -> None:
 async def test_what_reached_radicale_without_the_journal_is_told_after_a_restart(tmp_path: Path) -> None:
     async with served(storage=tmp_path) as dav:
         token = (await dav.sync("home")).token
-        await dav.icloud.cloud.backend.put(dav.account.dsid, "home", "torn.ics", event("torn"))
+        await dav.icloud.cloud.backend.put(dav.account.dsid, CALENDARS[0], "torn.ics", event("torn"))
     async with served(storage=tmp_path) as dav:
         reply = await dav.sync("home", token)
     assert f"{dav.home}home/torn.ics" in reply.hrefs

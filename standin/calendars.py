@@ -1,0 +1,107 @@
+"""What changes calendars: MKCALENDAR, PROPPATCH, and POST to share one, as the owner's devices do it."""
+
+from collections.abc import Iterator, Mapping
+
+from standin import markup
+from standin.catalog import Calendar, CalendarFacts, Kind
+from standin.cloud import Cloud, Member
+from standin.listing import SPECIAL
+from standin.manners import Manners
+from standin.markup import Element, c, cs, d, ical
+from standin.messages import Request, Response, bad_request, failed, xml
+
+_MOST_CALENDARS = 100  # Apple's limit, lists of reminders included.
+_FACTS: Mapping[str, str] = {
+    d("displayname"): "name",
+    ical("calendar-color"): "color",
+    ical("calendar-order"): "order",
+}
+
+
+def make_calendar(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
+    match request.path.split("/"):
+        case ["", _, "calendars", id_, *_] if id_ and id_ not in SPECIAL:
+            pass
+        case _:
+            return Response(403)
+    if id_ in member.calendars:
+        return Response(405)
+    if len(id_) < manners.shortest_calendar_id:
+        return bad_request()
+    if len(member.calendars) >= _MOST_CALENDARS:
+        return Response(507)
+    root = markup.parse(request.body) if request.body else None
+    if root is not None and any(comp.get("name") != "VEVENT" for comp in root.iter(c("comp"))):
+        return Response(403)
+    said = {} if root is None else {el.tag: markup.text_of(el) for el in root.iterfind(f".//{d('prop')}/*")}
+    facts = CalendarFacts(
+        id=id_,
+        name=said.get(d("displayname")) or id_,
+        color=said.get(ical("calendar-color")),
+        order=len(member.calendars) + 1,
+    )
+    calendar = cloud.add_calendar(member, facts)
+    if manners.deleted_events_reappear:
+        texts = member.deleted.pop(id_, {})
+        cloud.load(calendar, {name: text for name, text in texts.items() if _is_free(text, member)})
+    return Response(201)
+
+
+def _is_free(text: str, member: Member) -> bool:
+    uids = [line[4:].strip() for line in text.splitlines() if line.startswith("UID:")]
+    return not any(member.holder_of(uid) for uid in uids)
+
+
+def proppatch(request: Request, member: Member, cloud: Cloud) -> Response:
+    """RFC 4918 9.2: all of it, or nothing."""
+    root = markup.parse(request.body)
+    calendar = _calendar_at(request, member)
+    if calendar is None or root.tag != d("propertyupdate"):
+        return Response(403 if root.tag == d("propertyupdate") else 400)
+    if not calendar.facts.writable or calendar.facts.kind is Kind.SUBSCRIBED:
+        return failed(403, "<need-privileges/>")
+    asked = list(_asked(root))
+    refused = [name for name, _ in asked if name not in _FACTS]
+    changes = {_FACTS[name]: value for name, value in asked if name in _FACTS}
+    if refused or not _are_sound(changes):
+        taken = [name for name, _ in asked if name not in refused]
+        return xml(
+            207, markup.propstats(request.path, {"403 Forbidden": refused, "424 Failed Dependency": taken})
+        )
+    if "order" in changes:
+        cloud.describe(calendar, order=int(changes.pop("order") or "1"))
+    cloud.describe(calendar, **changes)
+    return xml(207, markup.propstats(request.path, {"200 OK": [name for name, _ in asked]}))
+
+
+def _asked(root: Element) -> Iterator[tuple[str, str | None]]:
+    """Each property with its new text; None to remove it."""
+    for instruction in root.iterchildren(d("set"), d("remove")):
+        for prop in instruction.iterfind(f"{d('prop')}/*"):
+            yield prop.tag, markup.text_of(prop) if instruction.tag == d("set") else None
+
+
+def _are_sound(changes: Mapping[str, str | None]) -> bool:
+    order = changes.get("order") or "1"
+    return order.isascii() and order.isdecimal() and len(order) < 10 and changes.get("name", "") is not None
+
+
+def share(request: Request, member: Member, cloud: Cloud) -> Response:
+    """CalendarServer's sharing: `set` invites somebody, `remove` the last of them ends it."""
+    root = markup.parse(request.body)
+    calendar = _calendar_at(request, member)
+    if calendar is None or root.tag != cs("share"):
+        return bad_request()
+    if calendar.facts.kind not in {Kind.OWN, Kind.SHARED_OUT}:
+        return Response(403)
+    invited = root.find(cs("set")) is not None
+    cloud.describe(calendar, kind=Kind.SHARED_OUT if invited else Kind.OWN)
+    return Response(200)
+
+
+def _calendar_at(request: Request, member: Member) -> Calendar | None:
+    match request.path.split("/"):
+        case ["", _, "calendars", id_, ""]:
+            return member.calendars.get(id_)
+        case _:
+            return None

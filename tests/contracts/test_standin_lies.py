@@ -1,0 +1,268 @@
+"""Each lie of the stand-in is the lie that it is called, and each broken connection breaks as it says."""
+
+import gzip
+import http.client
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from lxml import etree
+
+from standin.faults import KINDS, Failing, Fault, Lie, Schedule
+from standin.lies import FOREIGN_SPELLINGS, foreign_hrefs
+from tests.contracts.standin_http import APPLE_ID, Dav, Reply, event, served
+
+Cut = (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError)
+
+
+@pytest.fixture
+async def dav() -> AsyncIterator[Dav]:
+    """Four events in `home`, one in `work`."""
+    async with served() as dav:
+        for number in range(4):
+            await dav.put(f"home/e{number}.ics", event(f"e{number}"))
+        await dav.put("work/w.ics", event("w"))
+        yield dav
+
+
+async def told(dav: Dav, lie: str, *, token: str = "") -> Reply:
+    dav.icloud.faults(APPLE_ID).lie(lie)
+    reply = await dav.sync("home", token)
+    assert dav.icloud.requests[-1].fault == str(Fault.parse(lie))
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("lie", "status", "beginning"),
+    [
+        (Lie.HTML, 200, "<!DOCTYPE html>"),
+        (Lie.EMPTY_200, 200, ""),
+        (Lie.EMPTY_204, 204, ""),
+        (Lie.BLANK_207, 207, ""),
+    ],
+)
+async def test_some_lies_are_no_multistatus_at_all(dav: Dav, lie: Lie, status: int, beginning: str) -> None:
+    reply = await told(dav, lie)
+    assert (reply.status, reply.text[: len(beginning) or None]) == (status, beginning)
+
+
+async def test_an_empty_multistatus_names_nothing_and_no_token(dav: Dav) -> None:
+    reply = await told(dav, Lie.EMPTY_207)
+    assert (reply.status, len(reply.root), reply.root.tag) == (207, 0, "{DAV:}multistatus")
+
+
+async def test_a_wrong_root_is_well_formed_and_not_a_multistatus(dav: Dav) -> None:
+    assert (await told(dav, Lie.WRONG_ROOT)).root.tag == "{DAV:}propertyupdate"
+
+
+async def test_the_other_calendars_answer_has_the_other_calendars_hrefs(dav: Dav) -> None:
+    token = (await dav.sync("home")).token
+    for reply in (await told(dav, Lie.OTHER_CALENDAR), await told(dav, Lie.OTHER_CALENDAR, token=token)):
+        assert reply.hrefs == [f"{dav.home}work/", f"{dav.home}work/w.ics"]
+
+
+async def test_without_etags_the_hrefs_stay(dav: Dav) -> None:
+    reply = await told(dav, Lie.NO_ETAGS)
+    assert len(reply.hrefs) == 5
+    assert reply.texts(".//d:getetag") == []
+
+
+async def test_all_gone_gives_every_href_a_404(dav: Dav) -> None:
+    reply = await told(dav, Lie.ALL_GONE)
+    assert len(reply.gone) == 5
+
+
+async def test_truncated_xml_ends_in_the_middle_of_a_whole_answer(dav: Dav) -> None:
+    reply = await told(dav, Lie.TRUNCATED)
+    assert reply.header("content-length") == str(len(reply.text.encode()))
+    with pytest.raises(etree.XMLSyntaxError):
+        _ = reply.root
+
+
+async def test_a_gzip_bomb_is_small_on_the_wire_and_valid(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).lie("gzip-bomb:3")
+    packed = await _raw(dav)
+    assert len(packed) < 20_000
+    assert etree.fromstring(gzip.decompress(packed)).tag == "{DAV:}multistatus"
+    assert len(gzip.decompress(packed)) > 3 << 20
+
+
+async def test_an_entity_bomb_is_small_and_grows(dav: Dav) -> None:
+    reply = await told(dav, Lie.ENTITY_BOMB)
+    assert len(reply.text) < 2000
+    assert reply.text.count("<!ENTITY") == 10
+
+
+async def test_a_huge_text_is_huge(dav: Dav) -> None:
+    assert len((await told(dav, "huge-text:2")).text) > 2 << 20
+
+
+async def test_a_cut_answer_goes_on_from_its_token_and_loses_nothing(dav: Dav) -> None:
+    first = await told(dav, Lie.CUT_507)
+    statuses = first.texts("d:response/d:status")
+    rest = await dav.sync("home", first.token)
+    members = {href for href in [*first.hrefs, *rest.hrefs] if href.endswith(".ics")}
+    assert statuses == ["HTTP/1.1 507 Insufficient Storage"]
+    assert len([href for href in first.hrefs if href.endswith(".ics")]) == 2
+    assert members == {f"{dav.home}home/e{number}.ics" for number in range(4)}
+
+
+async def test_no_change_hides_a_change_for_good(dav: Dav) -> None:
+    token = (await dav.sync("home")).token
+    await dav.put("home/new.ics", event("new"))
+    lied = await told(dav, Lie.NO_CHANGE, token=token)
+    after = await dav.sync("home", lied.token)
+    assert lied.hrefs == after.hrefs == []
+    assert lied.token != token
+
+
+async def test_a_stale_answer_is_the_one_before(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).inject(Lie.STALE, on="sync-collection", skip=1)
+    before = await dav.sync("home")
+    await dav.put("home/new.ics", event("new"))
+    assert (await dav.sync("home")).text == before.text
+    assert len((await dav.sync("home")).hrefs) == len(before.hrefs) + 1
+
+
+async def test_members_come_twice_or_backwards(dav: Dav) -> None:
+    honest = (await dav.sync("home")).hrefs
+    doubled, backwards = await told(dav, Lie.DUPLICATED), await told(dav, Lie.REORDERED)
+    assert doubled.hrefs == [href for href in honest for _ in range(2)]
+    assert backwards.hrefs == honest[::-1]
+
+
+async def test_foreign_hrefs_lead_elsewhere_in_any_of_forty_spellings(dav: Dav) -> None:
+    plain = await told(dav, "foreign-hrefs:https://evil.example")
+    spelled = await told(dav, "foreign-hrefs:2@evil.example")
+    assert plain.hrefs[0] == f"https://evil.example{dav.home}home/"
+    assert spelled.hrefs[0] == f"//evil.example{dav.home}home/"
+    assert len(set(foreign_hrefs("evil.example", "/1/"))) == len(FOREIGN_SPELLINGS) >= 40
+
+
+async def test_bad_utf_8_is_no_text(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).lie(Lie.BAD_UTF8)
+    with pytest.raises(UnicodeDecodeError):
+        (await _raw(dav)).decode()
+
+
+async def test_a_lie_to_a_write_leaves_it_done(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).lie(Lie.HTML, on="PUT")
+    lied = await dav.put("home/new.ics", event("new"))
+    assert (lied.status, (await dav.call("GET", f"{dav.home}home/new.ics")).status) == (200, 200)
+
+
+async def test_what_was_asked_for_is_done_and_its_answer_lost(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).lose_answers(on="DELETE")
+    with pytest.raises(Cut):
+        await dav.call("DELETE", f"{dav.home}home/e0.ics")
+    assert (await dav.call("GET", f"{dav.home}home/e0.ics")).status == 404
+
+
+@pytest.mark.parametrize("at", [0, 1, 200])
+async def test_a_reset_comes_after_so_many_bytes(dav: Dav, at: int) -> None:
+    dav.icloud.faults(APPLE_ID).reset(at)
+    with pytest.raises(Cut) as cut:
+        await dav.sync("home")
+    if isinstance(cut.value, http.client.IncompleteRead):
+        assert len(cut.value.partial) <= at
+
+
+async def test_half_an_answer_is_no_more_than_half(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).inject(Failing.HALF)
+    with pytest.raises(Cut):
+        await dav.sync("home")
+
+
+async def test_silence_ends_without_a_byte(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).silence(0.2)
+    started = time.monotonic()
+    with pytest.raises(Cut):
+        await dav.sync("home")
+    assert time.monotonic() - started >= 0.2
+
+
+async def test_a_drip_is_whole_in_the_end(dav: Dav) -> None:
+    honest = await dav.sync("home")
+    dav.icloud.faults(APPLE_ID).drip(len(honest.text) * 4)
+    started = time.monotonic()
+    dripped = await dav.sync("home")
+    assert dripped.text == honest.text
+    assert time.monotonic() - started >= 0.2
+
+
+async def test_an_answer_that_comes_twice_is_on_the_wire_twice(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).inject(Failing.TWICE)
+    port = int(dav.icloud.entry_url.rpartition(":")[2])
+    assert (await _on_the_wire(dav, port)).count(b"HTTP/1.1 207") == 2
+
+
+async def test_a_fault_waits_for_what_it_is_meant_for(dav: Dav) -> None:
+    faults = dav.icloud.faults(APPLE_ID)
+    faults.inject("status:502", on="calendar-multiget")
+    faults.inject("status:500", on=f"{dav.home}work/", skip=1)
+    answers = [
+        (await dav.sync("home")).status,
+        (await dav.sync("work")).status,
+        (await dav.multiget("home", f"{dav.home}home/e0.ics")).status,
+        (await dav.sync("work")).status,
+        (await dav.sync("work")).status,
+    ]
+    assert answers == [207, 207, 502, 500, 207]
+    assert faults.pending == []
+
+
+async def test_a_bucket_throttles_past_its_burst_and_says_a_second(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).bucket(60, burst=3)
+    replies = [await dav.sync("home") for _ in range(5)]
+    assert [reply.status for reply in replies] == [207, 207, 207, 503, 503]
+    assert replies[-1].header("retry-after") == "1"
+
+
+@pytest.mark.parametrize(
+    "retry_after", [120, "Wed, 25 Nov 2026 12:00:00 GMT", "soon", "99999999999999999999"]
+)
+async def test_retry_after_says_whatever_it_is_told(dav: Dav, retry_after: int | str) -> None:
+    faults = dav.icloud.faults(APPLE_ID)
+    faults.throttle(1, retry_after=retry_after)
+    faults.inject(f"too-many:{retry_after}")
+    replies = [await dav.sync("home") for _ in range(2)]
+    assert [(reply.status, reply.header("retry-after")) for reply in replies] == [
+        (503, str(retry_after)),
+        (429, str(retry_after)),
+    ]
+
+
+async def test_a_drawn_schedule_is_the_same_from_its_seed_and_can_be_replayed(dav: Dav) -> None:
+    faults = dav.icloud.faults(APPLE_ID)
+    kinds = (Failing.UNAUTHORIZED, "status:502", "throttle:7")
+
+    async def statuses() -> list[int]:
+        return [(await dav.sync("home")).status for _ in range(12)]
+
+    drawn = faults.draw(7, requests=12, rate=0.5, kinds=kinds)
+    first = await statuses()
+    faults.replay({str(number): text for number, text in drawn.items()})
+    assert await statuses() == first
+    assert Schedule.drawn(7, requests=12, rate=0.5, kinds=kinds).texts == drawn
+    assert [number for number, status in enumerate(first) if status != 207] == sorted(drawn)
+    assert await statuses() == [207] * 12
+
+
+def test_every_kind_has_a_text_that_leads_back_to_it() -> None:
+    faults = [Fault(kind) for kind in KINDS]
+    assert [Fault.parse(str(fault)) for fault in faults] == faults
+    assert len(tuple(Lie)) >= 15
+    with pytest.raises(ValueError, match="explode"):
+        Fault.parse("explode:3")
+
+
+async def _raw(dav: Dav) -> bytes:
+    """The body as it is on the wire."""
+    port = int(dav.icloud.entry_url.rpartition(":")[2])
+    return (await _on_the_wire(dav, port)).partition(b"\r\n\r\n")[2]
+
+
+async def _on_the_wire(dav: Dav, port: int) -> bytes:
+    body = '<sync-collection xmlns="DAV:"><sync-token/><prop><getetag/></prop></sync-collection>'
+    head = f"REPORT {dav.home}home/ HTTP/1.1\r\nHost: x\r\nAuthorization: {dav.authorization}\r\nDepth: 1\r\n"
+    return await dav.exchange(port, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
