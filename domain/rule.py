@@ -75,8 +75,6 @@ def parse_rule(text: str) -> Rule:
 
 def for_dates(rule: Rule) -> Rule:
     """The rule for an all-day series: there is no time of day to speak of (RFC 5545 3.3.10)."""
-    if rule.frequency in STEP:
-        raise BadRuleError("an all-day event cannot repeat within a day")
     return replace(rule, by_hour=(), by_minute=(), by_second=())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, expand, last_possible
-from domain.rule import BadRuleError, Rule, for_dates, parse_rule
+from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
 from sync.ical_event import REACH, Event, Fault, Length, ProblemCode, length_of, length_to
 from sync.ical_text import Property
@@ -67,7 +67,9 @@ def _follow(
     first = master.start.wall
     end = last_possible(rule, first, last)
     most = budget.occurrences - len(instances.walls)
-    if rule.is_too_frequent or budget.rules <= 0 or most <= 0:
+    # A whole day cannot repeat within a day: whatever is meant, it is not meant to be free.
+    is_too_frequent = rule.is_too_frequent or (master.start.is_date and rule.frequency in STEP)
+    if is_too_frequent or budget.rules <= 0 or most <= 0:
         _leave(instances, first - first % DAY, end)
         return
     budget.rules -= 1

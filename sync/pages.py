@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.accounts import AccountStatus
@@ -23,6 +23,9 @@ from sync.record import clear_problem
 from sync.remote import ETag, Fetched, Href, NotThere, NotWritable, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
+
+_MOST_OF_ONE_TRANSACTION = 1_000
+"""Occurrences. SQLite has one writer, and every account waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,35 @@ async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_rea
         )
     read = await read_all(poll, page.fetched, {str(href): str(body) for href, body in held})
     poll.context.at("page read")
+    left: set[Href] = set()
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    for number, part in enumerate(_parts(read)):
+        if number:
+            # The others' turn, for as long as this account's lasted.
+            await asyncio.sleep(clock() - began)
+        began = clock()
+        left |= await _store_part(poll, calendar, part, is_first_read=is_first_read)
+    return left
+
+
+def _parts(read: Sequence[ReadResource]) -> Iterator[list[ReadResource]]:
+    """As many resources as one transaction may hold up the other accounts for: most pages are one part."""
+    part: list[ReadResource] = []
+    occurrences = 0
+    for each in read:
+        if part and occurrences + len(each.occurrences) > _MOST_OF_ONE_TRANSACTION:
+            yield part
+            part, occurrences = [], 0
+        part.append(each)
+        occurrences += len(each.occurrences)
+    if part:
+        yield part
+
+
+async def _store_part(
+    poll: Poll, calendar: Calendar, read: Sequence[ReadResource], *, is_first_read: bool
+) -> set[Href]:
     async with poll.changing(calendar) as (ledger, fresh):
         assert fresh is not None
         owns = await own_appointments(ledger.db, fresh, read)
@@ -119,7 +151,7 @@ async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_rea
         if ledger.slot_changes:
             await settle_conflicts(ledger)
         if is_first_read:
-            await _add_progress(ledger, poll, len(page.fetched))
+            await _add_progress(ledger, poll, len(read))
         poll.has_changed = True
     return {Href(each.href) for each in skipped if _is_not_ours(each, owns)}
 
