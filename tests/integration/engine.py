@@ -58,6 +58,7 @@ class Engine:
     sealer: Sealer = field(default_factory=lambda: Sealer({"k": bytes(32)}, "k"))
     now: float = NOW
     account_id: str = "acc_1"
+    user: UserRef = USER
     remote: CalendarServer | None = None
 
     def context(self, owner: str = "process-1", at: Callable[[str], None] = lambda _: None) -> SyncContext:
@@ -74,14 +75,19 @@ class Engine:
         )
 
     async def set_up(
-        self, *, home_url: str = HOME, apple_id: str = APPLE_ID, principal: str = PRINCIPAL
+        self,
+        *,
+        home_url: str = HOME,
+        apple_id: str = APPLE_ID,
+        principal: str = PRINCIPAL,
+        identity: str = "h",
     ) -> None:
         async with self.database.writing() as db:
-            await Timeline.create(using_db=db, user_id=USER.user, subaccount_id=USER.subaccount)
+            await Timeline.create(using_db=db, user_id=self.user.user, subaccount_id=self.user.subaccount)
             await User.create(
                 using_db=db,
-                id=USER.user,
-                subaccount_id=USER.subaccount,
+                id=self.user.user,
+                subaccount_id=self.user.subaccount,
                 name="Anna",
                 time_zone=ZONE,
                 created_at=NOW,
@@ -89,10 +95,10 @@ class Engine:
             await ICloudAccount.create(
                 using_db=db,
                 id=self.account_id,
-                subaccount_id=USER.subaccount,
-                user_id=USER.user,
+                subaccount_id=self.user.subaccount,
+                user_id=self.user.user,
                 apple_id=apple_id,
-                principal_hmac="h",
+                principal_hmac=identity,
                 principal_path=principal,
                 home_url=home_url,
                 addresses=[apple_id],
@@ -104,7 +110,7 @@ class Engine:
     async def choose(self, *names: str, linked: str | None = None) -> None:
         """As the owner would: lists, marks them and lets the engine read."""
         account = self.server.sign_in(APPLE_ID, Secret(PASSWORD)) if self.remote is None else None
-        async with changing(self.database, self.bell, USER, now=self.now) as ledger:
+        async with changing(self.database, self.bell, self.user, now=self.now) as ledger:
             row = await ICloudAccount.filter(id=self.account_id).using_db(ledger.db).get()
             if account is not None:
                 await store_listing(
@@ -130,13 +136,13 @@ class Engine:
         return await pull(context, lease)
 
     async def book(self, start: int, end: int, *, name: str = "apt_00000000000000000000000001") -> str:
-        async with changing(self.database, self.bell, USER, now=self.now) as ledger:
+        async with changing(self.database, self.bell, self.user, now=self.now) as ledger:
             linked = await Calendar.filter(is_linked=True).using_db(ledger.db).first()
             await Appointment.create(
                 using_db=ledger.db,
                 id=name,
-                subaccount_id=USER.subaccount,
-                user_id=USER.user,
+                subaccount_id=self.user.subaccount,
+                user_id=self.user.user,
                 title="Intro with Gina",
                 starts=start,
                 ends=end,
@@ -151,16 +157,16 @@ class Engine:
             )
             ledger.note(ChangeKind.APPOINTMENT_BOOKED, name)
             if linked:
-                await queue_write(ledger.db, USER, name, now=self.now)
+                await queue_write(ledger.db, self.user, name, now=self.now)
         return name
 
     async def change(self, name: str, **facts: object) -> None:
         """Reschedules or cancels."""
-        async with changing(self.database, self.bell, USER, now=self.now) as ledger:
+        async with changing(self.database, self.bell, self.user, now=self.now) as ledger:
             own = await Appointment.filter(id=name).using_db(ledger.db).get()
             own.update_from_dict({**facts, "revision": own.revision + 1, "write_state": WriteState.PENDING})
             await own.save(using_db=ledger.db)
-            await queue_write(ledger.db, USER, name, now=self.now)
+            await queue_write(ledger.db, self.user, name, now=self.now)
             ledger.note(ChangeKind.APPOINTMENT_RESCHEDULED, name)
 
     async def push(self, context: SyncContext | None = None) -> int:
@@ -209,7 +215,7 @@ class Engine:
 
     async def log(self, after: int = 0) -> list[LogRow]:
         async with self.database.reading() as db:
-            return await read_after(db, USER, after, limit=100_000)
+            return await read_after(db, self.user, after, limit=100_000)
 
     async def position(self) -> int:
         async with self.database.reading() as db:

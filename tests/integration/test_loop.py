@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -44,13 +44,15 @@ async def engine(database: Database, bell: Bell) -> Engine:
     return engine
 
 
-def sync_on(engine: Engine, settings: SyncSettings = QUICK) -> Sync:
+def sync_on(
+    engine: Engine, settings: SyncSettings = QUICK, *, clock: Callable[[], float] = time.time
+) -> Sync:
     return Sync(
         database=engine.database,
         bell=engine.bell,
         sealer=engine.sealer,
         settings=settings,
-        clock=time.time,
+        clock=clock,
         server=engine.server,
     )
 

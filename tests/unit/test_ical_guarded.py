@@ -10,33 +10,52 @@ from benchmarks.calendars import OWNER, make_calendar
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
 from sync.ical import ProblemCode, Reading
-from sync.ical_guarded import given_up, is_ordinary, read, read_guarded
+from sync.ical_guarded import _read_apart, given_up, is_ordinary, read, read_guarded
 from sync.ical_worker import Limits, Request
-from tests.unit.test_ical import BOMBS, WINDOW, calendar, event
+from tests.bombs import MOST_OF_ONE_RESOURCE, Bomb, bombs, calendar, event, fault_in_reading
+from tests.unit.test_ical import WINDOW
 
-STARTS = ["DTSTART:20261110T090000Z", "DTSTART:00010101T090000Z", "DTSTART;VALUE=DATE:20261110"]
+EVERY = bombs()
+SLOW = event("DTSTART:00010101T090000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;BYDAY=MO;COUNT=19999")
+MONSTERS = {
+    "fifty thousand rules": ["RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"] * 50_000,
+    "fifty thousand counted rules": ["RRULE:FREQ=DAILY;BYDAY=MO;COUNT=19999"] * 50_000,
+    "a quote that is opened 100,000 times": ['ATTENDEE;CN="' + 'a";b="' * 100_000],
+    "300,000 folds": ["X-A:" + "\r\n " * 300_000],
+}
 
 
 def request(text: str) -> Request:
     return Request(text, OWNER, frozenset({"ann@example.com"}), WINDOW)
 
 
-def bombs() -> list[str]:
-    """Of each kind with each start; the rest are the small ones in crowds."""
-    every = [calendar(event(start, "DURATION:PT1H", *lines)) for lines in BOMBS.values() for start in STARTS]
-    crowd = event("DTSTART:00010101T090000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;BYDAY=MO;COUNT=19999")
-    crowds = [
-        calendar(*[crowd.replace("UID:u", f"UID:{n}") for n in range(100 * size)]) for size in range(1, 61)
-    ]
-    return [*every, *crowds][:60]
+@pytest.mark.parametrize("bomb", EVERY, ids=lambda bomb: bomb.name)
+def test_a_bomb_ends_in_its_outcome(bomb: Bomb) -> None:
+    assert fault_in_reading(bomb, read(request(bomb.text)), WINDOW) is None
 
 
-async def test_sixty_bombs_are_each_read_or_given_up_and_always_close_time() -> None:
-    texts = bombs()
-    assert len(texts) == 60
-    readings = await read_guarded([request(text) for text in texts])
-    for text, reading in zip(texts, readings, strict=True):
-        assert closes(reading) or not reading.is_readable or "0001" in text
+async def test_sixty_bombs_are_each_read_or_given_up_and_end_in_their_outcomes() -> None:
+    readings = await read_guarded([request(bomb.text) for bomb in EVERY])
+    faults = [fault_in_reading(bomb, reading, WINDOW) for bomb, reading in zip(EVERY, readings, strict=True)]
+    assert faults == [None] * 60
+
+
+@pytest.mark.parametrize("start", ["DTSTART:20261110T090000Z", "DTSTART:00010101T090000Z"])
+@pytest.mark.parametrize("name", MONSTERS)
+async def test_a_monster_is_read_by_a_worker_that_the_kernel_would_end_after_two_seconds(
+    name: str, start: str
+) -> None:
+    await stays_within_its_limits(calendar(event(start, "DURATION:PT1H", *MONSTERS[name])))
+
+
+async def test_a_crowd_of_small_bombs_stays_within_the_limits_of_one() -> None:
+    await stays_within_its_limits(calendar(*[SLOW.replace("UID:bomb", f"UID:{n}") for n in range(7_000)]))
+
+
+async def stays_within_its_limits(text: str) -> None:
+    (reading,) = (await _read_apart({0: request(text)}, Limits())).values()
+    assert not any("takes too much" in problem.message for problem in reading.problems)
+    assert len(reading.occurrences) <= MOST_OF_ONE_RESOURCE
 
 
 def closes(reading: Reading) -> bool:
@@ -46,12 +65,12 @@ def closes(reading: Reading) -> bool:
 async def test_healthy_texts_are_read_the_same_beside_bombs() -> None:
     healthy = [request(text) for text in make_calendar(200)]
     expected = await read_guarded(healthy)
-    bombed = asyncio.gather(read_guarded([request(text) for text in bombs()]), read_guarded(healthy))
+    bombed = asyncio.gather(read_guarded([request(bomb.text) for bomb in EVERY]), read_guarded(healthy))
     assert (await bombed)[1] == expected
 
 
 PLAIN = event("DTSTART:20261110T090000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=2")
-HEAVY = calendar(*[PLAIN.replace("UID:u", f"UID:{n}") for n in range(6_000)])
+HEAVY = calendar(*[PLAIN.replace("UID:bomb", f"UID:{n}") for n in range(6_000)])
 LARGE = calendar(PLAIN, "X-A:" + "x" * 80_000_000)
 ODD = calendar(PLAIN, "X-A:" + "x" * 40_000)
 
