@@ -6,6 +6,7 @@ import hashlib
 from enum import StrEnum
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u to misread.
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _LENGTH = 26
 
 
@@ -57,4 +58,5 @@ def is_id(text: str, kind: Kind) -> bool:
 
 
 def _encode(value: int) -> str:
-    return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+    # Two letters at a time: a first sync derives tens of thousands.
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from dataclasses import fields as fields_of
 from typing import Any
 
 from tortoise import fields
@@ -19,6 +20,8 @@ from domain.actor import UserRef
 from domain.changes import MOST_SLOTS_AT_ONCE, SLOT_KINDS, BlockedSlotSource, ChangeKind, Slot
 from models.bell import Bell
 from models.database import Database, Db, execute, execute_many, fetch
+
+_SLOT_FACTS = tuple(each.name for each in fields_of(Slot))
 
 
 class Timeline(Model):
@@ -226,8 +229,13 @@ async def trim(db: Db, *, before: float, most_rows: int) -> None:
 
 
 def _dump(slot: Slot | None, previous: Slot | None) -> str:
-    both = {"slot": slot and asdict(slot), "previous": previous and asdict(previous)}
+    both = {"slot": slot and _facts(slot), "previous": previous and _facts(previous)}
     return json.dumps(both, separators=(",", ":"), ensure_ascii=False)
+
+
+def _facts(slot: Slot) -> dict[str, object]:
+    # Not `asdict`, which copies every value deeply: a first sync notes tens of thousands.
+    return {name: getattr(slot, name) for name in _SLOT_FACTS}
 
 
 def _load(row: dict[str, Any]) -> LogRow:

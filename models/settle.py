@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, Participation, ShowAs, blocked_span
 from domain.changes import BlockedSlotSource, ChangeKind, Slot
@@ -251,7 +251,7 @@ async def _replace_slots(
             ledger.slot_added(slot)
     for slot in slots_of(changed):
         [previous] = slots_of([stored[slot.id]])
-        if asdict(previous) != asdict(slot):
+        if previous != slot:
             ledger.slot_changed(slot, previous)
 
 

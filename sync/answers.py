@@ -55,6 +55,14 @@ def refuse(answer: Answer) -> None:
             raise NotWritable("not allowed")
 
 
+def expect_multistatus(answer: Answer) -> None:
+    refuse(answer)
+    if answer.status_code != 207:
+        raise UnexpectedAnswer(f"{answer.status_code} where 207 was due")
+    if not answer.body.strip():
+        raise UnexpectedAnswer("an empty answer")
+
+
 def refuse_write(answer: Answer) -> None:
     status = answer.status_code
     if answer.is_success:

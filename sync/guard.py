@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from models.seal import Secret
 from sync.remote import ForeignHost, Href, UnexpectedAnswer
 
 _ICLOUD = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com", re.ASCII)
 _ICLOUD_CHINA = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com\.cn", re.ASCII)
 # What urlsplit would drop or take for something else: blanks, controls, a backslash.
 _ODD = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+# A path that is the same however it is resolved and quoted.
+_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)+/?", re.ASCII)
 _LONGEST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An address that was checked, and what signs in there. The guard alone makes them."""
+
+    url: str
+    authorization: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,12 @@ class Guard:
         if _ODD.search(href):
             raise ForeignHost("an href with characters that no address has")
         return self.check(urljoin(base, href))
+
+    def admit(self, url: str, apple_id: str, password: Secret) -> Admitted:
+        """Checks the address, and only then puts the credentials to it (RFC 7617, in UTF-8)."""
+        checked = self.check(url)
+        signed = b64encode(f"{apple_id}:{password.reveal()}".encode()).decode("ascii")
+        return Admitted(checked, f"Basic {signed}")
 
     def _allows(self, scheme: str, host: str, port: int | None) -> bool:
         if self.is_icloud:
@@ -83,6 +101,8 @@ def is_loopback(host: str) -> bool:
 
 def raw_path(base: str, href: str) -> Href:
     """The path as the server spells it, whatever host it names; raises UnexpectedAnswer for none of a resource's."""
+    if len(href) <= _LONGEST and _PLAIN.fullmatch(href):
+        return Href(href)
     if _ODD.search(href) or len(href) > _LONGEST:
         raise UnexpectedAnswer("an href that is no path")
     try:
@@ -96,6 +116,8 @@ def raw_path(base: str, href: str) -> Href:
 
 def path_key(path: str) -> str:
     """One spelling for all of a path's: `%40` and `@` are the same, `%2F` and `/` are not."""
+    if _PLAIN.fullmatch(path):
+        return path.rstrip("/")
     return "/".join(quote(unquote(segment), safe="") for segment in path.split("/")).rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""iCloud over CalDAV: the one importer of caldav, and the one place where credentials meet an address."""
+"""iCloud over CalDAV: the one importer of caldav. What every poll asks goes by `sync.wire`, all else by caldav."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from hashlib import sha256
+from typing import Any, Protocol, TypeVar
 
 import niquests
 from caldav.aio import AsyncDAVClient
@@ -19,14 +20,15 @@ from urllib3.exceptions import HTTPError
 from domain.calendars import ListedCalendar
 from models.seal import Secret
 from sync import multistatus, queries
-from sync.answers import Answer, etag_of, refuse, refuse_at_all, refuse_write
-from sync.guard import Guard, raw_path
+from sync.answers import Answer, etag_of, expect_multistatus, refuse, refuse_at_all, refuse_write
+from sync.guard import Admitted, Guard, raw_path
 from sync.multistatus import Multistatus, read_multistatus
 from sync.remote import (
     Changes,
     Discovery,
     ETag,
     Fetched,
+    Glance,
     Href,
     NotThere,
     NotWritable,
@@ -35,6 +37,7 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
+from sync.wire import Asked, Pool
 
 T = TypeVar("T")
 
@@ -68,11 +71,17 @@ class ICloud:
         self.guard = guard
         self.settings = settings or TransportSettings()
         self.session = _new_session(self.settings)
+        self.pool = Pool(
+            connections=self.settings.connections,
+            most_bytes=self.settings.most_bytes,
+            user_agent=self.settings.user_agent,
+        )
 
     def sign_in(self, apple_id: str, password: Secret, *, home_url: str | None = None) -> Account:
         return Account(self, apple_id, password, home_url)
 
     async def close(self) -> None:
+        await self.pool.close()
         await self.session.close()
 
 
@@ -153,6 +162,14 @@ async def _read(response: Any, most: int) -> bytes:
     return bytes(whole)
 
 
+class Send(Protocol):
+    """One request and its answer, whatever its status. Raises Unreachable and UnexpectedAnswer."""
+
+    async def __call__(
+        self, where: Admitted, method: str, body: str, headers: Mapping[str, str], *, anew: bool
+    ) -> Answer: ...
+
+
 @dataclass(slots=True)
 class Account:
     """One signed-in account; see `sync.remote.RemoteCalendars`."""
@@ -187,13 +204,21 @@ class Account:
         raise refused
 
     async def list_calendars(self, home_url: str) -> tuple[ListedCalendar, ...]:
-        answer, url = await self._propfind(home_url, queries.LISTING_QUERY, depth=1)
+        return await (await self.glance(home_url)).read()
+
+    async def glance(self, home_url: str) -> Glance:
+        answer = await self._look(home_url, "PROPFIND", queries.LISTING_QUERY)
+        expect_multistatus(answer)
         self.home_url = home_url
-        return multistatus.read_listing(answer, url)
+
+        async def read() -> tuple[ListedCalendar, ...]:
+            return await self._parsed(answer, lambda found: multistatus.read_listing(found, answer.url))
+
+        return Glance(sha256(answer.body).digest(), read)
 
     async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
         url = self._url(calendar)
-        answer = await self._ask(url, "REPORT", queries.changes_query(token), {"Depth": "1"})
+        answer = await self._look(url, "REPORT", queries.changes_query(token))
         if answer.status_code in {400, 403, 405, 409, 410, 412, 415, 501, 507}:
             if answer.status_code == 403 and multistatus.VALID_SYNC_TOKEN not in multistatus.read_error(
                 answer.body
@@ -205,12 +230,12 @@ class Account:
 
     async def list_resources(self, calendar: str) -> Changes:
         url = self._url(calendar)
-        answer = await self._ask(url, "PROPFIND", queries.RESOURCES_QUERY, {"Depth": "1"})
+        answer = await self._look(url, "PROPFIND", queries.RESOURCES_QUERY)
         return await self._parsed(answer, lambda found: multistatus.read_resources(found, url))
 
     async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
         url = self._url(calendar)
-        answer = await self._ask(url, "REPORT", queries.texts_query(hrefs), {"Depth": "1"})
+        answer = await self._look(url, "REPORT", queries.texts_query(hrefs))
         return await self._parsed(answer, lambda found: multistatus.read_texts(found, url, hrefs))
 
     async def get(self, href: Href) -> Fetched:
@@ -244,6 +269,10 @@ class Account:
         refuse_write(answer)
         return etag_of(answer)
 
+    async def _look(self, url: str, method: str, body: str) -> Answer:
+        """What every poll asks, of a collection's members."""
+        return await self._ask(url, method, body, {"Depth": "1"}, send=self._send_light)
+
     def _url(self, path: str) -> str:
         base = self.home_url or self.server.guard.entry
         return self.server.guard.resolve(base, path)
@@ -254,11 +283,7 @@ class Account:
         return await self._parsed(answer, lambda found: found), answer.url
 
     async def _parsed(self, answer: Answer, read: Callable[[Multistatus], T]) -> T:
-        refuse(answer)
-        if answer.status_code != 207:
-            raise UnexpectedAnswer(f"{answer.status_code} where 207 was due")
-        if not answer.body.strip():
-            raise UnexpectedAnswer("an empty answer")
+        expect_multistatus(answer)
 
         def parse() -> T:
             return read(read_multistatus(answer.body))
@@ -266,18 +291,27 @@ class Account:
         return parse() if len(answer.body) < _PARSE_APART else await asyncio.to_thread(parse)
 
     async def _ask(
-        self, url: str, method: str, body: str = "", headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        method: str,
+        body: str = "",
+        headers: Mapping[str, str] | None = None,
+        *,
+        send: Send | None = None,
     ) -> Answer:
         """One request and its redirects, under one deadline. 401 and a call to wait are raised, all else returned."""
         try:
             async with asyncio.timeout(self.server.settings.request_seconds):
-                return await self._follow(url, method, body, {"Content-Type": _XML, **(headers or {})})
+                given = {"Content-Type": _XML, **(headers or {})}
+                return await self._follow(send or self._send_by_caldav, url, method, body, given)
         except TimeoutError:
             raise Unreachable("no answer in time") from None
 
-    async def _follow(self, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
+    async def _follow(
+        self, send: Send, url: str, method: str, body: str, headers: Mapping[str, str]
+    ) -> Answer:
         for _ in range(_MOST_HOPS + 1):
-            answer = await self._send(url, method, body, headers)
+            answer = await self._send(send, url, method, body, headers)
             if answer.status_code not in {301, 302, 303, 307, 308}:
                 refuse_at_all(answer)
                 return answer
@@ -285,21 +319,29 @@ class Account:
             url = self.server.guard.resolve(url, answer.headers.get("Location") or "")
         raise UnexpectedAnswer("a redirect without end")
 
-    async def _send(self, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
+    async def _send(self, send: Send, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
+        where = self.server.guard.admit(url, self.apple_id, self.password)
         try:
-            return await self._send_once(url, method, body, headers)
+            return await send(where, method, body, headers, anew=False)
         except Unreachable:
             # A kept connection that the server closed meanwhile fails at once; a write is not repeated blindly.
             if method in {"PUT", "DELETE"}:
                 raise
-            return await self._send_once(url, method, body, headers)
+            return await send(where, method, body, headers, anew=True)
 
-    async def _send_once(self, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
-        checked = self.server.guard.check(url)
+    async def _send_light(
+        self, where: Admitted, method: str, body: str, headers: Mapping[str, str], *, anew: bool
+    ) -> Answer:
+        return await self.server.pool.ask(Asked(where, method, headers, body.encode()), anew=anew)
+
+    async def _send_by_caldav(
+        self, where: Admitted, method: str, body: str, headers: Mapping[str, str], *, anew: bool
+    ) -> Answer:
+        del anew  # Its pool has no way to say so; its second try takes whatever connection it has.
         door = _Door(self.server.session, self.server.settings.most_bytes)
-        client = _Client(door, checked, self.apple_id, self.password, self.server.settings)
+        client = _Client(door, where.url, self.apple_id, self.password, self.server.settings)
         try:
-            await client.request(checked, method, body, headers)
+            await client.request(where.url, method, body, headers)
         except (DAVError, OverflowError):
             # What caldav makes of a status, and of an absurd Retry-After, is for us to say.
             if door.answer is None:

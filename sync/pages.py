@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from sync.own import note_seen
 from sync.poll import Poll
 from sync.reading import read_all
 from sync.record import clear_problem
-from sync.remote import ETag, Fetched, Href, NotThere, NotWritable, UnexpectedAnswer
+from sync.remote import ETag, Fetched, Href, NotThere, NotWritable, RemoteError, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -39,22 +40,37 @@ class Page:
 async def fetch_pages(
     poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None]
 ) -> AsyncIterator[Page]:
-    """In order, with the next requests under way while one page is stored."""
+    """In order, several answers to a page, with the next requests under way while one is stored."""
     size, most = poll.context.settings.batch, poll.context.settings.requests_in_flight
     hrefs = list(wanted)
     batches = [hrefs[start : start + size] for start in range(0, len(hrefs), size)]
-    under_way: list[asyncio.Task[Page]] = []
+    under_way: deque[asyncio.Task[Page]] = deque()
+    held: list[Page] = []
     try:
         while batches or under_way:
             while batches and len(under_way) < most:
-                batch = batches.pop(0)
-                asked = {href: wanted[href] for href in batch}
+                asked = {href: wanted[href] for href in batches.pop(0)}
                 under_way.append(asyncio.create_task(_fetch_page(poll, calendar, asked)))
-            yield await under_way.pop(0)
+            try:
+                held.append(await under_way.popleft())
+            except RemoteError:
+                if held:
+                    yield _one_page(held)  # What came before it is not asked for again.
+                raise
+            if len(held) == poll.context.settings.answers_stored_at_once or not (batches or under_way):
+                yield _one_page(held)
+                held = []
     finally:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def _one_page(pages: Sequence[Page]) -> Page:
+    return Page(
+        tuple(each for page in pages for each in page.fetched),
+        frozenset[Href]().union(*(page.lagging for page in pages)),
+    )
 
 
 async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None]) -> Page:

@@ -16,7 +16,7 @@ RemoteError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
@@ -123,6 +123,15 @@ class Discovery:
     addresses: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A home's answer, not read yet. The same digest: the same answer, byte for byte."""
+
+    digest: bytes
+    read: Callable[[], Awaitable[tuple[ListedCalendar, ...]]]
+    "Raises UnexpectedAnswer."
+
+
 class RemoteCalendars(Protocol):
     """One signed-in account. Every call raises a RemoteError or gives what its name says."""
 
@@ -132,6 +141,10 @@ class RemoteCalendars(Protocol):
 
     async def list_calendars(self, home_url: str) -> tuple[ListedCalendar, ...]:
         """All that the home shows, the usable and the unusable. Paths are resolved against it from then on."""
+        ...
+
+    async def glance(self, home_url: str) -> Glance:
+        """The same question; the answer is read only where it is asked for."""
         ...
 
     async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:

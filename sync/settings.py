@@ -45,6 +45,8 @@ class SyncSettings:
     most_answer_bytes: int = 64 * 1024 * 1024
     batch: int = 50
     requests_in_flight: int = 2
+    answers_stored_at_once: int = 5
+    "A transaction for each would cost more than what it stores; an interrupted first read goes on after the last one."
     poll_seconds: float = 600
     concurrent_polls: int = 64
     concurrent_pushes: int = 16

@@ -54,8 +54,10 @@ class Liar:
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     answers: list[bytes | Answering] = field(default_factory=list)
+    connections: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while True:
                 asked = await _read(reader)

@@ -14,6 +14,7 @@ from sync.remote import (
     Discovery,
     ETag,
     Fetched,
+    Glance,
     Gone,
     Href,
     Listed,
@@ -134,6 +135,14 @@ class FakeAccount:
             ListedCalendar(each.path, each.name, "#FF2968", each.kind, each.can_write, each.token)
             for each in self.server.calendars.values()
         )
+
+    async def glance(self, home_url: str) -> Glance:
+        listed = await self.list_calendars(home_url)
+
+        async def read() -> tuple[ListedCalendar, ...]:
+            return listed
+
+        return Glance(repr(listed).encode(), read)
 
     async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
         await self._step("changes")

@@ -21,6 +21,7 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
+from sync.settings import SyncSettings
 from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, at, engine_on, event
 
 
@@ -207,6 +208,7 @@ async def test_what_is_never_given_holds_the_calendar_back_a_while_only(engine: 
 
 
 async def test_an_interrupted_first_read_goes_on_where_it_was(engine: Engine) -> None:
+    engine.settings = SyncSettings(answers_stored_at_once=1)
     home = engine.server.calendars["/1/calendars/home/"]
     for number in range(120):
         home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
@@ -234,7 +236,26 @@ async def test_an_interrupted_first_read_goes_on_where_it_was(engine: Engine) ->
     assert (await engine.account()).progress_done is None
 
 
+async def test_what_came_before_a_broken_answer_is_stored(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(300):
+        home.put(f"n{number:03}", event(f"n{number}", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    answers = 0
+
+    async def break_off(name: str, _: str) -> None:
+        nonlocal answers
+        answers += name == "fetch"
+        if name == "fetch" and answers == 4:
+            raise Unreachable("broken")
+
+    engine.server.after = break_off
+    await engine.poll()
+    assert len(await engine.resources()) == 150
+
+
 async def test_progress_is_told_a_page_at_a_time(engine: Engine) -> None:
+    engine.settings = SyncSettings(answers_stored_at_once=1)
     home = engine.server.calendars["/1/calendars/home/"]
     for number in range(120):
         home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))

@@ -1,0 +1,274 @@
+"""HTTP/1.1 for what is asked again and again: one pool of connections a process.
+
+Redirects, cookies, proxies and `~/.netrc` are not turned off here: nothing in it knows them. A library that does took
+two to ten times the CPU for the same poll (docs/decisions/0008-what-every-poll-asks-travels-light.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from sync.answers import Answer
+from sync.guard import Admitted
+from sync.remote import UnexpectedAnswer, Unreachable
+
+_KEPT = 50.0
+"""Seconds that an idle connection is trusted: beyond a minute, what stands between may have dropped it in silence."""
+_MOST_HEADER_BYTES = 64 * 1024
+_INFLATED_AT_ONCE = 16 * 1024
+"""Bytes on the wire: even a bomb of so many is out in milliseconds; more are inflated in a thread."""
+_WANTED = {
+    name.lower().encode(): name for name in ("Content-Encoding", "Date", "ETag", "Location", "Retry-After")
+}
+_FRAMING = (b"content-length", b"transfer-encoding")
+
+Place = tuple[str, str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`where` has been through the guard, which put the credentials to it."""
+
+    where: Admitted
+    method: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Pool:
+    """At most so many connections, over all hosts; a request more waits for its turn."""
+
+    def __init__(self, *, connections: int, most_bytes: int, user_agent: str) -> None:
+        self._most_bytes = most_bytes
+        self._user_agent = user_agent
+        self._turn = asyncio.Semaphore(connections)
+        self._most = connections
+        self._open: set[_Connection] = set()
+        self._idle: dict[Place, deque[_Connection]] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    async def ask(self, asked: Asked, *, anew: bool = False) -> Answer:
+        """One answer, whatever its status. `anew`: over a connection that nothing was asked on yet."""
+        parts = urlsplit(asked.where.url)
+        place: Place = (parts.scheme, parts.hostname or "", parts.port)
+        async with self._turn:
+            connection = (None if anew else self._kept(place)) or await self._connect(place)
+            reply = await connection.exchange(self._written(parts, asked))
+            if reply.is_kept:
+                self._idle.setdefault(place, deque()).append(connection)
+        return Answer(reply.status, reply.headers, await self._decoded(reply), asked.where.url)
+
+    async def close(self) -> None:
+        for connection in tuple(self._open):
+            connection.end()
+        if self._open:
+            await asyncio.wait([connection.lost for connection in self._open], timeout=1)
+
+    def _kept(self, place: Place) -> _Connection | None:
+        """The one used last, so that those too many grow old and are closed."""
+        idle = self._idle.get(place)
+        if not idle:
+            return None
+        now = asyncio.get_running_loop().time()
+        while idle and (not idle[0].is_open or now - idle[0].used_at > _KEPT):
+            idle.popleft().end()
+        while idle:
+            connection = idle.pop()
+            if connection.is_open:
+                return connection
+        del self._idle[place]
+        return None
+
+    async def _connect(self, place: Place) -> _Connection:
+        scheme, host, port = place
+        if len(self._open) >= self._most:
+            self._drop_oldest()
+        secure = scheme == "https"
+        if secure and self._tls is None:
+            self._tls = ssl.create_default_context()
+        loop = asyncio.get_running_loop()
+        connection = _Connection(self._open, self._most_bytes)
+        try:
+            await loop.create_connection(
+                lambda: connection, host, port or (443 if secure else 80), ssl=self._tls if secure else None
+            )
+        except OSError as error:
+            raise Unreachable(type(error).__name__) from None
+        return connection
+
+    def _drop_oldest(self) -> None:
+        """Another host's: what is idle must not keep what is needed from being opened."""
+        idle = [each for kept in self._idle.values() for each in kept if each.is_open]
+        if idle:
+            min(idle, key=lambda each: each.used_at).end()
+
+    def _written(self, parts: SplitResult, asked: Asked) -> bytes:
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        lines = "".join(f"{name}: {value}\r\n" for name, value in asked.headers.items())
+        head = (
+            f"{asked.method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: {asked.where.authorization}\r\nUser-Agent: {self._user_agent}\r\n"
+            f"Accept-Encoding: gzip\r\nContent-Length: {len(asked.body)}\r\n{lines}\r\n"
+        )
+        return head.encode("ascii") + asked.body
+
+    async def _decoded(self, reply: _Reply) -> bytes:
+        match reply.headers.get("Content-Encoding", "identity").strip().lower():
+            case "identity" | "":
+                return reply.wire
+            case "gzip" | "x-gzip":
+                if len(reply.wire) <= _INFLATED_AT_ONCE:
+                    return inflate(reply.wire, self._most_bytes)
+                return await asyncio.to_thread(inflate, reply.wire, self._most_bytes)
+            case coding:
+                raise UnexpectedAnswer(f"an answer in {coding[:40]}")
+
+
+def inflate(wire: bytes, most: int) -> bytes:
+    """Never more than `most` bytes of it are made; raises UnexpectedAnswer where there are more."""
+    decoder = zlib.decompressobj(wbits=31)
+    try:
+        whole = decoder.decompress(wire, most + 1)
+    except zlib.error:
+        raise UnexpectedAnswer("an answer that is no gzip") from None
+    if len(whole) > most:
+        raise UnexpectedAnswer(f"an answer of over {most} bytes")
+    if wire and not decoder.eof:
+        raise UnexpectedAnswer("an answer that is cut short")
+    return whole
+
+
+@dataclass(slots=True)
+class _Reply:
+    """One answer as it comes in. `is_framed`: it says itself where it ends, and not the connection's end."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    header_bytes: int = 0
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    is_framed: bool = False
+    has_begun: bool = False
+    is_kept: bool = False
+
+    @property
+    def wire(self) -> bytes:
+        return b"".join(self.parts) if len(self.parts) != 1 else self.parts[0]
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time. The `on_` methods are called by the parser."""
+
+    def __init__(self, opened: set[_Connection], most_bytes: int) -> None:
+        self._opened = opened
+        self._most_bytes = most_bytes
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[_Reply] | None = None
+        self._parser: HttpResponseParser | None = None
+        self._reply = _Reply()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.used_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def exchange(self, request: bytes) -> _Reply:
+        assert self._transport is not None
+        assert self._waiter is None
+        self._reply, self._parser = _Reply(), HttpResponseParser(self)
+        self._waiter = self._loop.create_future()
+        try:
+            self._transport.write(request)
+            reply = await self._waiter
+        except BaseException:
+            self.end()  # Half an answer is still to come: it would be taken for the next one's.
+            raise
+        finally:
+            self._waiter = self._parser = None
+        self.used_at = self._loop.time()
+        if not reply.is_kept:
+            self.end()
+        return reply
+
+    def end(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- The connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's is none of asyncio's classes.
+        self._opened.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None or self._waiter is None or self._waiter.done():
+            self.end()  # More than was asked for.
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._fail(UnexpectedAnswer("not HTTP"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._opened.discard(self)
+        self.lost.set_result(None)
+        reply = self._reply
+        if exc is None and reply.has_begun and not reply.is_framed:
+            self.on_message_complete()  # RFC 9112 section 6.3: without a length, it ends with the connection.
+        self._fail(Unreachable("the connection ended"))
+
+    # --- The answer
+
+    def on_message_begin(self) -> None:
+        if self._waiter is None or self._waiter.done():
+            self.end()  # A second answer to one question would be taken for the next one's.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        reply, lower = self._reply, name.lower()
+        reply.header_bytes += len(name) + len(value)
+        if reply.header_bytes > _MOST_HEADER_BYTES:
+            self._fail(UnexpectedAnswer("headers without end"))
+        if lower in _FRAMING:
+            reply.is_framed = True
+        elif lower in _WANTED:
+            reply.headers.setdefault(_WANTED[lower], value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        self._reply.status = self._parser.get_status_code()
+        self._reply.has_begun = self._reply.status >= 200
+
+    def on_body(self, body: bytes) -> None:
+        reply = self._reply
+        reply.size += len(body)
+        if reply.size > self._most_bytes:
+            self._fail(UnexpectedAnswer(f"an answer of over {self._most_bytes} bytes"))
+        else:
+            reply.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        reply = self._reply
+        if not reply.has_begun:
+            self._reply = _Reply()  # 1xx: the answer is still to come.
+            return
+        if self._waiter is None or self._waiter.done():
+            return
+        assert self._parser is not None
+        reply.is_kept = self.is_open and self._parser.should_keep_alive()
+        self._reply = _Reply()
+        self._waiter.set_result(reply)
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+        self.end()

@@ -1,0 +1,256 @@
+"""The light way to a server: how answers are framed, kept connections, and what ends one."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from models.seal import Secret
+from sync.answers import Answer
+from sync.guard import Admitted, Guard
+from sync.remote import ForeignHost, UnexpectedAnswer, Unreachable
+from sync.wire import Asked, Pool, inflate
+from tests.contracts.test_remote_transport import Asked as Received
+from tests.contracts.test_remote_transport import Liar, http
+
+MOST = 100_000
+
+
+@pytest.fixture
+async def liar() -> AsyncIterator[Liar]:
+    liar = Liar()
+    server = await asyncio.start_server(liar.serve, "127.0.0.1", 0)
+    liar.port = server.sockets[0].getsockname()[1]
+    yield liar
+    server.close()
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    pool = Pool(connections=2, most_bytes=MOST, user_agent="Test/1")
+    yield pool
+    await pool.close()
+
+
+async def ask(pool: Pool, liar: Liar, *, anew: bool = False) -> Answer:
+    where = Admitted(f"http://127.0.0.1:{liar.port}/1/?a=b", "Basic x")
+    async with asyncio.timeout(5):
+        return await pool.ask(Asked(where, "REPORT", {"Depth": "1"}, b"body"), anew=anew)
+
+
+def head(*lines: str) -> bytes:
+    return "\r\n".join(["HTTP/1.1 207 X", *lines, "", ""]).encode()
+
+
+async def test_what_is_sent_is_what_was_asked(pool: Pool, liar: Liar) -> None:
+    liar.answers = [http(207, b"<a/>", ETag='"1"')]
+    answer = await ask(pool, liar)
+    assert (answer.status_code, answer.body, answer.headers["ETag"]) == (207, b"<a/>", '"1"')
+    [received] = liar.asked
+    assert (received.method, received.path, received.body) == ("REPORT", "/1/?a=b", b"body")
+    assert received.headers["host"] == f"127.0.0.1:{liar.port}"
+    assert received.headers["authorization"] == "Basic x"
+    assert received.headers["depth"] == "1"
+
+
+CHUNKED = head("Transfer-Encoding: chunked") + b"2\r\n<a\r\n2;x=y\r\n/>\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer", [http(207, b"<a/>"), CHUNKED])
+async def test_an_answer_may_come_in_any_pieces(pool: Pool, liar: Liar, answer: bytes) -> None:
+    async def drip(_: Received, writer: asyncio.StreamWriter) -> None:
+        for at in range(len(answer)):
+            writer.write(answer[at : at + 1])
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    liar.answers = [drip]
+    assert (await ask(pool, liar)).body == b"<a/>"
+
+
+async def test_an_answer_without_a_length_ends_with_its_connection(pool: Pool, liar: Liar) -> None:
+    async def until_closed(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("Connection: close") + b"<a/>")
+        writer.close()
+
+    liar.answers = [until_closed]
+    assert (await ask(pool, liar)).body == b"<a/>"
+
+
+@pytest.mark.parametrize("answer", [head("Content-Length: 10") + b"<a/>", CHUNKED[:-5], b"HTTP/1.1 2"])
+async def test_an_answer_that_breaks_off_is_none(pool: Pool, liar: Liar, answer: bytes) -> None:
+    async def cut(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        writer.close()
+
+    liar.answers = [cut]
+    with pytest.raises(Unreachable):
+        await ask(pool, liar)
+
+
+async def test_a_word_before_the_answer_is_no_answer(pool: Pool, liar: Liar) -> None:
+    liar.answers = [b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + http(207, b"<a/>")]
+    assert (await ask(pool, liar)).status_code == 207
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 101 X\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        head("Content-Length: 4", "Content-Length: 5") + b"<a/>",
+        head(*(f"X-{number}: {'x' * 1000}" for number in range(70))),
+        http(207, b"<a/>" + b" " * MOST),
+        head("Transfer-Encoding: chunked") + b"fffff\r\n" + b" " * (MOST + 1),
+        http(207, b"<a/>", Content_Encoding="br"),
+        http(207, b"<a/>", Content_Encoding="gzip"),
+        http(207, gzip.compress(b"<a/>" * 100)[:-9], Content_Encoding="gzip"),
+        http(207, gzip.compress(b"a" * (MOST + 1)), Content_Encoding="gzip"),
+        http(207, gzip.compress(b"a" * 50_000_000), Content_Encoding="gzip"),
+    ],
+)
+async def test_what_is_not_http_or_too_much_is_refused(pool: Pool, liar: Liar, answer: bytes) -> None:
+    liar.answers = [answer]
+    with pytest.raises(UnexpectedAnswer):
+        await ask(pool, liar)
+
+
+def test_no_more_of_a_bomb_is_made_than_is_allowed() -> None:
+    assert inflate(gzip.compress(b"a" * MOST), MOST) == b"a" * MOST
+    with pytest.raises(UnexpectedAnswer):
+        inflate(gzip.compress(b"a" * (MOST + 1)), MOST)
+    assert inflate(b"", MOST) == b""
+
+
+async def test_a_connection_is_kept_for_the_next(pool: Pool, liar: Liar) -> None:
+    liar.answers = [http(207, b"<a/>")]
+    for _ in range(5):
+        await ask(pool, liar)
+    assert liar.connections == 1
+
+
+async def test_one_that_asks_to_be_closed_is_not_kept(pool: Pool, liar: Liar) -> None:
+    liar.answers = [http(207, b"<a/>", Connection="close")]
+    await ask(pool, liar)
+    await ask(pool, liar)
+    assert liar.connections == 2
+
+
+async def test_what_is_to_be_anew_takes_no_kept_one(pool: Pool, liar: Liar) -> None:
+    liar.answers = [http(207, b"<a/>")]
+    await ask(pool, liar)
+    await ask(pool, liar, anew=True)
+    assert liar.connections == 2
+
+
+@pytest.mark.parametrize("size", [1, 30, None])
+async def test_a_second_answer_to_one_question_is_nobodys(pool: Pool, liar: Liar, size: int | None) -> None:
+    """Else it would be taken for the answer to the next account's question."""
+    liar.answers = [http(207, b"<mine/>") + http(207, b"<smuggled/>")[:size], http(207, b"<yours/>")]
+    assert (await ask(pool, liar)).body == b"<mine/>"
+    assert (await ask(pool, liar)).body == b"<yours/>"
+
+
+async def test_one_who_gave_up_leaves_no_half_answer_to_the_next(pool: Pool, liar: Liar) -> None:
+    begun = asyncio.Event()
+
+    async def slowly(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("Content-Length: 4") + b"<m")
+        await writer.drain()
+        begun.set()
+        await asyncio.sleep(0.05)
+        writer.write(b"e/")
+
+    liar.answers = [slowly, http(207, b"<b/>")]
+    first = asyncio.create_task(ask(pool, liar))
+    await begun.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert (await ask(pool, liar)).body == b"<b/>"
+
+
+async def test_no_more_connections_are_open_than_are_allowed(pool: Pool, liar: Liar) -> None:
+    at_once = most = 0
+
+    async def count(_: Received, writer: asyncio.StreamWriter) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        writer.write(http(207, b"<a/>"))
+
+    liar.answers = [count]
+    await asyncio.gather(*(ask(pool, liar) for _ in range(10)))
+    assert most == liar.connections == 2
+
+
+async def test_an_idle_connection_to_one_host_gives_way_to_another(pool: Pool) -> None:
+    liars = [Liar(answers=[http(207, b"<a/>")]) for _ in range(4)]
+    for liar in liars:
+        server = await asyncio.start_server(liar.serve, "127.0.0.1", 0)
+        liar.port = server.sockets[0].getsockname()[1]
+        await ask(pool, liar)
+        assert len(pool._open) <= 2
+        server.close()
+
+
+async def test_a_certificate_that_is_nobodys_ends_it_before_a_byte_is_sent(
+    pool: Pool, tmp_path: Path
+) -> None:
+    received: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.read(10))
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*_self_signed(tmp_path))
+    server = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    where = Admitted(f"https://127.0.0.1:{port}/", "Basic x")
+    with pytest.raises(Unreachable):
+        await pool.ask(Asked(where, "REPORT", {}, b""))
+    server.close()
+    assert received == []
+
+
+def _self_signed(folder: Path) -> tuple[Path, Path]:
+    from datetime import UTC, datetime, timedelta
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    made = made.add_extension(
+        x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+    )
+    certificate, private = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    plain = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    private.write_bytes(key.private_bytes(*plain))
+    return certificate, private
+
+
+def test_credentials_are_put_to_an_address_only_after_it_was_checked() -> None:
+    guard = Guard("https://caldav.icloud.com/")
+    admitted = guard.admit("https://p12-caldav.icloud.com:443/1/", "ä@icloud.com", Secret("pass"))
+    assert admitted.url == "https://p12-caldav.icloud.com/1/"
+    assert admitted.authorization == "Basic w6RAaWNsb3VkLmNvbTpwYXNz"
+    assert "w6RA" not in repr(admitted)
+    with pytest.raises(ForeignHost):
+        guard.admit("https://evil.test/", "a", Secret("pass"))
