@@ -241,7 +241,9 @@ def _add_rest(found: Found, master: Event, rest: tuple[int, int | None], window:
     place = master.place
     start, end = place.earliest(wall), window.end
     if last is not None:
-        end = min(end, place.latest((last // DAY + 1) * DAY) + master.length.most)
+        # A whole day is as long as it says; of a time of day, the day that it may lie in is closed.
+        day = last // DAY + (0 if master.start.is_date else 1)
+        end = min(end, place.latest(day * DAY) + master.length.most)
     found.goes_on |= end == window.end
     if start < end and end > window.start:
         keys = _keys(master, [max(wall, master.start.wall)])
