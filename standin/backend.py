@@ -18,7 +18,7 @@ from radicale.app.report import _expand as radicale_expand
 from radicale.item import filter as radicale_filter
 
 from standin.catalog import CalendarFacts
-from standin.ics import without_overrides
+from standin.ics import stamped_once, without_overrides
 from standin.storage import verbatim
 
 _TIME_RANGE = "{urn:ietf:params:xml:ns:caldav}time-range"
@@ -81,9 +81,8 @@ class Backend:
         stored = []
         with self._collection(dsid, calendar.id, "w") as collection:
             for name, text in texts.items():
-                item = radicale_item.Item(
-                    collection_path=collection.path, vobject_item=radicale_item.read_components(text)[0]
-                )
+                (component,) = radicale_item.read_components(stamped_once(text))
+                item = radicale_item.Item(collection_path=collection.path, vobject_item=component)
                 item.prepare()
                 with verbatim(text):
                     uploaded, _ = collection.upload(name, item)
@@ -97,7 +96,7 @@ class Backend:
     def _put(self, dsid: str, calendar: CalendarFacts, name: str, text: str) -> Answer:
         self._make(dsid, calendar)
         with verbatim(text):
-            return self._call(dsid, "PUT", f"{calendar.id}/{name}", text)
+            return self._call(dsid, "PUT", f"{calendar.id}/{name}", stamped_once(text))
 
     def _make(self, dsid: str, calendar: CalendarFacts) -> None:
         """A folder at a calendar's first resource: accounts by the thousand stay cheap."""

@@ -78,6 +78,18 @@ def housekept(text: str) -> str:
     return _EVENT.sub(lambda event: _housekept(event[0]), text)
 
 
+def stamped_once(text: str) -> str:
+    """Without a second DTSTAMP, which iCloud writes itself and Radicale refuses."""
+    return _EVENT.sub(lambda event: _stamped_once(event[0]), text) if text.count("DTSTAMP") > 1 else text
+
+
+def _stamped_once(event: str) -> str:
+    again = list(_STAMP.finditer(event))[1:]
+    for stamp in reversed(again):
+        event = event[: stamp.start()] + event[stamp.end() :]
+    return event
+
+
 def _housekept(event: str) -> str:
     end = event.rindex("END:VEVENT")
     stamps = [found[0] for found in _STAMP.finditer(event)]

@@ -250,7 +250,8 @@ class Account:
         return Fetched(href, etag or ETag(""), body)
 
     async def check_calendar(self, calendar: str) -> None:
-        await self._propfind(self._url(calendar), queries.RESOURCES_QUERY, depth=0)
+        answer, _ = await self._propfind(self._url(calendar), queries.RESOURCES_QUERY, depth=0)
+        multistatus.refuse_absent(answer)
 
     async def create(self, href: Href, body: str) -> ETag | None:
         return await self._put(href, body, {"If-None-Match": "*"})

@@ -16,6 +16,7 @@ from sync.remote import (
     Gone,
     Href,
     Listed,
+    NotThere,
     RemoteChange,
     SyncToken,
     TokenRefused,
@@ -110,6 +111,12 @@ def read_listing(answer: Multistatus, home_url: str) -> tuple[ListedCalendar, ..
     if not is_home_there:
         raise UnexpectedAnswer("a listing of something else")
     return tuple(found.values())
+
+
+def refuse_absent(answer: Multistatus) -> None:
+    """Some servers say with a 207 that what was asked for is not there."""
+    if answer.responses and all(each.status in {404, 410} for each in answer.responses):
+        raise NotThere("there is no such address")
 
 
 def read_changes(answer: Multistatus, collection_url: str) -> Changes:

@@ -126,10 +126,19 @@ class Dav:
             sent.setdefault("Authorization", _basic(user, password))
         return await asyncio.to_thread(_call, url or self.icloud.entry_url, method, path, body, sent)
 
-    async def find(self, path: str, props: str, depth: str = "0") -> Reply:
-        return await self.call(
-            "PROPFIND", path, f"<d:propfind {_XMLNS}><d:prop>{props}</d:prop></d:propfind>", {"Depth": depth}
-        )
+    async def find(
+        self,
+        path: str,
+        props: str,
+        depth: str = "0",
+        *,
+        headers: Mapping[str, str] | None = None,
+        password: str | None = PASSWORD,
+        url: str = "",
+    ) -> Reply:
+        body = f"<d:propfind {_XMLNS}><d:prop>{props}</d:prop></d:propfind>"
+        sent = {"Depth": depth, **(headers or {})}
+        return await self.call("PROPFIND", path, body, sent, password=password, url=url)
 
     async def listing(self) -> Reply:
         return await self.find(self.home, HOME_PROPS, "1")

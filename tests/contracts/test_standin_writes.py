@@ -1,9 +1,12 @@
 """The stand-in takes and refuses writes as iCloud does."""
 
+import http.client
+
 import pytest
 
+from standin import writes
 from standin.manners import Manners
-from tests.contracts.standin_http import APPLE_ID, event, ics, served
+from tests.contracts.standin_http import ALIAS, APPLE_ID, Dav, Reply, event, ics, served
 
 
 async def test_a_new_event_is_created_and_an_edited_one_replaced() -> None:
@@ -161,3 +164,147 @@ async def test_no_put_etag_is_a_switch() -> None:
         found = await dav.find(f"{dav.home}home/a.ics", "<d:getetag/>")
     assert put.header("etag") is None
     assert found.prop(f"{dav.home}home/a.ics", "d:getetag") is not None
+
+
+async def test_a_simple_event_is_kept_byte_for_byte() -> None:
+    text = event("one", "X-ODD;A=b:C", "SUMMARY:Zoë", "DESCRIPTION:" + "a" * 200)
+    async with served() as dav:
+        await dav.put("home/a.ics", text)
+        assert (await dav.call("GET", f"{dav.home}home/a.ics")).text == text
+
+
+async def test_a_zone_gives_way_to_icloud_s_own_and_an_unknown_one_stays() -> None:
+    def zoned(uid: str, name: str) -> str:
+        return ics(
+            *("BEGIN:VTIMEZONE", f"TZID:{name}", "X-MINE:1", "BEGIN:STANDARD", "DTSTART:19700101T000000"),
+            *("TZOFFSETFROM:+0100", "TZOFFSETTO:+0100", "END:STANDARD", "END:VTIMEZONE", "BEGIN:VEVENT"),
+            *(f"UID:{uid}", "DTSTAMP:20261101T000000Z", f"DTSTART;TZID={name}:20261121T100000"),
+            *(f"DTEND;TZID={name}:20261121T110000", "END:VEVENT"),
+        )
+
+    async with served() as dav:
+        await dav.put("home/a.ics", zoned("a", "Europe/Berlin"))
+        await dav.put("home/b.ics", zoned("b", "My own zone"))
+        known = (await dav.call("GET", f"{dav.home}home/a.ics")).text
+        unknown = (await dav.call("GET", f"{dav.home}home/b.ics")).text
+    assert "X-MINE" not in known
+    assert "BEGIN:DAYLIGHT" in known
+    assert "X-MINE" in unknown
+
+
+async def test_the_owner_s_address_becomes_their_principal_and_nobody_else_s_does() -> None:
+    lines = (
+        "ORGANIZER:mailto:boss@x.example",
+        f"ATTENDEE;PARTSTAT=ACCEPTED:mailto:{ALIAS}",
+        "ATTENDEE:mailto:b@x.example",
+    )
+    async with served() as dav:
+        await dav.put("home/a.ics", event("one", *lines))
+        text = (await dav.call("GET", f"{dav.home}home/a.ics")).text.replace("\r\n ", "")
+        principal = dav.account.principal
+    assert f"ATTENDEE;PARTSTAT=ACCEPTED;EMAIL={ALIAS}:{principal}" in text
+    assert "ORGANIZER:mailto:boss@x.example" in text
+    assert "ATTENDEE:mailto:b@x.example" in text
+
+
+async def test_housekeeping_adds_a_mark_and_a_stamp_under_a_new_etag() -> None:
+    async with served() as dav:
+        put = await dav.put("home/a.ics", event())
+        await dav.icloud.faults(APPLE_ID).housekeep("home")
+        after = await dav.call("GET", f"{dav.home}home/a.ics")
+        edited = await dav.put("home/a.ics", after.text.replace("T110000Z", "T113000Z"))
+        kept = await dav.call("GET", f"{dav.home}home/a.ics")
+    assert after.header("etag") != put.header("etag")
+    assert (edited.status, kept.text.count("DTSTAMP"), after.text.count("DTSTAMP")) == (204, 2, 2)
+    assert "X-APPLE-CREATOR-IDENTITY" in after.text
+
+
+async def test_proppatch_renames_recolours_and_orders() -> None:
+    props = "<D:displayname>Mine &amp; yours</D:displayname><I:calendar-color>#112233FF</I:calendar-color>"
+    async with served() as dav:
+        done = await patched(dav, "home", props + "<I:calendar-order>7</I:calendar-order>")
+        listed = await dav.listing()
+    at = f"{dav.home}home/"
+    assert done.texts(".//d:status") == ["HTTP/1.1 200 OK"]
+    found = {name: listed.prop(at, name) for name in ("d:displayname", "i:calendar-color")}
+    assert [None if each is None else each.text for each in found.values()] == ["Mine & yours", "#112233FF"]
+
+
+async def test_proppatch_does_all_of_it_or_nothing() -> None:
+    async with served() as dav:
+        done = await patched(dav, "home", "<D:displayname>New</D:displayname><D:getetag>x</D:getetag>")
+        name = (await dav.listing()).prop(f"{dav.home}home/", "d:displayname")
+    assert sorted(done.texts(".//d:status")) == ["HTTP/1.1 403 Forbidden", "HTTP/1.1 424 Failed Dependency"]
+    assert name is not None
+    assert name.text == "Home"
+
+
+@pytest.mark.parametrize("calendar", ["f" * 64, "holidays", "inbox"])
+async def test_proppatch_changes_nothing_that_is_not_the_owner_s(calendar: str) -> None:
+    async with served() as dav:
+        assert (await patched(dav, calendar, "<D:displayname>New</D:displayname>")).status == 403
+
+
+async def test_a_post_shares_a_calendar_and_takes_it_back() -> None:
+    async def kinds() -> list[str]:
+        found = (await dav.listing()).prop(f"{dav.home}home/", "d:resourcetype")
+        assert found is not None
+        return [each.tag.rpartition("}")[2] for each in found]
+
+    async with served() as dav:
+        for what, kind in (
+            ("set", ["collection", "calendar", "shared-owner"]),
+            ("remove", ["collection", "calendar"]),
+        ):
+            invited = f'<CS:{what}><href xmlns="DAV:">mailto:b@x.example</href></CS:{what}>'
+            body = f'<CS:share xmlns:CS="http://calendarserver.org/ns/">{invited}</CS:share>'
+            assert (await dav.call("POST", f"{dav.home}home/", body)).status == 200
+            assert await kinds() == kind
+
+
+async def test_a_calendar_that_was_shared_with_the_owner_goes_when_it_is_unshared() -> None:
+    async with served() as dav:
+        await dav.icloud.faults(APPLE_ID).unshare("Team")
+        assert f"{dav.home}{'f' * 64}/" not in (await dav.listing()).hrefs
+
+
+@pytest.mark.parametrize(
+    ("old_host", "status"), [("serves", 207), ("redirects", 301), ("missing", 404), ("resets", None)]
+)
+async def test_an_account_moves_to_another_partition(old_host: str, status: int | None) -> None:
+    async with served() as dav:
+        before = dav.icloud.partition_url
+        moved = dav.icloud.faults(APPLE_ID).move_partition(old_host=old_host)
+        home = await dav.find(dav.account.principal, "<c:calendar-home-set/>")
+        new = home.texts(".//c:calendar-home-set/d:href")[0].removesuffix(dav.home)
+        there = await dav.find(dav.home, "<d:displayname/>", url=new)
+        entry = await dav.find(dav.home, "<d:displayname/>")
+        if status is None:
+            with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+                await dav.find(dav.home, "<d:displayname/>", url=before)
+        else:
+            old = await dav.find(dav.home, "<d:displayname/>", url=before)
+            assert old.status == status
+            assert (old.header("location") == f"{new}{dav.home}") is (status == 301)
+    assert moved == 181
+    assert new != before
+    assert (there.status, entry.status) == (207, 207)
+    assert there.header("x-apple-user-partition") == "181"
+
+
+async def test_apple_s_limits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "_MOST_RESOURCES", 1)
+    guests = [f"ATTENDEE:mailto:g{number}@x.example" for number in range(301)]
+    async with served() as dav:
+        assert (await dav.put("home/g.ics", event("g", *guests))).status == 403
+        assert (await dav.put("home/a.ics", event("a"))).status == 201
+        assert (await dav.put("home/b.ics", event("b"))).status == 507
+        for number in range(95):
+            await dav.call("MKCALENDAR", f"{dav.home}more-{number}/")
+        assert (await dav.call("MKCALENDAR", f"{dav.home}one-too-many/")).status == 507
+
+
+async def patched(dav: Dav, calendar: str, props: str) -> Reply:
+    xmlns = 'xmlns:D="DAV:" xmlns:I="http://apple.com/ns/ical/"'
+    body = f"<D:propertyupdate {xmlns}><D:set><D:prop>{props}</D:prop></D:set></D:propertyupdate>"
+    return await dav.call("PROPPATCH", f"{dav.home}{calendar}/", body)
