@@ -49,7 +49,8 @@ async def queue_write(db: Db, user: UserRef, appointment_id: str, *, now: float)
 
 
 _MAY_BE_ASKED = (
-    "a.status <> 'NEEDS_NEW_PASSWORD' AND (COALESCE(a.problem_code, '') NOT IN ('THROTTLED', 'PASSWORD_REFUSED')"
+    "a.refusals = 0 AND a.status <> 'NEEDS_NEW_PASSWORD'"
+    " AND (COALESCE(a.problem_code, '') <> 'THROTTLED'"
     " OR COALESCE(a.retry_at, 0) <= $2)"
 )
 
@@ -57,7 +58,7 @@ _MAY_BE_ASKED = (
 async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[TakenWrite]:
     """Leases what is due, one of an account at a time: no account takes the places of the others.
 
-    Nothing is due of an account that was told to wait, or whose password was refused, until a poll may try again.
+    Nothing is due of an account that was told to wait, or whose password was refused, until a poll has tried again.
     """
     skip = "FOR UPDATE OF p SKIP LOCKED" if db.capabilities.dialect == "postgres" else ""
     rows = await fetch(
@@ -114,6 +115,20 @@ async def put_back(db: Db, taken: TakenWrite, *, due_at: float, attempts: int) -
         due_at,
         attempts,
         taken.appointment_id,
+    )
+
+
+async def note_refusal(db: Db, user: UserRef, *, password: bytes, look_by: float) -> None:
+    """A write met a refused password: it counts as a poll's does, and a poll finds out, before other writes ask."""
+    await execute(
+        db,
+        "UPDATE icloud_account SET refusals = refusals + 1,"
+        " next_poll_at = CASE WHEN next_poll_at > $1 THEN $1 ELSE next_poll_at END"
+        " WHERE subaccount_id = $2 AND user_id = $3 AND sealed_password = $4",
+        look_by,
+        user.subaccount,
+        user.user,
+        password,
     )
 
 

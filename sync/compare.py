@@ -29,12 +29,6 @@ _MOST_DOUBTS = 500
 """So many differences are no slip: they are read anew without asking for each."""
 
 
-def is_due(poll: Poll, calendar: Calendar) -> bool:
-    """Of a calendar that is read whole in this poll: what is still under way has a listing to come."""
-    due_at = calendar.compare_at
-    return due_at is not None and due_at <= poll.started and calendar.id in poll.verified
-
-
 async def compare(poll: Poll, calendar: Calendar) -> bool:
     """Whether deltas missed something, so that the calendar is to be read anew. A failure to tell waits an hour."""
     try:

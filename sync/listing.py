@@ -14,22 +14,24 @@ from models.outbox import revive_writes
 from models.resources import own_hrefs
 from models.settle import settle_calendar
 from sync.own import note_deleted
-from sync.poll import Poll
-from sync.remote import ForeignHost, NotThere, NotWritable, RemoteError, UnexpectedAnswer, Unreachable
+from sync.poll import Poll, is_comparison_due
+from sync.remote import (
+    Discovery,
+    ForeignHost,
+    NotThere,
+    NotWritable,
+    PasswordRefused,
+    RemoteError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
 
 log = logging.getLogger(__name__)
 
 
 async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
-    home = poll.account.home_url
-    try:
-        listed = await poll.remote.list_calendars(home)
-    except (NotThere, ForeignHost, NotWritable, UnexpectedAnswer) as error:
-        listed = await _list_anew(poll, error)
-    except Unreachable as error:
-        if poll.account.failures < 2:
-            raise
-        listed = await _list_anew(poll, error)
+    listed = await _listed(poll)
     paths = {calendar.path for calendar in listed}
     since = poll.context.memory.missing_since
     for calendar in poll.chosen:
@@ -69,22 +71,65 @@ def _as_it_was(calendar: Calendar) -> ListedCalendar:
     )
 
 
+async def _listed(poll: Poll) -> tuple[ListedCalendar, ...]:
+    if poll.account.refusals >= poll.context.settings.refusals_before_stop - 1:
+        return await _list_by_the_entrys_word(poll)
+    if not poll.account.failures and any(is_comparison_due(poll, calendar) for calendar in poll.chosen):
+        await _follow(poll)
+    try:
+        return await poll.remote.list_calendars(poll.account.home_url)
+    except (NotThere, ForeignHost, NotWritable, UnexpectedAnswer) as error:
+        return await _list_anew(poll, error)
+    except Unreachable as error:
+        if poll.account.failures < 2:
+            raise
+        return await _list_anew(poll, error)
+
+
+async def _list_by_the_entrys_word(poll: Poll) -> tuple[ListedCalendar, ...]:
+    """The last refusal before we stop is the entry's own: a host that the account left may refuse a good password."""
+    await _move(poll, await _discover(poll))
+    try:
+        return await poll.remote.list_calendars(poll.account.home_url)
+    except PasswordRefused:
+        raise Unreachable("the home refuses whom the entry lets in") from None
+
+
+async def _follow(poll: Poll) -> None:
+    """Once a day, in case the home moved and its old host sends everyone on. Nothing depends on it."""
+    try:
+        await _move(poll, await _discover(poll))
+    except (Throttled, PasswordRefused):
+        raise
+    except RemoteError as error:
+        log.info("where account %s has its home was not told: %s", poll.account.id, error)
+
+
 async def _list_anew(poll: Poll, met: RemoteError) -> tuple[ListedCalendar, ...]:
     """ICloud moves accounts between its partition hosts: the entry tells where the home is now."""
-    found = await poll.remote.discover()
-    if found.principal_path != poll.account.principal_path:
-        raise UnexpectedAnswer("the server says that this is another account")
+    found = await _discover(poll)
     if found.home_url == poll.account.home_url:
         raise met
     listed = await poll.remote.list_calendars(found.home_url)
-    async with poll.context.database.writing() as db:
-        await (
-            ICloudAccount.filter(id=poll.account.id)
-            .using_db(db)
-            .update(home_url=found.home_url, addresses=sorted(found.addresses))
-        )
-    poll.account.home_url, poll.account.addresses = found.home_url, sorted(found.addresses)
+    await _move(poll, found)
     return listed
+
+
+async def _discover(poll: Poll) -> Discovery:
+    found = await poll.remote.discover()
+    if found.principal_path != poll.account.principal_path:
+        raise UnexpectedAnswer("the server says that this is another account")
+    return found
+
+
+async def _move(poll: Poll, found: Discovery) -> None:
+    account, addresses = poll.account, sorted(found.addresses)
+    if (account.home_url, account.addresses) == (found.home_url, addresses):
+        return
+    async with poll.context.database.writing() as db:
+        moving = ICloudAccount.filter(id=account.id).using_db(db)
+        await moving.update(home_url=found.home_url, addresses=addresses)
+    account.home_url, account.addresses = found.home_url, addresses
 
 
 async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:

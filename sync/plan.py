@@ -137,7 +137,10 @@ def plan_recovery(
     if isinstance(error, PasswordRefused) and refusals >= settings.refusals_before_stop:
         # Apple locks accounts that are asked on and on with a wrong password.
         return Recovery(AccountStatus.NEEDS_NEW_PASSWORD, code, message, None)
-    wait = _backoff(settings.first_retry, settings.longest_retry, failures)
+    if isinstance(error, PasswordRefused):
+        wait = _backoff(settings.first_refusal_retry, settings.longest_retry, refusals)
+    else:
+        wait = _backoff(settings.first_retry, settings.longest_retry, failures)
     wait = _jittered(wait, settings.jitter, chance)
     if isinstance(error, Throttled) and error.retry_after is not None:
         # Told to wait a year, we look again in an hour all the same; told to wait a second, we keep our own floor.

@@ -116,6 +116,10 @@ async def begin(context: SyncContext, lease: Lease) -> Poll | None:
     )
 
 
+def is_comparison_due(poll: Poll, calendar: Calendar) -> bool:
+    return calendar.compare_at is not None and calendar.compare_at <= poll.started
+
+
 def sign_in(context: SyncContext, account: ICloudAccount) -> RemoteCalendars:
     """Raises PasswordUnreadable."""
     try:

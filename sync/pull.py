@@ -14,14 +14,14 @@ from models.polling import Lease
 from models.resources import forget_resources, known_etags, not_given, note_not_given
 from models.settle import settle_conflicts
 from sync.absence import confirm_absence, confirm_deletions, may_remove
-from sync.compare import compare, is_due
+from sync.compare import compare
 from sync.context import SyncContext
 from sync.expand import keep_expanded
 from sync.listing import keep_listing, list_home
 from sync.own import note_deleted
 from sync.pages import fetch_pages, note_progress, store_page
 from sync.plan import PullPlan, plan_comparison, plan_pull
-from sync.poll import Poll, SupersededError, begin, sign_in
+from sync.poll import Poll, SupersededError, begin, is_comparison_due, sign_in
 from sync.record import finish, give_up
 from sync.remote import (
     Changes,
@@ -105,7 +105,9 @@ async def _keep_in_step(poll: Poll, calendar: Calendar, token: str | None) -> No
         poll.verified.add(calendar.id)
     else:
         await _read_calendar(poll, calendar, token)
-    if is_due(poll, calendar) and await compare(poll, calendar):
+    # What is still under way has a full listing to come.
+    is_due = is_comparison_due(poll, calendar) and calendar.id in poll.verified
+    if is_due and await compare(poll, calendar):
         await _read_calendar(poll, calendar, token, is_doubted=True)
 
 

@@ -9,7 +9,7 @@ from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.icloud import ICloudAccount
-from models.outbox import TakenWrite, WriteState, finish_write, is_ours, put_back
+from models.outbox import TakenWrite, WriteState, finish_write, is_ours, note_refusal, put_back
 from models.people import User
 from models.resources import ReadResource, forget_resources, store_resources
 from models.settle import closes_time, settle_conflicts
@@ -17,9 +17,7 @@ from sync.appointment_text import href_of, uid_of
 from sync.context import SyncContext
 from sync.ical import read_resource
 from sync.plan import plan_window, plan_write_retry
-from sync.remote import (
-    RemoteError,
-)
+from sync.remote import PasswordRefused, RemoteError
 from sync.write import CALENDAR_GONE, READ_ONLY, GivenUp, Intent, Later, Removed, Result, Written, carry_out
 
 log = logging.getLogger(__name__)
@@ -134,6 +132,8 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
                 await _give_up(context, ledger, taken, own, problem)
                 return
             case Later(error):
+                if isinstance(error, PasswordRefused):
+                    await _tell_the_polls(context, ledger, taken, intent)
                 await _wait(context, ledger, taken, own, error)
                 return
         is_last_word = (own.revision, own.status) == (intent.own.revision, intent.own.status)
@@ -185,6 +185,11 @@ async def _store_copy(
     await store_resources(ledger, calendar, [copy], owns={result.href: own})
     if ledger.slot_changes:
         await settle_conflicts(ledger)
+
+
+async def _tell_the_polls(context: SyncContext, ledger: Ledger, taken: TakenWrite, intent: Intent) -> None:
+    by = context.clock() + context.settings.first_refusal_retry
+    await note_refusal(ledger.db, taken.user, password=bytes(intent.account.sealed_password), look_by=by)
 
 
 async def _wait(

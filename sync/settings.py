@@ -27,6 +27,8 @@ class SyncSettings:
     jitter: float = 0.2
     first_retry: float = 30
     longest_retry: float = 3600
+    first_refusal_retry: float = 60
+    "After a refused password: longer than after other failures, and doubled too. Apple locks accounts."
     refusals_before_stop: int = 3
 
     removal_wait: float = 60

@@ -11,8 +11,17 @@ from domain.accounts import AccountStatus
 from models.bell import Bell
 from models.database import Database
 from sync.context import SyncContext
-from sync.remote import Changes, ETag, Href, SyncToken, Throttled, UnexpectedAnswer, Unreachable
-from tests.fakes.calendar_server import FakeAccount, FakeCalendar
+from sync.remote import (
+    Changes,
+    Discovery,
+    ETag,
+    Href,
+    SyncToken,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from tests.fakes.calendar_server import PRINCIPAL, FakeAccount, FakeCalendar
 from tests.integration.engine import DAY, HOUR, NOW, Engine, at, engine_on, event
 
 
@@ -61,12 +70,12 @@ async def test_a_first_answer_in_part_is_made_whole_within_minutes(
     assert (context.memory.compared, context.memory.missed) == (1, 6)
 
 
-async def test_a_comparison_without_a_difference_is_one_request_and_no_word(
+async def test_a_comparison_without_a_difference_is_two_requests_and_no_word(
     engine: Engine, context: SyncContext
 ) -> None:
     position = await engine.position()
     await tonight(engine, context)
-    assert engine.server.asked == ["list", "resources"]
+    assert engine.server.asked == ["discover", "list", "resources"]
     assert await engine.position() == position
     assert context.memory.missed == 0
 
@@ -83,6 +92,32 @@ async def test_it_is_made_once_a_day_in_the_owners_night(engine: Engine, context
     assert [later - sooner for sooner, later in pairwise(nights)] == [DAY, DAY]
     # Berlin's midnight is 23:00 in UTC in November.
     assert all(0 <= (night - (NOW - 9 * HOUR)) % DAY - HOUR <= 4 * HOUR for night in nights)
+
+
+async def test_a_home_that_moved_and_whose_old_host_still_answers_is_followed_the_same_night(
+    engine: Engine, context: SyncContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = Discovery(PRINCIPAL, "https://other.fake.test/1/calendars/", frozenset({"new@icloud.com"}))
+
+    async def discover(_: FakeAccount) -> Discovery:
+        engine.server.home_url = moved.home_url
+        return moved
+
+    monkeypatch.setattr(FakeAccount, "discover", discover)
+    await tonight(engine, context)
+    account = await engine.account()
+    assert (account.home_url, account.addresses) == (moved.home_url, ["new@icloud.com"])
+    assert account.status == AccountStatus.CONNECTED
+
+
+@pytest.mark.parametrize("error", [UnexpectedAnswer(), Unreachable()])
+async def test_an_entry_that_does_not_tell_where_the_home_is_changes_nothing(
+    engine: Engine, context: SyncContext, error: Exception
+) -> None:
+    engine.server.failures["discover"] = [error]
+    await tonight(engine, context)
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+    assert context.memory.compared == 2
 
 
 async def test_what_a_delta_left_out_is_found_told_and_mended(
@@ -289,3 +324,16 @@ async def test_a_server_without_changes_is_not_asked_for_them_at_every_poll(
     assert "changes" in engine.server.asked
     assert (await engine.calendar("Home")).sync_token == SyncToken(home.token)
     assert home.texts[Href(f"{home.path}d3.ics")][0] == ETag('"16"')
+
+
+async def test_a_password_revoked_at_night_is_tried_as_often_as_by_day(
+    engine: Engine, context: SyncContext
+) -> None:
+    engine.server.passwords.clear()
+    await tonight(engine, context)
+    for _ in range(3):
+        engine.now += HOUR
+        await engine.poll(context)
+        if (await engine.account()).status == AccountStatus.NEEDS_NEW_PASSWORD:
+            break
+    assert engine.server.asked == ["discover", "list", "discover"]

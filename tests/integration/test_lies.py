@@ -220,9 +220,8 @@ async def test_refusals_count_through_what_says_nothing_about_the_password(engin
         PasswordRefused(),
         Throttled(1),
         PasswordRefused(),
-        Unreachable(),
-        PasswordRefused(),
     ]
+    engine.server.failures["discover"] = [Unreachable(), PasswordRefused()]
     for _ in range(5):
         await engine.poll()
     assert (await engine.account()).status == AccountStatus.NEEDS_NEW_PASSWORD
