@@ -140,6 +140,7 @@ async def world(
         "SLOTWIRE_CALDAV_IS_ICLOUD": "on",
         # Bookers come from many addresses, as they would; the limits stand.
         "SLOTWIRE_TRUSTED_PROXIES": "127.0.0.1",
+        "SLOTWIRE_CONNECTIONS_PER_ADDRESS": "10000",
         **(settings or {}),
     }
     people = await seed_in_loop(common, name=Owner().full_name, zone="Europe/Paris")

@@ -24,7 +24,7 @@ from server.front import Front
 from server.http import GraphQLOverHTTP
 from server.pages import page_routes
 from server.persisted import Documents
-from server.sockets import Sockets
+from server.sockets import Caps, Sockets
 from server.websocket import GraphQLOverWebSocket
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 def make_app(services: Services, settings: Settings) -> Starlette:
     gate = Gate(services, allowed_origins=settings.allowed_origins, trusted_proxies=settings.trusted_proxies)
     engine = Engine(build()[0], booking_introspection=settings.booking_introspection)
-    sockets = Sockets(services)
+    sockets = Sockets(services, caps_of(settings))
     front = Front(services, gate, engine, Documents(), sockets)
     over_http = GraphQLOverHTTP(front)
     over_websocket = GraphQLOverWebSocket(front)
@@ -57,7 +57,17 @@ def make_app(services: Services, settings: Settings) -> Starlette:
         Route("/readyz", _ready(services)),
         *page_routes(web_root=WEB_ROOT, demo=_demo(settings), graphiql=settings.graphiql),
     ]
-    return Starlette(routes=routes, lifespan=_watching(sockets))
+    app = Starlette(routes=routes, lifespan=_watching(sockets))
+    app.state.sockets = sockets
+    return app
+
+
+def caps_of(settings: Settings) -> Caps:
+    return Caps(
+        process=settings.connections,
+        address=settings.connections_per_address,
+        key=settings.connections_per_key,
+    )
 
 
 def _watching(sockets: Sockets) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

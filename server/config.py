@@ -42,6 +42,9 @@ class Settings:
     keep_changes_days: int
     allowed_origins: frozenset[str]
     trusted_proxies: tuple[Network, ...]
+    connections: int
+    connections_per_address: int
+    connections_per_key: int
     graphiql: bool
     booking_introspection: bool
     log_level: str
@@ -253,6 +256,27 @@ SETTINGS = (
         "addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas",
         "trusted_proxies",
         _networks,
+    ),
+    Setting(
+        "SLOTWIRE_CONNECTIONS",
+        "10000",
+        "websockets and streams, at most, that one process holds open",
+        "connections",
+        _number(1, 1_000_000),
+    ),
+    Setting(
+        "SLOTWIRE_CONNECTIONS_PER_ADDRESS",
+        "500",
+        "of them from one address (of IPv6, from one /64)",
+        "connections_per_address",
+        _number(1, 1_000_000),
+    ),
+    Setting(
+        "SLOTWIRE_CONNECTIONS_PER_KEY",
+        "5000",
+        "of them with one key",
+        "connections_per_key",
+        _number(1, 1_000_000),
     ),
     Setting("SLOTWIRE_GRAPHIQL", "on", "`off`: no GraphiQL at /graphiql", "graphiql", _switch),
     Setting(

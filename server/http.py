@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from graphql import OperationType
@@ -16,12 +17,15 @@ from domain.actor import Actor
 from schema.errors import Code
 from schema.operation import Operation
 from server import caching, replies
-from server.access import Caller, Denied
+from server.access import Caller, Denied, bearer
 from server.coding import coded
 from server.engine import Answer
+from server.framing import FRAMINGS
 from server.front import Front, Ready, codes_of, wrong
-from server.negotiation import GRAPHQL_JSON, JSON, accepted
+from server.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, MULTIPART, Accepted, accepted
 from server.request import MOST_BYTES, Asked, read_body, read_parameters
+from server.sockets import TooManyError
+from server.stream import Stream
 
 log = logging.getLogger("server.requests")
 
@@ -31,6 +35,10 @@ _PREFLIGHT_FOR = "600"
 _METHODS = "GET, HEAD, POST, OPTIONS"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _ONLY_POST = "POST, OPTIONS"
+_RETRY_AFTER = 5
+_HOW_TO_FOLLOW = (
+    f"Follow subscriptions over a websocket, or accept {EVENT_STREAM}, or {MULTIPART};subscriptionSpec=1.0."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,43 +80,67 @@ class GraphQLOverHTTP:
             return replies.refused(
                 405, JSON, Code.BAD_REQUEST, "Send operations by POST, or by GET.", allow=_METHODS
             )
-        media_type = accepted(http.headers.get("accept")).json
-        if media_type is None:
+        accepts = accepted(http.headers.get("accept"))
+        if accepts.is_nothing:
             message = f"Answers are {GRAPHQL_JSON} or {JSON}: accept one of them."
             return replies.refused(406, JSON, Code.BAD_REQUEST, message)
         admitted = await self._front.gate.admit(http.headers.get("authorization"), exchange.caller)
         if isinstance(admitted, Denied):
-            return replies.denied(admitted, media_type)
+            return replies.denied(admitted, accepts.told)
         exchange.said.update(key=admitted.key, role=str(admitted.role))
-        asked = await _read(exchange, media_type)
+        asked = await _read(exchange, accepts.told)
         if isinstance(asked, Response):
             return asked
         ready = self._front.made_ready(asked, admitted)
         if isinstance(ready, Answer):
-            _note(ready, exchange)
-            return replies.answered(ready, media_type)
+            return _answered(ready, accepts, exchange)
         exchange.said["operation"] = ready.told
-        return await self._run(ready, admitted, exchange, media_type)
-
-    async def _run(self, ready: Ready, actor: Actor, exchange: _Exchange, media_type: str) -> Response:
         if ready.kind is OperationType.SUBSCRIPTION:
-            answer = wrong("Subscriptions are for websockets.")
-            _note(answer, exchange)
-            return replies.answered(answer, media_type)
+            return self._follow(ready, admitted, exchange, accepts)
+        return await self._run(ready, admitted, exchange, accepts)
+
+    async def _run(self, ready: Ready, actor: Actor, exchange: _Exchange, accepts: Accepted) -> Response:
         if exchange.is_safe and ready.kind is OperationType.MUTATION:
             return replies.refused(
-                405, media_type, Code.BAD_REQUEST, "Send mutations by POST.", allow=_ONLY_POST
+                405, accepts.told, Code.BAD_REQUEST, "Send mutations by POST.", allow=_ONLY_POST
             )
         operation = self._front.operation(actor, address=exchange.caller.address)
         answer = await self._front.engine.execute(ready.prepared, ready.request, operation)
-        _note(answer, exchange)
-        response = replies.answered(answer, media_type)
+        response = _answered(answer, accepts, exchange)
         return _cacheable(response, answer, ready, operation, exchange) if exchange.is_safe else response
 
+    def _follow(self, ready: Ready, actor: Actor, exchange: _Exchange, accepts: Accepted) -> Response:
+        media_type = accepts.streams(is_subscription=True)
+        if media_type is None:
+            return _answered(wrong(_HOW_TO_FOLLOW), accepts, exchange)
+        operation = self._front.operation(actor, address=exchange.caller.address)
+        answers = self._front.engine.subscribe(ready.prepared, ready.request, operation)
+        with ExitStack() as held:
+            stream = Stream(answers, FRAMINGS[media_type], said=exchange.said)
+            secret = bearer(exchange.http.headers.get("authorization")) or ""
+            try:
+                held.enter_context(self._front.sockets.place(exchange.caller.address))
+                held.enter_context(self._front.sockets.holding(secret, stream.end))
+            except TooManyError as problem:
+                return replies.denied(_full(problem), accepts.told)
+            # From here on the stream lets it go.
+            stream.held = held.pop_all()
+        return stream
 
-def _note(answer: Answer, exchange: _Exchange) -> None:
+
+def _answered(answer: Answer, accepts: Accepted, exchange: _Exchange) -> Response:
     if codes := codes_of(answer):
         exchange.said["codes"] = codes
+    media_type = accepts.streams(is_subscription=False)
+    return (
+        replies.answered(answer, accepts.told) if media_type is None else replies.streamed(answer, media_type)
+    )
+
+
+def _full(problem: TooManyError) -> Denied:
+    if problem.is_ours:
+        return Denied(503, Code.UNAVAILABLE, str(problem), time.time() + _RETRY_AFTER)
+    return Denied(429, Code.RATE_LIMITED, str(problem), time.time() + _RETRY_AFTER)
 
 
 def _cacheable(

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from schema.errors import Code
 from server.access import Denied
 from server.engine import Answer, refused_by
+from server.framing import FRAMINGS, whole
 from server.negotiation import GRAPHQL_JSON, JSON
 
 
@@ -17,6 +18,12 @@ def answered(answer: Answer, media_type: str) -> Response:
     """A request error has a status of its own only in GraphQL's media type; in JSON's, proxies speak by status too."""
     is_bad = not answer.began and media_type == GRAPHQL_JSON
     return _reply(answer.as_bytes(), 400 if is_bad else 200, media_type)
+
+
+def streamed(answer: Answer, media_type: str) -> Response:
+    """For those who take streams alone, or like them best."""
+    framing = FRAMINGS[media_type]
+    return Response(whole(answer, framing), headers={"content-type": framing.content_type})
 
 
 def refused(status: int, media_type: str, code: Code, message: str, **headers: str) -> Response:

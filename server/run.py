@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -18,6 +19,7 @@ from server.app import make_app
 from server.config import ConfigError, Settings
 from server.request import MOST_BYTES
 from server.services import Parts, open_parts
+from server.wire import HTTPWire, WebSocketWire
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,10 @@ log = logging.getLogger(__name__)
 _REQUESTS_END_WITHIN = 5
 _LOOP_ENDS_WITHIN = 4.0
 _BACKLOG = 2048
+_OTHER_FILES = 256
+# A peer that is gone without a word is noticed within the two.
+_PING_EVERY = 15.0
+_PONG_WITHIN = 15.0
 
 
 class Server(uvicorn.Server):
@@ -34,9 +40,17 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What would stay open ends first: uvicorn waits for streams as for any answer."""
+        app = self.config.app
+        assert isinstance(app, Starlette)
+        app.state.sockets.stop()
+        await super().shutdown(sockets)
+
 
 async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync: bool) -> None:
     """Raises ConfigError or DatabaseUnusableError where it can't start."""
+    _make_room(settings.connections)
     with _listening(settings) as listener:
         async with open_parts(settings, environment) as parts:
             server = Server(config_of(make_app(parts.services, settings)))
@@ -119,13 +133,27 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
+def _make_room(connections: int) -> None:
+    """As many open files as there may be connections, where the machine allows it: the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("This machine allows %d open files: too few for %d connections.", allowed, connections)
+
+
 def config_of(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
-        ws="websockets-sansio",
+        http=HTTPWire,
+        ws=WebSocketWire,
         ws_max_size=MOST_BYTES,
+        ws_ping_interval=_PING_EVERY,
+        ws_ping_timeout=_PONG_WITHIN,
         # Small frames: compressing them costs memory by the socket and saves nothing.
         ws_per_message_deflate=False,
         access_log=False,

@@ -3,52 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any
 
 import orjson
 from graphql import OperationType
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket
 
 from domain.actor import Actor
 from schema.errors import Code, error
 from schema.operation import Operation
+from server import closing
 from server.access import Caller, Denied, authorization_of, bearer
-from server.engine import Answer
+from server.closing import ClosedError
+from server.engine import Answer, refused_by
 from server.front import Front, Ready, codes_of
+from server.outgoing import Outgoing
 from server.request import read_request
+from server.sockets import Ending, TooManyError
+from server.wire import PART_WITHIN, GoneError, wire_of
 
 log = logging.getLogger("server.requests")
 
 PROTOCOL = "graphql-transport-ws"
 INIT_WITHIN = 10.0
+# After so long a silence; browsers answer no ping of RFC 6455 that a page could see.
+PING_EVERY = 15.0
 MOST_OPERATIONS = 100
-# A reader that takes nothing for so long is let go; it resumes from its cursor.
-SEND_WITHIN = 10.0
-CLOSE_WITHIN = 2.0
+# Queries and mutations that run on one socket at a time; what comes after waits.
+MOST_ANSWERING = 8
+# Long enough for a slow reader to come by what was sent and learn why it was let go.
+LINGER = 30.0
 _LONGEST_ID = 200
-
-AGAIN_LATER = 1013
-INVALID = 4400
-UNAUTHORIZED = 4401
-FORBIDDEN = 4403
-NO_PROTOCOL = 4406
-TOO_LATE = 4408
-DUPLICATE = 4409
-TOO_SLOW = 4410
-ASKED_TWICE = 4429
-
-
-class _ClosedError(Exception):
-    """The socket is to be closed with this code and reason, which is ours alone and short."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+_PING = b'{"type":"ping"}'
+_PONG = b'{"type":"pong"}'
+_ACK = b'{"type":"connection_ack"}'
 
 
 class GraphQLOverWebSocket:
@@ -56,64 +47,86 @@ class GraphQLOverWebSocket:
         self._front = front
 
     async def __call__(self, websocket: WebSocket) -> None:
-        if PROTOCOL not in websocket.scope.get("subprotocols", ()):
-            # Accepted first: a browser can't read the code of a handshake that was refused.
-            await websocket.accept()
-            await websocket.close(NO_PROTOCOL, "Subprotocol not acceptable")
-            return
-        await websocket.accept(PROTOCOL)
-        await _Connection(websocket, self._front.gate.caller(websocket), self._front).serve()
+        offered: list[str] = websocket.scope["subprotocols"]
+        is_spoken = PROTOCOL in offered
+        # Accepted either way, and with a name that was offered: a client reads no code of a handshake that failed.
+        await websocket.accept(PROTOCOL if is_spoken else next(iter(offered), None))
+        connection = _Connection(websocket, self._front.gate.caller(websocket), self._front)
+        await connection.serve(is_spoken=is_spoken)
 
 
 class _Connection:
     def __init__(self, websocket: WebSocket, caller: Caller, front: Front) -> None:
         self._websocket = websocket
+        self._wire = wire_of(websocket)
         self._caller = caller
         self._front = front
-        self._sending = asyncio.Lock()
+        self._out = Outgoing(self._wire, front.sockets)
+        self._answering = asyncio.Semaphore(MOST_ANSWERING)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._actor: Actor | None = None  # Set once the client was let in.
         self._held = ExitStack()
         self._began = time.monotonic()
-        self._code: int | None = None  # Set once either side has closed it.
+        self._ended: tuple[int, str] | None = None  # Set once either side has closed it.
 
-    async def serve(self) -> None:
+    async def serve(self, *, is_spoken: bool) -> None:
         try:
-            await self._listen()
-        except _ClosedError as closed:
-            await self._close(closed.code, closed.reason)
-        except WebSocketDisconnect as gone:
-            self._code = self._code or gone.code
+            await self._listen(is_spoken=is_spoken)
+        except ClosedError as closed:
+            self._close(closed.code, closed.reason)
+        except GoneError:
+            pass
+        except Exception:
+            log.exception("A websocket broke.")
+            self._close(closing.BROKEN, "Something went wrong on our side: try again later")
         finally:
-            self._held.close()
             for task in self._running.values():
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
-            self._say("websocket closed", code=self._code, seconds=round(time.monotonic() - self._began, 1))
+            # What was told to go counts until it has gone: it still holds what it did not read.
+            self._wire.call_at_end(self._held.close)
+            code, reason = self._ended or (1006, "")
+            seconds = round(time.monotonic() - self._began, 1)
+            self._say(
+                "websocket closed", code=code, **({"reason": reason} if reason else {}), seconds=seconds
+            )
 
-    async def _listen(self) -> None:
+    async def _listen(self, *, is_spoken: bool) -> None:
+        try:
+            self._held.enter_context(self._front.sockets.place(self._caller.address))
+        except TooManyError as full:
+            raise ClosedError(closing.AGAIN_LATER, str(full)) from None
+        if not is_spoken:
+            raise ClosedError(closing.NO_PROTOCOL, "Subprotocol not acceptable")
         try:
             async with asyncio.timeout(INIT_WITHIN):
                 while self._actor is None:
                     await self._take(await self._receive())
         except TimeoutError:
-            raise _ClosedError(TOO_LATE, "Connection initialisation timeout") from None
+            raise ClosedError(closing.TOO_LATE, "Connection initialisation timeout") from None
         while True:
-            await self._take(await self._receive())
+            try:
+                async with asyncio.timeout(PING_EVERY):
+                    frame = await self._receive()
+            except TimeoutError:
+                await self._out.send(_PING)
+                continue
+            await self._take(frame)
 
     async def _receive(self) -> dict[str, Any]:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code") or 1005, message.get("reason"))
+            self._ended = self._ended or (message.get("code") or 1005, "")
+            raise GoneError
         text = message.get("text")
         if text is None:
-            raise _ClosedError(INVALID, "Frames are text")
+            raise ClosedError(closing.INVALID, "Frames are text")
         try:
             frame = orjson.loads(text)
         except orjson.JSONDecodeError:
-            raise _ClosedError(INVALID, "Frames are JSON") from None
+            raise ClosedError(closing.INVALID, "Frames are JSON") from None
         if not isinstance(frame, dict):
-            raise _ClosedError(INVALID, "Frames are JSON objects")
+            raise ClosedError(closing.INVALID, "Frames are JSON objects")
         return frame
 
     async def _take(self, frame: dict[str, Any]) -> None:
@@ -121,7 +134,7 @@ class _Connection:
             case "connection_init":
                 await self._let_in(frame.get("payload"))
             case "ping":
-                await self._send({"type": "pong"})
+                await self._out.send(_PONG)
             case "pong":
                 pass
             case "subscribe":
@@ -130,127 +143,133 @@ class _Connection:
                 if (task := self._running.pop(_id_of(frame), None)) is not None:
                     task.cancel()
             case _:
-                raise _ClosedError(INVALID, "Unknown type of frame")
+                raise ClosedError(closing.INVALID, "Unknown type of frame")
 
     async def _let_in(self, payload: object) -> None:
         if self._actor is not None:
-            raise _ClosedError(ASKED_TWICE, "Too many initialisation requests")
+            raise ClosedError(closing.ASKED_TWICE, "Too many initialisation requests")
         if not isinstance(payload, dict | None):
-            raise _ClosedError(INVALID, "The payload of connection_init is an object")
+            raise ClosedError(closing.INVALID, "The payload of connection_init is an object")
         authorization = authorization_of(payload or {})
         try:
             admitted = await self._front.gate.admit(authorization, self._caller)
         except Exception:
             # The database, mostly: the key may be good.
             log.exception("A key can't be looked at.")
-            raise _ClosedError(AGAIN_LATER, "Try again later") from None
+            raise ClosedError(closing.AGAIN_LATER, "Try again later") from None
         if isinstance(admitted, Denied):
-            raise _ClosedError(FORBIDDEN, admitted.message)
+            raise ClosedError(closing.FORBIDDEN, admitted.message)
+        try:
+            self._held.enter_context(self._front.sockets.holding(bearer(authorization) or "", self._end))
+        except TooManyError as full:
+            raise ClosedError(closing.AGAIN_LATER, str(full)) from None
         self._actor = admitted
-        self._held.enter_context(self._front.sockets.holding(bearer(authorization) or "", self._revoked))
         self._say("websocket opened")
-        await self._send({"type": "connection_ack"})
+        await self._out.send(_ACK)
 
-    async def _revoked(self) -> None:
-        await self._close(FORBIDDEN, "This key was revoked")
+    def _end(self, ending: Ending) -> None:
+        if ending is Ending.REVOKED:
+            self._close(closing.FORBIDDEN, "This key was revoked")
+        else:
+            self._close(closing.RESTARTING, "The server restarts: connect again")
 
     async def _begin(self, frame: dict[str, Any]) -> None:
         if self._actor is None:
-            raise _ClosedError(UNAUTHORIZED, "Unauthorized")
+            raise ClosedError(closing.UNAUTHORIZED, "Unauthorized")
         name = _id_of(frame)
         if name in self._running:
-            raise _ClosedError(DUPLICATE, "There is an operation of this id already")
+            raise ClosedError(closing.DUPLICATE, "There is an operation of this id already")
         asked = read_request(frame.get("payload"))
         if isinstance(asked, str):
-            raise _ClosedError(INVALID, asked)
+            raise ClosedError(closing.INVALID, asked)
         if len(self._running) >= MOST_OPERATIONS:
             too_many = error(Code.RATE_LIMITED, f"At most {MOST_OPERATIONS} operations run on one socket.")
-            await self._send(_error(name, Answer(None, (too_many,), began=False)))
+            await self._refuse(name, Answer(None, (too_many,), began=False))
             return
         ready = self._front.made_ready(asked, self._actor)
         if isinstance(ready, Answer):
-            self._say("websocket operation", codes=codes_of(ready))
-            await self._send(_error(name, ready))
+            await self._refuse(name, ready)
             return
+        self._say("websocket operation", operation=ready.told)
         self._running[name] = asyncio.create_task(self._run(name, ready, self._actor))
 
     async def _run(self, name: str, ready: Ready, actor: Actor) -> None:
         operation = self._front.operation(actor, address=self._caller.address)
-        self._say("websocket operation", operation=ready.told)
         try:
             if ready.kind is OperationType.SUBSCRIPTION:
                 await self._follow(name, ready, operation)
             else:
-                await self._tell(
-                    name, await self._front.engine.execute(ready.prepared, ready.request, operation)
-                )
-        except _ClosedError as closed:
-            await self._close(closed.code, closed.reason)
-        except (WebSocketDisconnect, RuntimeError):
-            # Gone while we sent: what receives ends the rest.
+                async with self._answering:
+                    answer = await self._front.engine.execute(ready.prepared, ready.request, operation)
+                    await self._tell(name, answer)
+        except ClosedError as closed:
+            self._close(closed.code, closed.reason)
+        except GoneError:
+            # What receives ends the rest.
             pass
+        except Exception as problem:  # noqa: BLE001 - whatever broke ends its operation alone.
+            self._forget(name)
+            with suppress(ClosedError, GoneError):
+                await self._refuse(name, refused_by(problem))
 
     async def _follow(self, name: str, ready: Ready, operation: Operation) -> None:
-        async with aclosing(
-            self._front.engine.subscribe(ready.prepared, ready.request, operation)
-        ) as answers:
+        answers = self._front.engine.subscribe(ready.prepared, ready.request, operation)
+        async with aclosing(answers):
             async for answer in answers:
                 if not answer.began:
                     self._forget(name)
-                    await self._send(_error(name, answer))
+                    await self._refuse(name, answer)
                     return
-                await self._send_text(_next(name, answer))
+                await self._out.send(_next(name, answer))
         self._forget(name)
-        await self._send({"id": name, "type": "complete"})
+        await self._out.send(_complete(name))
 
     async def _tell(self, name: str, answer: Answer) -> None:
         """A query's or a mutation's one answer. The id is free again before the client learns of the end."""
         if not answer.began:
             self._forget(name)
-            await self._send(_error(name, answer))
+            await self._refuse(name, answer)
             return
-        await self._send_text(_next(name, answer))
+        await self._out.send(_next(name, answer))
         self._forget(name)
-        await self._send({"id": name, "type": "complete"})
+        await self._out.send(_complete(name))
+
+    async def _refuse(self, name: str, answer: Answer) -> None:
+        """One operation's end, and no other's: clients take a socket that is closed for it as one that is lost."""
+        self._say("websocket operation", codes=codes_of(answer))
+        await self._out.send(_error(name, answer))
 
     def _forget(self, name: str) -> None:
         # Only its own: the id may be another operation's, where the client completed this one meanwhile.
         if self._running.get(name) is asyncio.current_task():
             del self._running[name]
 
-    async def _send(self, frame: dict[str, Any]) -> None:
-        await self._send_text(orjson.dumps(frame).decode())  # As bytes it would be a binary frame.
-
-    async def _send_text(self, text: str) -> None:
-        try:
-            async with asyncio.timeout(SEND_WITHIN), self._sending:
-                await self._websocket.send_text(text)
-        except TimeoutError:
-            raise _ClosedError(TOO_SLOW, "Too slow: connect anew and go on from the last cursor") from None
-
     def _say(self, what: str, **said: object) -> None:
         who = {} if self._actor is None else {"key": self._actor.key, "role": str(self._actor.role)}
         log.info(what, extra={"said": {"address": self._caller.address, **who, **said}})
 
-    async def _close(self, code: int, reason: str) -> None:
-        self._code = self._code or code
-        if self._websocket.application_state is WebSocketState.CONNECTED:
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-                async with asyncio.timeout(CLOSE_WITHIN):
-                    await self._websocket.close(code, reason)
+    def _close(self, code: int, reason: str) -> None:
+        self._ended = self._ended or (code, reason)
+        within = LINGER if code == closing.TOO_SLOW else PART_WITHIN
+        self._wire.part(code, reason, within=within)
 
 
 def _id_of(frame: dict[str, Any]) -> str:
     found = frame.get("id")
     if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_ID:
-        raise _ClosedError(INVALID, "The id is a text")
+        raise ClosedError(closing.INVALID, "The id is a text")
     return found
 
 
-def _next(name: str, answer: Answer) -> str:
+def _next(name: str, answer: Answer) -> bytes:
     """Around a payload that may have been serialised once for many sockets."""
-    return f'{{"id":{orjson.dumps(name).decode()},"type":"next","payload":{answer.as_bytes().decode()}}}'
+    return b'{"id":' + orjson.dumps(name) + b',"type":"next","payload":' + answer.as_bytes() + b"}"
 
 
-def _error(name: str, answer: Answer) -> dict[str, Any]:
-    return {"id": name, "type": "error", "payload": [problem.formatted for problem in answer.errors]}
+def _complete(name: str) -> bytes:
+    return b'{"id":' + orjson.dumps(name) + b',"type":"complete"}'
+
+
+def _error(name: str, answer: Answer) -> bytes:
+    payload = [problem.formatted for problem in answer.errors]
+    return orjson.dumps({"id": name, "type": "error", "payload": payload})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -20,6 +21,7 @@ from resolvers.context import Services
 from server.app import make_app
 from server.config import Settings, read_settings
 from server.run import Server, config_of
+from server.sockets import Sockets
 from tests.integration.world import World
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
@@ -29,6 +31,7 @@ Json = dict[str, Any]
 @dataclass(frozen=True)
 class Served:
     world: World
+    server: Server
     port: int
     admin: str
     owner: str
@@ -41,6 +44,13 @@ class Served:
     @property
     def services(self) -> Services:
         return self.world.services
+
+    @property
+    def sockets(self) -> Sockets:
+        app = self.server.config.app
+        assert isinstance(app, Starlette)
+        found: Sockets = app.state.sockets
+        return found
 
     @asynccontextmanager
     async def client(self, key: str | None = None, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
@@ -81,7 +91,9 @@ async def send(opened: ClientConnection, **frame: object) -> None:
 
 async def receive(opened: ClientConnection, *, within: float = 5) -> Json:
     async with asyncio.timeout(within):
-        frame: Json = json.loads(await opened.recv())
+        frame: Json = {"type": "ping"}
+        while frame == {"type": "ping"}:
+            frame = json.loads(await opened.recv())
     return frame
 
 
@@ -114,6 +126,7 @@ async def serving(world: World, settings: Settings | None = None) -> AsyncIterat
                 await asyncio.sleep(0.01)
             yield Served(
                 world,
+                server,
                 listener.getsockname()[1],
                 admin=await issue(world, Role.ADMIN),
                 owner=await issue(world, Role.OWNER, user=world.anna.user),

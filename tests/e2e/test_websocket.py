@@ -20,7 +20,7 @@ from resolvers.context import Context
 from resolvers.views import GuestView, SlotView
 from schema.build import build
 from schema.operation import Operation
-from server import websocket
+from server import outgoing, websocket
 from server.engine import Engine, Prepared, Request
 from tests.e2e.serving import Served, issue, receive, send, serving
 from tests.integration.world import NOW, owner_of, world_on
@@ -301,7 +301,7 @@ async def test_an_answer_that_waits_for_its_reader_holds_no_snapshot(served: Ser
 async def test_a_reader_that_takes_nothing_is_let_go_with_4410(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "SEND_WITHIN", 0.5)
+    monkeypatch.setattr(outgoing, "SEND_WITHIN", 0.5)
     async with served.socket(served.owner) as opened:
         for number in range(90):
             await send(opened, type="subscribe", id=str(number), payload={"query": get_introspection_query()})

@@ -1,0 +1,163 @@
+"""uvicorn's connections, with an end to what it would wait for without one: a head, a reader, a peer that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+
+if TYPE_CHECKING:
+    from websockets.http11 import Request
+
+# A request's line and headers, from their first byte to their last.
+HEAD_WITHIN = 10.0
+MOST_HEAD_BYTES = 64 * 1024
+# For a peer to take the goodbye, and what was sent before it, after which it is gone either way.
+PART_WITHIN = 5.0
+STOP_WITHIN = 2.0
+_WIRE = "wire"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class GoneError(Exception):
+    """The peer has gone, or was told to."""
+
+
+def wire_of(connection: HTTPConnection) -> WebSocketWire:
+    """Under a websocket, what can be done to the connection that ASGI has no word for."""
+    wire = connection.scope["state"][_WIRE]
+    assert isinstance(wire, WebSocketWire)
+    return wire
+
+
+def cut(scope: Scope) -> None:
+    """Ends the connection amid an answer over HTTP, so that no client takes what it has for all there is."""
+    wire = scope["state"][_WIRE]
+    assert isinstance(wire, HTTPWire)
+    wire.cut()
+
+
+class HTTPWire(HttpToolsProtocol):
+    _deadline: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is not None:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        # What came with the last bytes of a head that is whole now is its body, and counted there.
+        if self._deadline is not None and self._head_bytes > MOST_HEAD_BYTES:
+            self._end_of_waiting()
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][_WIRE] = self
+        if self._deadline is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._end_of_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_of_waiting()
+        super().connection_lost(exc)
+
+    def cut(self) -> None:
+        """What was sent before still goes out, if it is read; the last chunk is missing."""
+        self.transport.close()
+        self.loop.call_later(STOP_WITHIN, self.transport.abort)
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._deadline = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
+
+    def _end_of_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class WebSocketWire(WebSocketsSansIOProtocol):
+    _at_end: Callable[[], None] | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        # Its task has been made, and not run yet.
+        if self.response.status_code == 101:
+            self.scope["state"][_WIRE] = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._at_end is not None:
+            self._at_end()
+
+    def call_at_end(self, callback: Callable[[], None]) -> None:
+        """Once the connection is gone, which may be long after it was told to go."""
+        if self.disconnected:
+            callback()
+        else:
+            self._at_end = callback
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the reader has taken nearly all that was sent."""
+        return self.writable.is_set()
+
+    def write(self, text: bytes) -> None:
+        """A text frame, at once and whatever waits already. Raises GoneError."""
+        if self.disconnected or self.close_sent:
+            raise GoneError
+        try:
+            self.conn.send_text(text)
+        except InvalidState:
+            raise GoneError from None
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            # RFC 6455 8.1: what uvicorn does, without the trace that it logs.
+            self.frames = []
+            self.part(1007, "Text frames are UTF-8", within=PART_WITHIN)
+            return
+        super().send_receive_event_to_app()
+
+    def shutdown(self) -> None:
+        """1012 and the end: a reader that takes nothing must not keep the process."""
+        super().shutdown()
+        self.loop.call_later(STOP_WITHIN, self.transport.abort)
+
+    def part(self, code: int, reason: str, *, within: float) -> None:
+        """Closes without waiting for the reader: what was sent before and the goodbye go out, if it reads them soon."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            # For the peer's own goodbye.
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(within, self.transport.abort)
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

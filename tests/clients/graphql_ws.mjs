@@ -1,0 +1,88 @@
+// graphql-ws, the client that Apollo, urql, Relay and GraphiQL use over websockets.
+import { createClient } from 'graphql-ws';
+import WebSocket from 'ws';
+import { CHANGES, VIEWER, assert, block, connectionParams, cursor, equal, socketUrl, tell, user, within } from './harness.mjs';
+
+const make = (options = {}) =>
+  createClient({ url: socketUrl, webSocketImpl: WebSocket, connectionParams, retryAttempts: 0, ...options });
+
+async function one(client, payload) {
+  const results = client.iterate(payload);
+  const { value } = await within(10, results.next(), 'a result');
+  await results.return();
+  return value;
+}
+
+const closing = (options) =>
+  new Promise((resolve) => {
+    const client = make({ ...options, on: { closed: resolve } });
+    client.subscribe({ query: VIEWER }, { next() {}, error() {}, complete() {} });
+  });
+
+await tell({
+  'a query and its answer': async () => {
+    const client = make();
+    equal(await one(client, { query: VIEWER }), { data: { viewer: { role: 'OWNER' } } }, 'answer');
+    await client.dispose();
+  },
+
+  'a subscription is told of a change': async () => {
+    const client = make();
+    const results = client.iterate({ query: CHANGES, variables: { user, after: await cursor() } });
+    const id = await block();
+    const { value } = await within(10, results.next(), 'a change');
+    equal(value.data.blockedSlotChanges.slot.id, id, 'slot');
+    await client.dispose();
+  },
+
+  'a bad document ends itself, and the socket goes on': async () => {
+    let closes = 0;
+    const client = make({ lazy: false, on: { closed: () => closes++ } });
+    const changes = client.iterate({ query: CHANGES, variables: { user, after: await cursor() } });
+    for (const query of ['{', '{ nothing }', 'query A { viewer { role } } query B { viewer { role } }']) {
+      const error = await one(client, { query }).catch((errors) => errors);
+      assert(Array.isArray(error) && error[0].extensions.code === 'BAD_REQUEST', JSON.stringify(error));
+    }
+    await block();
+    assert((await within(10, changes.next(), 'a change')).value.data, 'the subscription ended');
+    equal(closes, 0, 'closes');
+    await client.dispose();
+  },
+
+  'a wrong key is closed with 4403': async () => {
+    equal((await closing({ connectionParams: { authorization: `Bearer sw_owner_${'x'.repeat(43)}` } })).code, 4403, 'code');
+  },
+
+  'a payload of null is an init without a key': async () => {
+    equal((await closing({ connectionParams: undefined })).code, 4403, 'code');
+  },
+
+  'it pings the server and is answered': async () => {
+    let latency;
+    const client = make({ lazy: false, keepAlive: 50, on: { pong: (received) => (latency ??= received) } });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    equal(latency, true, 'pong');
+    await client.dispose();
+  },
+
+  'what came meanwhile is there after a drop, by keeping the cursor in the variables': async () => {
+    const client = make({ retryAttempts: 10, retryWait: async () => {}, shouldRetry: () => true });
+    const payload = { query: CHANGES, variables: { user, after: await cursor() } };
+    const seen = [];
+    client.subscribe(payload, {
+      next({ data }) {
+        payload.variables.after = data.blockedSlotChanges.cursor;
+        seen.push(data.blockedSlotChanges.slot.id);
+      },
+      error() {},
+      complete() {},
+    });
+    const made = [await block()];
+    while (!seen.length) await new Promise((resolve) => setTimeout(resolve, 20));
+    client.terminate();
+    made.push(await block(), await block());
+    while (seen.length < made.length) await new Promise((resolve) => setTimeout(resolve, 20));
+    equal(seen, made, 'changes');
+    await client.dispose();
+  },
+});
