@@ -1,139 +1,244 @@
-"""The stand-in's command line: `python -m standin serve | phone`."""
+"""The stand-in's command line: `python -m standin [serve] | phone | flags | faults`."""
 
-import argparse
 import asyncio
+import contextlib
 import json
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 from zoneinfo import ZoneInfo
 
+from standin.actions import ACTIONS, MEANINGS, act
+from standin.faults import KINDS, Fault
+from standin.log import Seen
+from standin.manners import MODES, manners
 from standin.owner import Phone, PhoneError
 from standin.seed import Owner, seed_owner
 from standin.server import PortTakenError, StandIn
 
+_ABOUT = """\
+A stand-in for iCloud's calendar server (CalDAV), on the loopback, to develop and test against.
+
+  python -m standin                            serve, with a new account whose password is printed
+  python -m standin --mode hostile             with everything that was ever claimed of iCloud
+  python -m standin --flag lag-polls=2 --flag no-etag-on-put
+  python -m standin --faults 7 --fault-rate 0.1   one request in ten goes wrong, the same with each run
+  python -m standin phone add --title Dentist --start 2026-11-21T10:00 --end 2026-11-21T11:00
+  python -m standin flags                      every manner that is a switch, with how sure it is
+  python -m standin faults                     every way in which a request can go wrong
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
-    command = _serve if arguments.command == "serve" else _phone
+    told = list(sys.argv[1:] if argv is None else argv)
+    # `serve` is what is meant where nothing else is said.
+    if not told or (told[0].startswith("-") and told[0] not in {"-h", "--help"}):
+        told.insert(0, "serve")
+    arguments = _parser().parse_args(told)
     try:
-        asyncio.run(command(arguments))
+        match arguments.command:
+            case "flags":
+                print("\n".join(_flags()))
+            case "faults":
+                print("\n".join(str(Fault(kind)) for kind in KINDS))
+            case "phone":
+                asyncio.run(_phone(arguments))
+            case _:
+                asyncio.run(_serve(arguments))
     except (PortTakenError, PhoneError, LookupError, ValueError, OSError) as error:
         print(f"standin: {error}.", file=sys.stderr)
         return 2
     return 0
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, slots=True)
+class _SignIn:
+    """Who can sign in to what was started."""
+
+    apple_id: str
+    password: str
+
+
+async def _serve(arguments: Namespace) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with StandIn(
-        storage=arguments.storage,
-        entry_port=arguments.entry_port,
-        partition_port=arguments.partition_port,
-        admin_token=os.environ.get("STANDIN_ADMIN_TOKEN"),
-    ) as standin:
-        if arguments.seed_owner:
-            today = datetime.now(ZoneInfo(arguments.zone)).date()
-            seed_owner(standin.cloud, today=today, zone=arguments.zone, seed=arguments.seed)
-        _announce(standin, seeded=arguments.seed_owner, as_json=arguments.json)
-        await stopped.wait()
+    wanted = list(_wanted(arguments))  # Before anything listens: a password file may be missing.
+    with _logged(arguments.log) as log:
+        async with StandIn(
+            storage=arguments.storage,
+            entry_port=arguments.port,
+            partition_port=arguments.partition_port,
+            manners=MODES[arguments.mode].with_flags(arguments.flag),
+            admin_token=os.environ.get("STANDIN_ADMIN_TOKEN"),
+        ) as standin:
+            if log is not None:
+                standin.front.heard = lambda seen: _write(seen, log)
+            signed = _populate(standin, wanted, arguments)
+            _announce(standin, signed, as_json=arguments.json)
+            await stopped.wait()
 
 
-def _announce(standin: StandIn, *, seeded: bool, as_json: bool) -> None:
-    owner = Owner()
-    ready = {"entryUrl": standin.entry_url, "partitionUrl": standin.partition_url}
-    if seeded:
-        ready |= {"appleId": owner.apple_id, "appSpecificPassword": owner.app_specific}
+def _wanted(arguments: Namespace) -> Iterator[_SignIn]:
+    """Whom the command line names; one made up where it names nobody."""
+    names: list[str] = arguments.account or ([] if arguments.seed_owner else ["owner@icloud.example"])
+    passwords = arguments.password_file.read_text().split() if arguments.password_file else []
+    if passwords and len(passwords) != len(names):
+        raise ValueError(
+            f"{arguments.password_file} holds {len(passwords)} passwords for {len(names)} accounts"
+        )
+    for number, name in enumerate(names):
+        yield _SignIn(name, passwords[number] if passwords else _app_password())
+
+
+def _populate(standin: StandIn, wanted: Sequence[_SignIn], arguments: Namespace) -> list[_SignIn]:
+    signed: list[_SignIn] = []
+    if arguments.seed_owner:
+        today = datetime.now(ZoneInfo(arguments.zone)).date()
+        seed_owner(standin.cloud, today=today, zone=arguments.zone, seed=arguments.seed)
+        signed.append(_SignIn(Owner().apple_id, Owner().app_specific))
+    for one in wanted:
+        try:
+            standin.faults(one.apple_id).allow(one.password)  # Kept in `--storage` from an earlier run.
+        except LookupError:
+            standin.add_account(one.apple_id, one.password)
+        signed.append(one)
+    if arguments.faults is not None:
+        for one in signed:
+            standin.faults(one.apple_id).draw(
+                arguments.faults, requests=arguments.fault_requests, rate=arguments.fault_rate
+            )
+    return signed
+
+
+def _app_password() -> str:
+    """As Apple's are: four groups of four letters."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4))
+
+
+def _announce(standin: StandIn, signed: Sequence[_SignIn], *, as_json: bool) -> None:
     if as_json:
+        ready: dict[str, object] = {"entryUrl": standin.entry_url, "partitionUrl": standin.partition_url}
+        if signed:
+            ready |= {"appleId": signed[0].apple_id, "appSpecificPassword": signed[0].password}
+            ready["accounts"] = [
+                {"appleId": one.apple_id, "appSpecificPassword": one.password} for one in signed
+            ]
         print(json.dumps(ready), flush=True)
         return
     print(f"The stand-in for iCloud serves {standin.entry_url} (partition host {standin.partition_url})")
-    if seeded:
-        print(f"  Apple ID               {owner.apple_id}")
-        print(f"  app-specific password  {owner.app_specific}")
+    for one in signed:
+        print(f"  Apple ID               {one.apple_id}")
+        print(f"  app-specific password  {one.password}")
     print("Ctrl-C ends it.", flush=True)
 
 
-async def _phone(arguments: argparse.Namespace) -> None:
+@contextlib.contextmanager
+def _logged(target: Path | None) -> Iterator[TextIO | None]:
+    if target is None:
+        yield None
+    elif str(target) == "-":
+        yield sys.stderr
+    else:
+        with target.open("a") as log:
+            yield log
+
+
+def _write(seen: Seen, log: TextIO) -> None:
+    print(json.dumps(asdict(seen)), file=log, flush=True)
+
+
+async def _phone(arguments: Namespace) -> None:
     password = os.environ.get("STANDIN_PASSWORD")
     if not password:
         raise ValueError("set STANDIN_PASSWORD to the app-specific password")
     phone = Phone(arguments.url, arguments.apple_id, password)
-    match arguments.action:
-        case "add":
-            zone = ZoneInfo(arguments.zone)
-            path = await phone.add(
-                arguments.calendar,
-                arguments.title,
-                _moment(arguments.start, zone),
-                _moment(arguments.end, zone),
-                free=arguments.free,
-                rule=arguments.rule,
-                travel=timedelta(minutes=arguments.travel),
-            )
-            print(path)
-        case "list":
-            for seen in await phone.events(arguments.calendar):
-                print(f"{seen.start}  {seen.end}  {seen.title}  {seen.path}")
-        case _:
-            await phone.delete(arguments.path)
-
-
-def _moment(text: str, zone: ZoneInfo) -> date | datetime:
-    """A date makes an all-day event; a time is local to `zone` unless it carries an offset."""
-    if "T" not in text:
-        return date.fromisoformat(text)
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m standin",
-        description="A stand-in for iCloud's calendar server, on the loopback: Radicale behind iCloud's manners.",
+    action = ACTIONS[arguments.action]
+    said = {name: getattr(arguments, name) for name in (*action.needs, *action.takes)}
+    answer = await act(
+        phone, arguments.action, {name: text for name, text in said.items() if text is not None}
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    _add_serve(commands.add_parser("serve", help="serve until Ctrl-C"))
+    if answer:
+        print(answer)
+
+
+def _flags() -> Iterator[str]:
+    for each in manners():
+        said = each.metadata
+        name = each.name.replace("_", "-")
+        choices = f" ({' | '.join(said['choices'])})" if said["choices"] else ""
+        modes = f"strict {each.default!s:18} hostile {said['hostile']!s:18}"
+        yield f"{name:26} {said['grade']:6} {modes} {said['what']}{choices}"
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m standin", description=_ABOUT, formatter_class=RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | phone | flags | faults")
+    _add_serve(commands.add_parser("serve", help="serve until Ctrl-C; meant where no command is named"))
     _add_phone(commands.add_parser("phone", help="act as the owner's phone"))
+    commands.add_parser("flags", help="list the manners that are switches")
+    commands.add_parser("faults", help="list the faults")
     return parser
 
 
-def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--storage", type=Path, required=True, help="the folder that keeps everything")
-    parser.add_argument("--entry-port", type=int, default=8801, help="0 for any free one (default 8801)")
-    parser.add_argument("--partition-port", type=int, default=8802, help="0 for any free one (default 8802)")
-    parser.add_argument("--seed-owner", action="store_true", help="add an owner with lived-in calendars")
-    parser.add_argument("--seed", type=int, default=1, help="another number, another life (default 1)")
-    parser.add_argument("--zone", default="Europe/Berlin", help="the owner's time zone")
-    parser.add_argument("--json", action="store_true", help="print the addresses as one JSON line")
+def _add_serve(parser: ArgumentParser) -> None:
+    take = parser.add_argument
+    take("--mode", choices=tuple(MODES), default="strict", help="strict: what is sure; hostile: all claims")
+    take(
+        "--flag", action="append", default=[], metavar="NAME[=VALUE]", help="one manner; no-NAME turns it off"
+    )
+    take("--port", "--entry-port", type=int, default=8801, help="the entry host's; 0 for any (default 8801)")
+    take("--partition-port", type=int, default=8802, help="the partition host's; 0 for any (default 8802)")
+    take(
+        "--account",
+        action="append",
+        metavar="APPLE_ID",
+        help="an account with two empty calendars; repeatable",
+    )
+    take("--password-file", type=Path, help="app-specific passwords, one for each --account (else made up)")
+    take("--storage", type=Path, help="the folder that keeps everything (else gone at the end)")
+    take("--seed-owner", action="store_true", help="add an owner with lived-in calendars")
+    take("--seed", type=int, default=1, help="another number, another life (default 1)")
+    take("--zone", default="Europe/Berlin", help="that owner's time zone")
+    take("--faults", type=int, metavar="SEED", help="let requests go wrong, as drawn from this seed")
+    take("--fault-rate", type=float, default=0.1, help="how many of them (default 0.1)")
+    take("--fault-requests", type=int, default=10_000, help="over how many requests (default 10000)")
+    take("--log", type=Path, help="write each request as a line of JSON; - for standard error")
+    take("--json", action="store_true", help="print the addresses and accounts as one JSON line")
     parser.epilog = "STANDIN_ADMIN_TOKEN guards the admin API under /-/ with a bearer token."
 
 
-def _add_phone(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "The password is read from STANDIN_PASSWORD."
+def _add_phone(parser: ArgumentParser) -> None:
+    parser.epilog = "The password is read from STANDIN_PASSWORD: an app-specific one, or the account's own."
     actions = parser.add_subparsers(dest="action", required=True)
-    add = actions.add_parser("add", help="add an event, and print its path")
-    listing = actions.add_parser("list", help="list a calendar's events")
-    delete = actions.add_parser("delete", help="delete the event at a path")
-    for action in (add, listing, delete):
-        action.add_argument("--url", default="http://127.0.0.1:8801", help="the stand-in's address")
-        action.add_argument("--apple-id", default=Owner().apple_id)
-    for action in (add, listing):
-        action.add_argument("--calendar", default="Home", help="the calendar's name (default Home)")
-    add.add_argument("--title", required=True)
-    add.add_argument("--start", required=True, help="2026-11-21T10:00, or 2026-11-21 for all day")
-    add.add_argument("--end", required=True, help="as --start; of an all-day event, the day after the last")
-    add.add_argument("--zone", default="Europe/Berlin", help="of times without an offset")
-    add.add_argument("--free", action="store_true", help="shown as free: blocks nothing")
-    add.add_argument("--rule", default="", help="an RRULE, as FREQ=WEEKLY;BYDAY=MO")
-    add.add_argument("--travel", type=int, default=0, help="minutes of travel time before it")
-    delete.add_argument("path")
+    for name, action in ACTIONS.items():
+        one = actions.add_parser(name, help=action.what, description=action.what)
+        one.add_argument("--url", default="http://127.0.0.1:8801", help="the stand-in's address")
+        one.add_argument("--apple-id", default=Owner().apple_id)
+        for needed in action.needs:
+            _add_word(one, needed, required=True)
+        for taken in action.takes:
+            _add_word(one, taken, required=False)
+
+
+def _add_word(parser: ArgumentParser, name: str, *, required: bool) -> None:
+    if name == "path":
+        parser.add_argument("path", help=MEANINGS[name])
+    elif name == "free":
+        parser.add_argument("--free", nargs="?", const="yes", choices=("yes", "no"), help=MEANINGS[name])
+    else:
+        parser.add_argument(f"--{name}", required=required, help=MEANINGS[name])
 
 
 if __name__ == "__main__":

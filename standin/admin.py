@@ -3,15 +3,18 @@
 import hmac
 import inspect
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from standin.account_faults import AccountFaults
+from standin.actions import act
 from standin.catalog import Account, CalendarFacts, Kind
 from standin.cloud import Cloud, Member, new_dsid
 from standin.front import Front
 from standin.manners import MODES
 from standin.messages import Request, Response
+from standin.owner import Phone, PhoneError
 from standin.partitions import Partitions
 
 PREFIX = "/-/"
@@ -34,6 +37,8 @@ class Admin:
             return await self._routed(request, said)
         except LookupError as error:
             return _json(404, {"error": str(error)})
+        except PhoneError as error:
+            return _json(409, {"error": str(error)})
         except (TypeError, ValueError) as error:
             return _json(400, {"error": str(error)})
 
@@ -57,6 +62,9 @@ class Admin:
                 facts = _calendar_facts(said)
                 calendar = self._cloud.add_calendar(self._cloud.member(apple_id), facts)
                 return _json(201, {"path": calendar.path})
+            case "POST", ["accounts", apple_id, "phone", action]:
+                texts = {name: str(value) for name, value in said.items()}
+                return _json(200, {"said": await act(self._phone(apple_id), action, texts)})
             case "POST", ["accounts", apple_id, fault]:
                 return await self._fault(apple_id, fault, said)
             case "GET", ["accounts", apple_id, "requests"]:
@@ -70,9 +78,15 @@ class Admin:
             dsid=str(said.get("dsid") or new_dsid()),
             full_name=str(said.get("fullName") or "Test User"),
             aliases=tuple(_texts(said, "aliases")),
-            main_password=str(said.get("mainPassword") or ""),
+            main_password=str(said.get("mainPassword") or secrets.token_urlsafe(12)),
         )
         return self._cloud.add_account(account, _texts(said, "appPasswords"))
+
+    def _phone(self, apple_id: str) -> Phone:
+        account = self._cloud.member(apple_id).account
+        if not account.main_password:
+            raise ValueError(f"{apple_id} has no password of its own: add it with a mainPassword")
+        return Phone(self._front.entry_url, account.apple_id, account.main_password)
 
     async def _fault(self, apple_id: str, name: str, said: dict[str, object]) -> Response:
         faults = AccountFaults(self._cloud, self._cloud.member(apple_id), self._partitions)

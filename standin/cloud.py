@@ -86,11 +86,14 @@ class Cloud:
     def by_dsid(self, dsid: str) -> Member | None:
         return self._members.get(dsid)
 
-    def sign_in(self, name: str, password: str) -> Member | None:
-        """App-specific passwords only: the account's own is as wrong as any other."""
+    def sign_in(self, name: str, password: str, *, on_own_device: bool = False) -> Member | None:
+        """App-specific passwords only: the account's own is as wrong as any other, but on the owner's devices."""
         dsid = self._dsids.get(name.casefold(), "")
         member = self._members.get(dsid)
-        return member if member is not None and digest(password) in member.app_passwords else None
+        if member is None or digest(password) in member.app_passwords:
+            return member
+        main = member.account.main_password
+        return member if on_own_device and main and password == main else None
 
     def add_account(self, account: Account, app_passwords: Iterable[str]) -> Member:
         taken = [name for name in account.sign_in_names if name.casefold() in self._dsids]

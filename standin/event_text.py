@@ -55,7 +55,7 @@ def task(uid: str, title: str, due: datetime, written: datetime) -> str:
     return as_text(
         [
             *("BEGIN:VCALENDAR", "CALSCALE:GREGORIAN", f"PRODID:{_PRODUCT}", "VERSION:2.0", "BEGIN:VTODO"),
-            *(f"UID:{uid}", f"DTSTAMP:{_utc(written)}", f"SUMMARY:{_escaped(title)}", f"DUE:{_utc(due)}"),
+            *(f"UID:{uid}", f"DTSTAMP:{_utc(written)}", f"SUMMARY:{escaped(title)}", f"DUE:{_utc(due)}"),
             *("STATUS:NEEDS-ACTION", "END:VTODO", "END:VCALENDAR"),
         ]
     )
@@ -79,7 +79,7 @@ def event_lines(event: Event) -> Iterator[str]:
         yield f"RRULE:{event.rule}"
     for left_out in event.left_out:
         yield f"EXDATE{moment(left_out)}"
-    yield f"SUMMARY:{_escaped(event.title)}"
+    yield f"SUMMARY:{escaped(event.title)}"
     yield f"TRANSP:{'TRANSPARENT' if event.free else 'OPAQUE'}"
     yield "SEQUENCE:0"
     if event.status:
@@ -162,7 +162,7 @@ def _yearly(local: datetime) -> str:
 
 def _place_lines(event: Event) -> Iterator[str]:
     if event.place:
-        yield f"LOCATION:{_escaped(event.place)}"
+        yield f"LOCATION:{escaped(event.place)}"
         title = event.place.replace('"', "'")
         yield (
             f'X-APPLE-STRUCTURED-LOCATION;VALUE=URI;X-ADDRESS="{title}";'
@@ -212,7 +212,7 @@ def _utc(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
 
 

@@ -13,7 +13,7 @@ from standin.catalog import Calendar
 from standin.cloud import Cloud, Member
 from standin.faults import Bucket, Failing, Fault, Lag, Lie
 from standin.log import Log, Seen
-from standin.manners import Manners
+from standin.manners import STRICT, Manners
 from standin.markup import MalformedError
 from standin.messages import Delivery, RefusedError, Request, Response, bad_request
 from standin.partitions import Partitions
@@ -41,6 +41,7 @@ class Front:
     ) -> None:
         self.log = Log()
         self.manners = manners
+        self.entry_url = ""  # Known once the listeners are bound.
         self.heard: Callable[[Seen], None] | None = None  # Told of each request as it ends.
         self._cloud = cloud
         self._partitions = partitions
@@ -64,13 +65,16 @@ class Front:
         return response
 
     async def _met(self, request: Request) -> _Met:
-        if self.manners.user_agent_required and not request.headers.get("user-agent"):
+        manners = self._manners_for(request)
+        if manners.user_agent_required and not request.headers.get("user-agent"):
             return _Met(Response(403))
         if request.method == "OPTIONS":
             return _Met(Response(200, headers=(("DAV", _DAV), ("Allow", _ALLOW))))
         member = self._signed_in(request)
         if member is None:
             return _Met(self._challenge())
+        if request.by_owner:
+            return _Met(await self._honest(request, member), member)
         if member.faults.slow:
             await asyncio.sleep(member.faults.slow)
         fault = member.faults.next_for(request)
@@ -104,7 +108,7 @@ class Front:
                 return Response(403)
             case _:
                 return Response(404)
-        cloud, manners = self._cloud, self.manners
+        cloud, manners = self._cloud, self._manners_for(request)
         match request.method:
             case "PROPFIND":
                 partition_url = self._partitions.url(member.account.partition)
@@ -131,6 +135,8 @@ class Front:
 
     def _elsewhere(self, request: Request, member: Member) -> Response | None:
         """What a host says that the account is not, or no longer, on."""
+        if request.by_owner:
+            return None
         account = member.account
         target = self._partitions.url(account.partition) + (request.raw_path or request.path)
         if request.listener == "entry":
@@ -201,7 +207,12 @@ class Front:
 
     def _signed_in(self, request: Request) -> Member | None:
         credentials = request.credentials
-        return None if credentials is None else self._cloud.sign_in(*credentials)
+        if credentials is None:
+            return None
+        return self._cloud.sign_in(*credentials, on_own_device=request.by_owner)
+
+    def _manners_for(self, request: Request) -> Manners:
+        return STRICT if request.by_owner else self.manners
 
     def _challenge(self) -> Response:
         """One 401 for whatever is wrong: unknown, revoked, the main password, or none at all."""
@@ -226,7 +237,7 @@ class Front:
             ("Access-Control-Expose-Headers", _EXPOSED),
         )
         response = replace(response, headers=(*response.headers, *headers))
-        if self.manners.at_signs_escaped and b"@" in response.body:
+        if self._manners_for(request).at_signs_escaped and b"@" in response.body:
             spelled = _HREF.sub(lambda found: found[0].replace(b"@", b"%40"), response.body)
             response = replace(response, body=spelled)
         if self.manners.gzips and "gzip" in request.headers.get("accept-encoding", ""):

@@ -23,6 +23,7 @@ class Seen:
     user_agent: str | None
     authorized: bool  # The request carried an Authorization header.
     account: str | None  # The dsid of who signed in.
+    by_owner: bool  # From the owner's own device, which no count below counts.
     status: int
     sent: int  # Bytes of the answer's body.
     fault: str | None  # What was done to this request on purpose.
@@ -50,6 +51,7 @@ class Seen:
             user_agent=request.headers.get("user-agent"),
             authorized="authorization" in request.headers,
             account=account,
+            by_owner=request.by_owner,
             status=response.status,
             sent=len(response.body),
             fault=fault,
@@ -64,7 +66,8 @@ class Log(deque[Seen]):
         super().__init__(maxlen=_REMEMBERED)
 
     def of(self, account: str) -> Iterator[Seen]:
-        return (seen for seen in self if seen.account == account)
+        """A client's requests to an account."""
+        return (seen for seen in self if seen.account == account and not seen.by_owner)
 
     def most_in_a_minute(self, account: str) -> int:
         """The most requests of an account within any 60 seconds: what a budget is held to."""

@@ -1,7 +1,8 @@
 """Which of iCloud's manners the stand-in shows: a switch each, `STRICT` as captured, `HOSTILE` as also claimed.
 
-Grades say how sure a manner is. A: captured from or measured against iCloud in public. B: several independent
-clients say the same. C: claimed once, or inferred. D: a guess that a client should survive.
+Grades say how sure a manner is. A: captured from or measured against iCloud in public. A-old: years ago, and
+perhaps gone. B: several independent clients say the same. C: claimed once, or inferred. D: a guess that a client should survive.
+`STRICT` has what is usual; what was captured now and then, or long ago, is hostile's too.
 """
 
 from collections.abc import Iterable
@@ -47,7 +48,7 @@ class Manners:
     deep_principal_refused: bool = _manner("A", "400 for Depth 1 on the principal", strict=True, hostile=True)
     deep_root_refused: bool = _manner("C", "400 for Depth 1 on `/`", strict=False, hostile=True)
     old_response_href: bool = _manner(
-        "A", "the principal's answer names `/principal/`, seen until 2022", strict=False, hostile=True
+        "A-old", "the principal's answer names `/principal/`, seen until 2022", strict=False, hostile=True
     )
     propstat_status_missing: bool = _manner(
         "A", "every other propstat of what was found has no status", strict=False, hostile=True
@@ -56,21 +57,21 @@ class Manners:
         "C", "a calendar shared with the owner has no component set", strict=False, hostile=True
     )
     shared_privileges_missing: bool = _manner(
-        "B", "a calendar shared with the owner has no privilege set", strict=False, hostile=True
+        "C", "a calendar shared with the owner has no privilege set", strict=False, hostile=True
     )
     bare_default_calendar: bool = _manner(
         "C", "schedule-default-calendar-URL holds a path without an href element", strict=False, hostile=True
     )
     push_advertised: bool = _manner(
-        "A", "pushkey and push-transports are there, closed to third parties", strict=False, hostile=True
+        "C", "pushkey and push-transports are there, closed to third parties", strict=False, hostile=True
     )
     at_signs_escaped: bool = _manner(
-        "A", "hrefs spell `@` as %40, and are not found so, as in 2017", strict=False, hostile=True
+        "A-old", "hrefs spell `@` as %40, and are not found so, as in 2017", strict=False, hostile=True
     )
 
     # --- Reports
     token_form: str = _manner(
-        "A",
+        "A-old",
         "the look of sync tokens, of today or of 2017",
         strict="new",
         hostile="old",
@@ -97,7 +98,7 @@ class Manners:
         "B", "what lags shows its old body where there is one, not a 404", strict=False, hostile=True
     )
     multiget_drops: str = _manner(
-        "A",
+        "A-old",
         "what multiget leaves out, as in 2017 and 2019: every third, all, or each href's text",
         strict="none",
         hostile="some",
@@ -107,7 +108,7 @@ class Manners:
         "A", "a time range sees an occurrence only at its original date", strict=True, hostile=True
     )
     unfiltered_query: str = _manner(
-        "A",
+        "A-old",
         "a calendar-query that names no VEVENT: a 500 or an empty answer",
         strict="500",
         hostile="empty",
@@ -137,7 +138,7 @@ class Manners:
     method_status: int = _manner("B", "what an object with a METHOD gets", strict=403, hostile=400)
     etag_on_put: bool = _manner("B", "the answer to a PUT has the new ETag", strict=True, hostile=False)
     zones_replaced: bool = _manner(
-        "A", "a VTIMEZONE gives way to iCloud's own, and a missing one is added", strict=True, hostile=True
+        "A", "a VTIMEZONE gives way to iCloud's own full definition", strict=True, hostile=True
     )
     own_address_rewritten: bool = _manner(
         "B",
@@ -155,7 +156,10 @@ class Manners:
         "C", "a weekly rule without BYDAY is dropped", strict=False, hostile=True
     )
     deleted_events_reappear: bool = _manner(
-        "A", "a calendar made anew with an old id has its old events, once seen", strict=False, hostile=True
+        "A-old",
+        "a calendar made anew with an old id has its old events, once seen",
+        strict=False,
+        hostile=True,
     )
     shortest_calendar_id: int = _manner(
         "A", "MKCALENDAR refuses an id shorter than this; the real length is not known", strict=4, hostile=8

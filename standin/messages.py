@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from standin import markup
 
+OWNERS_DEVICE = "X-Standin-Owners-Device"  # The header by which the owner's phone is known.
 _REPORTS = ("sync-collection", "calendar-multiget", "calendar-query", "free-busy-query")
 _HTML = b"<html><head><title>Bad Request</title></head><body>AppleHttpServer</body></html>"
 
@@ -23,6 +24,10 @@ class Request:
     @property
     def depth(self) -> str | None:
         return self.headers.get("depth")
+
+    @property
+    def by_owner(self) -> bool:
+        return OWNERS_DEVICE.lower() in self.headers
 
     @property
     def report(self) -> str | None:

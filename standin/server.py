@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from standin.front import Front
 from standin.log import Log, Seen
 from standin.manners import STRICT, Manners
 from standin.messages import Delivery, Request, Response
+from standin.owner import Phone
 from standin.partitions import Partitions
 
 HOST = "127.0.0.1"
@@ -67,6 +69,7 @@ class StandIn:
             self._partitions = Partitions()
             self.front = Front(self.cloud, self._manners, self._partitions)
             self.entry_url, *urls = (f"http://{HOST}:{_port(one)}" for one in listeners)
+            self.front.entry_url = self.entry_url
             self._partitions.bind(dict(zip(PARTITIONS, urls, strict=True)))
             self.partition_url = urls[0]
             admin = Admin(self.cloud, self.front, self._partitions, token=self._admin_token)
@@ -112,7 +115,7 @@ class StandIn:
             dsid=dsid or new_dsid(),
             full_name=full_name,
             aliases=tuple(aliases),
-            main_password=main_password,
+            main_password=main_password or secrets.token_urlsafe(12),
         )
         member = self.cloud.add_account(account, app_passwords)
         for facts in calendars:
@@ -121,6 +124,11 @@ class StandIn:
 
     def add_calendar(self, apple_id: str, facts: CalendarFacts) -> Calendar:
         return self.cloud.add_calendar(self.cloud.member(apple_id), facts)
+
+    def phone(self, apple_id: str) -> Phone:
+        """The owner's own device, which signs in with the account's own password."""
+        account = self.cloud.member(apple_id).account
+        return Phone(self.entry_url, account.apple_id, account.main_password)
 
     def faults(self, apple_id: str) -> AccountFaults:
         return AccountFaults(self.cloud, self.cloud.member(apple_id), self._partitions)

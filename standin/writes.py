@@ -25,7 +25,9 @@ async def get(request: Request, member: Member, cloud: Cloud, manners: Manners) 
     held = calendar.get(name)
     if held is None:
         return Response(404)
-    unknown = member.unsettled.read(calendar.facts.id, name, now=cloud.clock())
+    unknown = None
+    if not request.by_owner:
+        unknown = member.unsettled.read(calendar.facts.id, name, now=cloud.clock())
     if unknown is not None:
         return Response(404) if unknown.old is None else _read(unknown.old.resource, unknown.old.text)
     bodies = await cloud.backend.bodies(calendar.dsid, calendar.facts.id, [name])
@@ -57,7 +59,7 @@ async def put(request: Request, member: Member, cloud: Cloud, manners: Manners) 
         answer = await cloud.backend.put(calendar.dsid, calendar.facts, name, text)
         if answer.status not in (201, 204):
             return Response(answer.status)
-        member.mails += facts.guests
+        member.mails += 0 if request.by_owner else facts.guests
         resource = cloud.note_put(calendar, Stored(name, uid, answer.etag))
         if member.faults.lag is not None:
             member.unsettled.note(calendar.facts.id, name, member.faults.lag, now=cloud.clock(), old=old)

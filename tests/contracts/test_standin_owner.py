@@ -1,10 +1,14 @@
 """The owner's phone does to the stand-in what a person does on theirs; the seed is a life to look at."""
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,11 +16,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from standin.backend import Backend
+from standin.catalog import Kind
 from standin.cloud import Cloud
+from standin.faults import KINDS
+from standin.manners import HOSTILE, manners
 from standin.owner import Phone, PhoneError
 from standin.seed import Owner, seed_owner
 from standin.server import StandIn
-from tests.contracts.standin_http import APPLE_ID, PASSWORD, served
+from tests.contracts.standin_http import APPLE_ID, PASSWORD, Reply, served
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TEN = datetime(2026, 11, 23, 10, tzinfo=BERLIN)
@@ -96,6 +103,142 @@ async def test_the_phone_moves_and_leaves_out_occurrences() -> None:
     assert text.count("UID:") >= 2
     assert "RECURRENCE-ID;TZID=Europe/Berlin:20261130T100000" in text
     assert "EXDATE;TZID=Europe/Berlin:20261207T100000" in text
+
+
+async def test_an_occurrence_moved_twice_stands_once_and_a_deleted_one_not_at_all() -> None:
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add("Home", "Gym", TEN, TEN + HOUR, rule="FREQ=WEEKLY;BYDAY=MO")
+        second = TEN + timedelta(days=7)
+        await phone.override(path, second, second + HOUR, second + 2 * HOUR)
+        await phone.override(path, second, second + 3 * HOUR, second + 4 * HOUR)
+        twice, _ = await phone.read(path)
+        await phone.leave_out(path, second)
+        text, _ = await phone.read(path)
+    assert twice.count("RECURRENCE-ID") == 1
+    assert "DTSTART;TZID=Europe/Berlin:20261130T130000" in twice
+    assert (text.count("RECURRENCE-ID"), text.count("EXDATE")) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "ended", "goes_on"),
+    [
+        ("FREQ=WEEKLY;BYDAY=MO", "UNTIL=20261207T085959Z", "RRULE:FREQ=WEEKLY;BYDAY=MO"),
+        ("FREQ=WEEKLY;BYDAY=MO;COUNT=5", "UNTIL=20261207T085959Z", "RRULE:FREQ=WEEKLY;BYDAY=MO;COUNT=3"),
+        (
+            "FREQ=WEEKLY;BYDAY=MO;UNTIL=20270201T090000Z",
+            "UNTIL=20261207T085959Z",
+            "RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20270201T090000Z",
+        ),
+    ],
+    ids=["for-ever", "count", "until"],
+)
+async def test_this_and_future_is_two_series_that_know_each_other(
+    rule: str, ended: str, goes_on: str
+) -> None:
+    third = TEN + timedelta(days=14)
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add("Home", "Gym, early", TEN, TEN + HOUR, rule=rule, travel=timedelta(minutes=9))
+        late = third + timedelta(days=7)
+        await phone.override(path, late, late + HOUR, late + 2 * HOUR)
+        new_path = await phone.this_and_future(path, third, third + HOUR, third + 2 * HOUR)
+        (old, _), (new, _) = await phone.read(path), await phone.read(new_path)
+    lines = new.replace("\r\n ", "").splitlines()
+    assert f"RRULE:FREQ=WEEKLY;BYDAY=MO;{ended}" in old
+    assert "RECURRENCE-ID" not in old
+    assert "DTSTART;TZID=Europe/Berlin:20261207T110000" in lines
+    assert {goes_on, "SUMMARY:Gym\\, early", "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT9M"} <= set(lines)
+    whole = (old + new).replace("\r\n ", "").splitlines()
+    sets = [line for line in whole if "RECURRENCE-SET" in line]
+    assert len(sets) == 2
+    assert len(set(sets)) == 1
+
+
+async def test_this_and_future_of_an_all_day_series_ends_the_day_before() -> None:
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        day, one = date(2026, 11, 23), timedelta(days=1)
+        path = await phone.add("Home", "Bin", day, day + one, rule="FREQ=DAILY;COUNT=10")
+        new_path = await phone.this_and_future(path, day + 4 * one, day + 5 * one, day + 6 * one)
+        (old, _), (new, _) = await phone.read(path), await phone.read(new_path)
+        with pytest.raises(ValueError, match="recur"):
+            await phone.this_and_future(await phone.add("Home", "x", TEN, TEN + HOUR), TEN, TEN, TEN + HOUR)
+    assert "RRULE:FREQ=DAILY;UNTIL=20261126" in old.splitlines()
+    assert "RRULE:FREQ=DAILY;COUNT=6" in new.splitlines()
+
+
+async def test_the_phone_makes_changes_and_deletes_calendars() -> None:
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.make_calendar("Trips & more", color="#FF0000FF")
+        await phone.rename_calendar("Trips & more", "Travel")
+        await phone.recolour("Travel", "#00FF00FF")
+        await phone.share("Travel", "b@x.example")
+        listed = await dav.listing()
+        kinds = listed.prop(path, "d:resourcetype")
+        color = listed.prop(path, "i:calendar-color")
+        await phone.unshare("Travel", "b@x.example")
+        member = dav.icloud.cloud.member(APPLE_ID)
+        unshared = member.calendar("Travel").facts.kind
+        with pytest.raises(PhoneError, match="403"):
+            await phone.rename_calendar("Team", "Mine")
+        await phone.delete_calendar("Travel")
+        assert "Travel" not in await phone.calendars()
+    assert kinds is not None
+    assert color is not None
+    assert color.text == "#00FF00FF"
+    assert "shared-owner" in "".join(each.tag for each in kinds)
+    assert unshared is Kind.OWN
+
+
+async def test_the_phone_meets_no_fault_and_counts_for_nothing() -> None:
+    async with served(manners=HOSTILE) as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        faults.throttle()
+        faults.revoke()
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR, rule="FREQ=WEEKLY")
+        text, _ = await phone.read(path)
+        log = dav.icloud.log
+    assert "RRULE" in text
+    assert list(log.of(dav.account.dsid)) == []
+    assert {seen.by_owner for seen in log} == {True}
+    assert faults.mails == 0
+
+
+async def test_what_the_phone_writes_lags_for_others_alone() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).lag(polls=1, on_get=True)
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR)
+        assert (await phone.read(path))[0]
+        assert (await dav.multiget("home", path)).gone == [path]
+
+
+async def test_the_admin_api_takes_what_the_phone_can_do() -> None:
+    async def act(action: str, **said: object) -> Reply:
+        at = f"/-/accounts/{APPLE_ID}/phone/{action}"
+        return await dav.call("POST", at, json.dumps(said), password=None)
+
+    async with served() as dav:
+        times = {"start": "2026-11-23T10:00", "end": "2026-11-23T11:00"}
+        added = await act("add", title="Gym", rule="FREQ=WEEKLY;BYDAY=MO", **times)
+        path = json.loads(added.text)["said"]
+        moved = await act("move-one", path=path, occurrence="2026-11-30T10:00", **times)
+        listed = await act("list", calendar="Home")
+        odd = await act("list", colour="red")
+        unknown = await act("explode")
+        missing = await act("delete", path=f"{dav.home}home/none.ics")
+    assert [each.status for each in (added, moved, listed, odd, unknown, missing)] == [
+        200,
+        200,
+        200,
+        400,
+        404,
+        409,
+    ]
+    assert "20261123T100000  20261123T110000  Gym" in json.loads(listed.text)["said"]
 
 
 async def test_the_phone_says_what_was_refused() -> None:
@@ -201,6 +344,85 @@ async def test_the_command_line_names_a_taken_port_and_a_missing_password() -> N
                 env=environment,
             )
             assert (done.returncode, sentence in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+async def test_the_command_line_is_the_phone_too() -> None:
+    async with StandIn() as icloud:
+        icloud.add_account(APPLE_ID, PASSWORD)
+        environment = {**os.environ, "STANDIN_PASSWORD": PASSWORD}
+
+        async def phone(*arguments: str) -> str:
+            signed = ["--url", icloud.entry_url, "--apple-id", APPLE_ID]
+            command = [sys.executable, "-m", "standin", "phone", arguments[0], *signed, *arguments[1:]]
+            done = await asyncio.create_subprocess_exec(
+                *command, env=environment, stdout=asyncio.subprocess.PIPE
+            )
+            out, _ = await done.communicate()
+            assert done.returncode == 0
+            return out.decode().strip()
+
+        times = ("--start", "2026-11-23T10:00", "--end", "2026-11-23T11:00")
+        path = await phone("add", "--title", "Dentist", *times, "--travel", "20", "--free")
+        await phone("rename-calendar", "--calendar", "Home", "--name", "House")
+        listed = await phone("list", "--calendar", "House")
+    assert path in listed
+    assert "Dentist" in listed
+
+
+def test_it_serves_whom_it_is_told_and_logs_what_it_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "passwords").write_text("abcd-efgh-ijkl-mnop\nqrst-uvwx-yzab-cdef\n")
+    accounts = [
+        "--account",
+        "a@x.example",
+        "--account",
+        "b@x.example",
+        "--password-file",
+        str(tmp_path / "passwords"),
+    ]
+    ways = ["--mode", "hostile", "--flag", "no-user-agent-required", "--faults", "7", "--fault-rate", "0"]
+    command = [sys.executable, "-m", "standin", "--port", "0", "--partition-port", "0", "--json"]
+    with subprocess.Popen(
+        [*command, *accounts, *ways, "--log", str(tmp_path / "log")], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        request = urllib.request.Request(ready["entryUrl"] + "/", method="PROPFIND")
+        request.add_header("User-Agent", "x/1")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(request, timeout=10)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
+    assert [one["appleId"] for one in ready["accounts"]] == ["a@x.example", "b@x.example"]
+    assert ready["accounts"][1]["appSpecificPassword"] == "qrst-uvwx-yzab-cdef"
+    (seen,) = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert (seen["method"], seen["status"], seen["authorized"]) == ("PROPFIND", 401, False)
+
+
+def test_the_help_names_every_switch_and_every_fault() -> None:
+    def said(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "standin", *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    flags, faults = said("flags"), said("faults")
+    assert [each.name for each in manners() if each.name.replace("_", "-") not in flags] == []
+    assert [kind for kind in KINDS if kind not in faults] == []
+    assert "--mode {strict,hostile}" in said("serve", "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--flag", "explode"], "no manner is called 'explode'"),
+        (["--account", "a", "--account", "b", "--password-file", "README.md"], "passwords for 2 accounts"),
+        (["--password-file", "not/there"], "not/there"),
+    ],
+)
+def test_the_command_line_names_what_makes_no_sense(arguments: list[str], sentence: str) -> None:
+    command = [sys.executable, "-m", "standin", "--port", "0", "--partition-port", "0", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode, sentence in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
 def test_radicale_keeps_the_bodies(tmp_path: Path) -> None:
