@@ -1,7 +1,8 @@
 """Which of iCloud's manners the stand-in shows: a switch each, `STRICT` as captured, `HOSTILE` as also claimed.
 
-Grades say how sure a manner is. A: captured from or measured against iCloud in public. A-old: years ago, and
-perhaps gone. B: several independent clients say the same. C: claimed once, or inferred. D: a guess that a client should survive.
+Grades say how sure a manner is.
+A: captured from or measured against iCloud in public. A-old: years ago, and perhaps gone.
+B: several independent clients say the same. C: claimed once, or inferred. D: a guess that a client should survive.
 `STRICT` has what is usual; what was captured now and then, or long ago, is hostile's too.
 """
 
