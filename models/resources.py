@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.busy import Occurrence
+from domain.copies import appointment_of
 from domain.ids import Kind, derived_id
 from domain.interval import Span
 from models.booking import Appointment
@@ -154,13 +155,18 @@ async def not_given(db: Db, calendar: Calendar) -> list[str]:
 async def own_appointments(
     db: Db, calendar: Calendar, found: Sequence[ReadResource]
 ) -> dict[str, Appointment]:
-    """Which are copies of this user's appointments: by href, else by UID, also after a new connection."""
+    """Which are copies of this user's appointments: by href, else by UID, also after a new connection.
+
+    A UID names its appointment whatever is on record of it: written anew under another one, it still knows the first,
+    and a database that is older than the calendar knows what was written since.
+    """
     mine = Appointment.filter(subaccount_id=calendar.subaccount_id, user_id=calendar.user_id).using_db(db)
     hrefs = [each.href for each in found]
     by_href = {each.href: each for each in await mine.filter(calendar_id=calendar.id, href__in=hrefs)}
-    uids = {each.uid for each in found if each.uid and each.href not in by_href and len(each.uid) <= 200}
-    by_uid = {each.uid: each for each in await mine.filter(uid__in=list(uids))} if uids else {}
-    owns = {each.href: by_href.get(each.href) or by_uid.get(each.uid) for each in found}
+    names = {each.href: appointment_of(each.uid or "") for each in found if each.href not in by_href}
+    wanted = {name for name in names.values() if name is not None}
+    by_name = {each.id: each for each in await mine.filter(id__in=list(wanted))} if wanted else {}
+    owns = {each.href: by_href.get(each.href) or by_name.get(names.get(each.href) or "") for each in found}
     return {href: own for href, own in owns.items() if own is not None}
 
 

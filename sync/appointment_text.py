@@ -26,19 +26,6 @@ def _description(own: Appointment) -> str:
     return "\n".join(line for line in lines if line is not None).rstrip()
 
 
-def uid_of(appointment_id: str, *, attempt: int = 0) -> str:
-    """Derived, so that a second try after a crash names the same event. Another attempt is another event's name."""
-    name = f"slotwire-{appointment_id.rpartition('_')[2]}"
-    return name if attempt == 0 else f"{name}-{attempt}"
-
-
-def next_uid(uid: str, appointment_id: str) -> str:
-    """The next name, after the server said that this one is taken somewhere else in the account."""
-    base = uid_of(appointment_id)
-    number = uid.removeprefix(base).removeprefix("-")
-    return uid_of(appointment_id, attempt=(int(number) if number.isdecimal() else 0) + 1)
-
-
 def href_of(calendar_path: str, uid: str) -> str:
     """Letters, digits and hyphens alone: iCloud once did not take back an escaped name."""
     return f"{calendar_path}{uid}.ics"

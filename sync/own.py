@@ -29,8 +29,8 @@ async def note_seen(
 async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own: Appointment) -> None:
     if own.href is None or own.write_state == WriteState.DELETED_IN_ICLOUD:
         # After a new connection, or moved by the owner to another calendar: from now on this is its place.
-        own.calendar_id, own.href = calendar.id, each.href
-        await own.save(using_db=ledger.db, update_fields=["calendar_id", "href"])
+        own.calendar_id, own.href, own.uid = calendar.id, each.href, each.uid
+        await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid"])
     elif (own.calendar_id, own.href) != (calendar.id, each.href):
         return  # Another copy of it, made by the owner.
     await _note_state(ledger, own, each.body, ETag(each.etag))
@@ -82,8 +82,8 @@ async def _copy_elsewhere(
 
 
 async def _move_to(ledger: Ledger, own: Appointment, copy: Resource) -> None:
-    own.calendar_id, own.href, own.etag = copy.calendar_id, copy.href, copy.etag or None
-    await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "etag"])
+    own.calendar_id, own.href, own.uid, own.etag = copy.calendar_id, copy.href, copy.uid, copy.etag or None
+    await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid", "etag"])
     await _note_state(ledger, own, copy.body, ETag(copy.etag))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from domain.changes import ChangeKind
+from domain.copies import uid_of
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger, NoSuchUserError, changing
@@ -13,7 +14,7 @@ from models.outbox import TakenWrite, WriteState, finish_write, is_ours, note_re
 from models.people import User
 from models.resources import ReadResource, forget_resources, store_resources
 from models.settle import closes_time, settle_conflicts
-from sync.appointment_text import href_of, uid_of
+from sync.appointment_text import href_of
 from sync.context import SyncContext
 from sync.ical import read_resource
 from sync.plan import plan_window, plan_write_retry

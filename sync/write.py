@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from domain.copies import next_uid
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.icloud import ICloudAccount
-from sync.appointment_text import href_of, next_uid, text_of
+from sync.appointment_text import href_of, text_of
 from sync.context import SyncContext
 from sync.ical import read_written, write_appointment
 from sync.own import is_as_written

@@ -7,11 +7,11 @@ import pytest
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.booking import Appointment
-from models.calendar import Calendar
+from models.calendar import Calendar, Resource
 from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState, relink_writes
+from models.outbox import WriteState, queue_write, relink_writes
 from models.settle import forget_account
 from sync.ical import read_written
 from sync.remote import ETag, Href, Throttled, Unreachable
@@ -490,3 +490,40 @@ async def test_another_users_event_of_the_same_uid_is_an_ordinary_one(
     await engine.poll()
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
     assert (await engine.events())[0].appointment_id is None
+
+
+async def test_a_copy_under_its_first_uid_is_still_known_after_it_was_written_under_another(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    work = engine.server.calendars["/1/calendars/work/"]
+    name = await engine.book(at(3, 9), at(3, 10))
+    work.put("copy", event("slotwire-00000000000000000000000001", at(3, 9), at(3, 11)))
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    assert (await engine.appointment(name)).uid == "slotwire-00000000000000000000000001-1"
+    await engine.poll()
+    known = await engine.slots()
+    assert known == [(at(3, 10), at(3, 11))]
+    await engine.choose(linked="Home")
+    await engine.choose("Work", linked="Home")
+    await engine.poll()
+    assert await engine.slots() == known
+
+
+async def test_what_was_written_after_the_backup_is_known_when_it_is_restored(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    async with engine.database.writing() as db:
+        facts = {"uid": None, "href": None, "etag": None, "calendar_id": None, "write_state": "PENDING"}
+        await Appointment.filter(id=name).using_db(db).update(**facts)
+        await queue_write(db, USER, name, now=engine.now)
+        await Resource.all().using_db(db).delete()
+        await Calendar.all().using_db(db).update(sync_token=None, listed_token=None)
+    await engine.poll()
+    await engine.push()
+    assert len(home.texts) == 1
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.slots() == []
