@@ -35,6 +35,7 @@ class Settings:
     poll_watched: int
     poll_usual: int
     poll_quiet: int
+    requests_per_minute: int
     staleness_limit: int
     look_again_after: int
     hold_for: int
@@ -212,6 +213,13 @@ SETTINGS = (
         "seconds between polls of an account without a change for a day",
         "poll_quiet",
         _number(5, 86_400),
+    ),
+    Setting(
+        "SLOTWIRE_REQUESTS_PER_MINUTE",
+        "240",
+        "requests to the calendar server, at most, for one account; past them we wait, before Apple says so",
+        "requests_per_minute",
+        _number(10, 100_000),
     ),
     Setting(
         "SLOTWIRE_STALENESS_LIMIT",

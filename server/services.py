@@ -74,6 +74,7 @@ def sync_settings(settings: Settings) -> SyncSettings:
         watched_every=settings.poll_watched,
         usual_every=settings.poll_usual,
         quiet_every=settings.poll_quiet,
+        requests_per_minute=settings.requests_per_minute,
         keep_changes=settings.keep_changes_days * 86_400,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from domain.calendars import ListedCalendar
 from models.seal import Secret
 from sync import multistatus, queries
 from sync.answers import Answer, etag_of, expect_multistatus, refuse, refuse_at_all, refuse_write
+from sync.budget import Budgets
 from sync.guard import Admitted, Guard, raw_path
 from sync.multistatus import Multistatus, read_multistatus
 from sync.remote import (
@@ -61,6 +63,8 @@ class TransportSettings:
     request_seconds: float = 30.0
     most_bytes: int = 64 * 1024 * 1024
     connections: int = 256
+    requests_per_minute: int | None = None
+    "For one account, at most; None for any number."
     user_agent: str = "Slotwire/0.1"
 
 
@@ -71,6 +75,8 @@ class ICloud:
         self.guard = guard
         self.settings = settings or TransportSettings()
         self.session = _new_session(self.settings)
+        most = self.settings.requests_per_minute
+        self.budgets = None if most is None else Budgets(most, time.monotonic)
         self.pool = Pool(
             connections=self.settings.connections,
             most_bytes=self.settings.most_bytes,
@@ -301,6 +307,11 @@ class Account:
         send: Send | None = None,
     ) -> Answer:
         """One request and its redirects, under one deadline. 401 and a call to wait are raised, all else returned."""
+        budgets = self.server.budgets
+        if budgets is not None:
+            await budgets.of(
+                self.apple_id
+            ).take()  # Before the deadline: it is we who wait here, not the server.
         try:
             async with asyncio.timeout(self.server.settings.request_seconds):
                 given = {"Content-Type": _XML, **(headers or {})}

@@ -176,7 +176,9 @@ def server_of(settings: SyncSettings) -> ICloud:
     """The calendar server that the settings name, behind its guard."""
     guard = Guard(settings.caldav_url, settings.caldav_hosts, settings.allows_china)
     transport = TransportSettings(
-        request_seconds=settings.request_seconds, most_bytes=settings.most_answer_bytes
+        request_seconds=settings.request_seconds,
+        most_bytes=settings.most_answer_bytes,
+        requests_per_minute=settings.requests_per_minute,
     )
     return ICloud(guard, transport)
 

@@ -45,6 +45,8 @@ class SyncSettings:
     connect_seconds: float = 45
     "For signing in and listing, together."
     most_answer_bytes: int = 64 * 1024 * 1024
+    requests_per_minute: int = 240
+    "To the calendar server, at most, for one account."
     batch: int = 50
     requests_in_flight: int = 2
     answers_stored_at_once: int = 5

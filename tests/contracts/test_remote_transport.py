@@ -329,3 +329,20 @@ async def test_nothing_listens_is_unreachable() -> None:
     with pytest.raises(Unreachable):
         await server.sign_in("a", Secret("b")).discover()
     await server.close()
+
+
+async def test_past_its_budget_an_account_waits_and_does_not_fail(liar: Liar) -> None:
+    server = ICloud(
+        Guard(f"http://127.0.0.1:{liar.port}/"),
+        TransportSettings(request_seconds=0.5, requests_per_minute=60),
+    )
+    liar.answers = [http(207, CHANGES)]
+    anna = server.sign_in("a@icloud.com", Secret(CANARY))
+    otto = server.sign_in("o@icloud.com", Secret(CANARY))
+    for _ in range(60):
+        await anna.list_changes(CALENDAR, None)
+    waiting = asyncio.create_task(anna.list_changes(CALENDAR, None))
+    await otto.list_changes(CALENDAR, None)
+    assert not waiting.done()
+    assert (await waiting).token == "t"  # Longer than a request may take, and none the worse for it.
+    await server.close()
