@@ -18,7 +18,7 @@ from resolvers.answers import Moment, answer
 from resolvers.appointments import appointment_view
 from resolvers.asked import NO_SUCH_TYPE, Asked, resolve
 from resolvers.context import Context, Services
-from resolvers.limits import Rule, network_of
+from resolvers.limits import Rule
 from resolvers.outcomes import Forbidden, InvalidInput, NotFound, RateLimited
 from resolvers.paging import read_range
 from resolvers.question import MOST_DAYS, AvailabilityQuestion, StalePolicy
@@ -50,7 +50,7 @@ def limited(ctx: Context) -> RateLimited | None:
     """Counts one more question of a guest's address."""
     if not ctx.is_booking:
         return None
-    retry_at = ctx.services.limits.take(Rule.AVAILABILITY, network_of(ctx.address))
+    retry_at = ctx.services.limits.take(Rule.AVAILABILITY, ctx.counted_as)
     return None if retry_at is None else RateLimited(TOO_OFTEN, retry_at)
 
 

@@ -17,7 +17,7 @@ from resolvers.drafts import Texts, check_texts, row_of
 from resolvers.holds import hold, kept_open, own_hold, release
 from resolvers.idempotency import Done, call_of, recall
 from resolvers.inputs import invalid
-from resolvers.limits import Rule, network_of
+from resolvers.limits import Rule
 from resolvers.moving import CancelledBy, cancel, look_and_act, move, read_done, rules_or_usual
 from resolvers.outcomes import InvalidInput, NotFound, RateLimited, Refusal
 from resolvers.placing import (
@@ -191,7 +191,7 @@ def _limited(ctx: Context) -> RateLimited | None:
     """A guest's address; keys of a back end speak for many guests."""
     if not ctx.is_booking:
         return None
-    retry_at = ctx.services.limits.take(Rule.BOOKING, network_of(ctx.address))
+    retry_at = ctx.services.limits.take(Rule.BOOKING, ctx.counted_as)
     return None if retry_at is None else RateLimited(_TOO_OFTEN, retry_at)
 
 

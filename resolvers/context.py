@@ -17,7 +17,7 @@ from models.database import Database, Db, Snapshot
 from models.seal import Sealer, Secret
 from resolvers.feeds import Closing, Feed, Shares
 from resolvers.keyring import Keyring
-from resolvers.limits import Limits
+from resolvers.limits import Limits, network_of
 from resolvers.settings import ResolverSettings
 from resolvers.timelines import Timelines
 from resolvers.watches import Watches
@@ -106,6 +106,11 @@ class Context:
     def changing(self, user: UserRef) -> AbstractAsyncContextManager[Ledger]:
         """The transaction in which this user's time may change. Let the snapshot go before and after."""
         return changing(self.services.database, self.services.bell, user, now=self.now)
+
+    @property
+    def counted_as(self) -> str:
+        """Whose a guest's calls are: its address's, within the subaccount, so that none tells another's."""
+        return f"{self.actor.subaccount} {network_of(self.address)}"
 
     @property
     def is_booking(self) -> bool:

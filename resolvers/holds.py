@@ -39,7 +39,7 @@ _TOO_OFTEN = "Too many calls from this address: wait a moment, then try again."
 async def hold(
     ctx: Context, *, page_slug: str, start: int, replaces: str | None, manage_token: str | None
 ) -> HoldView | SlotUnavailable | AvailabilityUnknown | RateLimited | InvalidInput | NotFound:
-    if ctx.is_booking and (retry_at := ctx.services.limits.take(Rule.HOLD, network_of(ctx.address))):
+    if ctx.is_booking and (retry_at := ctx.services.limits.take(Rule.HOLD, ctx.counted_as)):
         return RateLimited(_TOO_OFTEN, retry_at)
     type_ = await reach.page_type(await ctx.db(), ctx.actor, page_slug)
     if type_ is None:

@@ -12,9 +12,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 class Rule(StrEnum):
     """What is limited, and whose calls are counted together."""
 
-    AVAILABILITY = "availability"  # An address, with BOOKING keys.
-    BOOKING = "booking"  # An address, with BOOKING keys: book, reschedule, cancel.
-    HOLD = "hold"  # An address, with BOOKING keys; how many live at once is counted in the database.
+    AVAILABILITY = "availability"  # An address at a subaccount, with BOOKING keys.
+    BOOKING = "booking"  # An address at a subaccount, with BOOKING keys: book, reschedule, cancel.
+    HOLD = "hold"  # An address at a subaccount, with BOOKING keys; how many live at once is counted in the database.
     CONNECT = "connect"  # A user: refusals by Apple alone (`refund` what was not refused).
     REFRESH = "refresh"  # An account.
     WRONG_KEY = "wrong key"  # An address.

@@ -29,11 +29,11 @@ from schema.scalars import DateTime
 @strawberry.input(description="What to book with a user, for a guest.")
 class CreateAppointmentInput:
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
-    user_id: strawberry.ID = strawberry.field(description="With whom.")
+    user_id: strawberry.ID = strawberry.field(description="The host: whose time it takes.")
     appointment_type_id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="Gives it its length, its buffers and its title."
     )
-    start: DateTime = strawberry.field(description="When it begins.")
+    start: DateTime = strawberry.field(description="When it begins; any instant that is not taken.")
     end: DateTime | None = strawberry.field(
         default=strawberry.UNSET,
         description="Null: the type's length after start; one of the two is needed.",
@@ -41,26 +41,28 @@ class CreateAppointmentInput:
     title: str | None = strawberry.field(
         default=strawberry.UNSET, description="What it is called; null for the type's name and the guest's."
     )
-    guest: GuestInput = strawberry.field(description="For whom.")
-    notes: str | None = strawberry.field(default=strawberry.UNSET, description="At most 5,000 characters.")
+    guest: GuestInput = strawberry.field(description="Who comes.")
+    notes: str | None = strawberry.field(
+        default=strawberry.UNSET, description="For the host to read, in iCloud too; at most 5,000 characters."
+    )
 
 
 @strawberry.input(description="Where to move an appointment.")
 class RescheduleAppointmentInput:
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
-    appointment_id: strawberry.ID = strawberry.field(description="Which one.")
+    appointment_id: strawberry.ID = strawberry.field(description="One that stands and has not begun.")
     start: DateTime = strawberry.field(description="When it is to begin; its length stays.")
 
 
-@strawberry.input(description="Which appointment to cancel.")
+@strawberry.input(description="An appointment to call off, and why.")
 class CancelAppointmentInput:
-    appointment_id: strawberry.ID = strawberry.field(description="Which one.")
+    appointment_id: strawberry.ID = strawberry.field(description="One that has not begun.")
     reason: str | None = strawberry.field(default=strawberry.UNSET, description="Why, for the guest to read.")
 
 
-@strawberry.type(description="The appointment is stored.")
+@strawberry.type(description="The appointment as the call left it: made, moved or cancelled.")
 class AppointmentSaved:
-    appointment: Appointment = strawberry.field(description="As it is now.")
+    appointment: Appointment = strawberry.field(description="As the host sees it, after the change.")
     booking: Booking = strawberry.field(description="With the token to hand to the guest.")
 
 

@@ -32,7 +32,7 @@ HELD = "The hold on this start, used up. One that has expired is ignored: the st
 
 @strawberry.input(description="A start to keep while the guest fills in the form.")
 class HoldSlotInput:
-    booking_page: str = strawberry.field(description="The page's slug.")
+    booking_page: str = strawberry.field(description="The page to book on, by its slug.")
     start: DateTime = strawberry.field(description="One of the page's open starts.")
     replaces: str | None = strawberry.field(
         default=strawberry.UNSET, description="A hold that this one takes the place of."
@@ -45,15 +45,15 @@ class HoldSlotInput:
 
 @strawberry.input(description="A hold that is no longer needed.")
 class ReleaseHoldInput:
-    token: str = strawberry.field(description="The hold's token.")
+    token: str = strawberry.field(description="The token that holdSlot gave.")
 
 
 @strawberry.input(description="Who books what, and when.")
 class BookAppointmentInput:
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
-    booking_page: str = strawberry.field(description="The page's slug.")
+    booking_page: str = strawberry.field(description="The page to book on, by its slug.")
     start: DateTime = strawberry.field(description="One of the page's open starts.")
-    guest: GuestInput = strawberry.field(description="Who books.")
+    guest: GuestInput = strawberry.field(description="Whom the host meets, and how to reach that person.")
     notes: str | None = strawberry.field(
         default=strawberry.UNSET, description="What the host should know; at most 5,000 characters."
     )
@@ -63,35 +63,37 @@ class BookAppointmentInput:
 @strawberry.input(description="Where to move a booking.")
 class RescheduleBookingInput:
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
-    manage_token: str = strawberry.field(description="The booking's key.")
+    manage_token: str = strawberry.field(description="The token that came with the booking.")
     start: DateTime = strawberry.field(description="One of the page's open starts.")
     hold_token: str | None = strawberry.field(default=strawberry.UNSET, description=HELD)
 
 
-@strawberry.input(description="Which booking to cancel.")
+@strawberry.input(description="A booking that its guest calls off.")
 class CancelBookingInput:
-    manage_token: str = strawberry.field(description="The booking's key.")
+    manage_token: str = strawberry.field(description="The token that came with the booking.")
     reason: str | None = strawberry.field(default=strawberry.UNSET, description="Why, for the host to read.")
 
 
-@strawberry.type(description="The start is kept.")
+@strawberry.type(description="The start is kept for this guest until the hold expires.")
 class SlotHeld:
     hold: Hold = strawberry.field(description="For how long, and by what token.")
 
 
 @strawberry.type(description="The hold is ended, or there was none any more.")
 class HoldReleased:
-    token: str = strawberry.field(description="The hold's token.")
+    token: str = strawberry.field(description="The token that holdSlot gave.")
 
 
-@strawberry.type(description="It is booked.")
+@strawberry.type(
+    description="The time is taken for this guest, and will be written to the host's linked calendar."
+)
 class AppointmentBooked:
     booking: Booking = strawberry.field(description="What was booked, with the token to manage it.")
 
 
-@strawberry.type(description="It is cancelled.")
+@strawberry.type(description="The time is open again, and the event is removed from iCloud.")
 class BookingCancelled:
-    booking: Booking = strawberry.field(description="What was booked.")
+    booking: Booking = strawberry.field(description="The booking, with how it was cancelled.")
 
 
 HoldSlotResult = Annotated[

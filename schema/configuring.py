@@ -19,7 +19,7 @@ from schema.refusals import CalendarNotSelectable, Forbidden, InvalidInput, NotF
 
 @strawberry.input(description="The calendar that appointments are written to.")
 class SetLinkedCalendarInput:
-    user_id: strawberry.ID = strawberry.field(description="Whose.")
+    user_id: strawberry.ID = strawberry.field(description="The owner of the connection.")
     calendar_id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="Null unlinks it; absent is InvalidInput."
     )
@@ -27,8 +27,10 @@ class SetLinkedCalendarInput:
 
 @strawberry.input(description="The calendars whose busy events close time.")
 class SetConflictCalendarsInput:
-    user_id: strawberry.ID = strawberry.field(description="Whose.")
-    calendar_ids: list[strawberry.ID] = strawberry.field(description="The whole new set.")
+    user_id: strawberry.ID = strawberry.field(description="The owner of the connection.")
+    calendar_ids: list[strawberry.ID] = strawberry.field(
+        description="The whole new set, in place of the one before; the linked calendar need not be named."
+    )
 
 
 @strawberry.input(description="What counts as busy in one calendar; absent rules stay as they are.")
@@ -57,14 +59,18 @@ class SetBusyPolicyInput:
 
 @strawberry.input(description="When a user works: the whole, in place of what was.")
 class SetWorkingHoursInput:
-    user_id: strawberry.ID = strawberry.field(description="Whose.")
-    weekly: list[WeeklyHoursInput] = strawberry.field(description="At most 50 spans.")
+    user_id: strawberry.ID = strawberry.field(description="Who works then.")
+    weekly: list[WeeklyHoursInput] = strawberry.field(
+        description="Each week, in the user's own zone; at most 50 spans."
+    )
     overrides: list[DateOverrideInput] | None = strawberry.field(
         default_factory=list, description="Whole-day exceptions, at most 400, one a date."
     )
 
 
-@strawberry.type(description="The calendars are chosen.")
+@strawberry.type(
+    description="The choice holds; what is read for the first time closes all time until it was read."
+)
 class CalendarsConfigured:
     user: User = strawberry.field(description="The user, with the choice as it is now.")
 
@@ -74,7 +80,7 @@ class BusyPolicySet:
     calendar: Calendar = strawberry.field(description="The calendar, with its policy.")
 
 
-@strawberry.type(description="The working hours hold.")
+@strawberry.type(description="The working hours hold from now on.")
 class WorkingHoursSet:
     user: User = strawberry.field(description="The user, with the new hours.")
 

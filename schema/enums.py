@@ -174,7 +174,7 @@ _describe(
     {
         "UNREADABLE": "It could not be read whole.",
         "BAD_RECURRENCE": "Its recurrence rule is against the standard.",
-        "UNKNOWN_TIME_ZONE": "Its time zone is unknown.",
+        "UNKNOWN_TIME_ZONE": "It names a zone that no one knows: it blocks every hour that it could mean.",
         "TOO_MANY_OCCURRENCES": "It repeats too often to list each time.",
     },
 )
@@ -273,13 +273,13 @@ _describe(
     AppointmentStatus,
     "AppointmentStatus",
     "Whether an appointment stands.",
-    {"CONFIRMED": "It stands.", "CANCELLED": "It was cancelled, and closes no time."},
+    {"CONFIRMED": "It stands, and closes its time.", "CANCELLED": "It was cancelled, and closes no time."},
 )
 _describe(
     CancelledBy,
     "CancelledBy",
     "Who cancelled an appointment.",
-    {"GUEST": "The guest.", "HOST": "The user, or an administrator."},
+    {"GUEST": "Who booked, by the booking's token.", "HOST": "The user, or an administrator."},
 )
 _describe(
     WriteState,
@@ -300,9 +300,9 @@ _describe(
     "AppointmentChangeKind",
     "What happened to an appointment.",
     {
-        "BOOKED": "It was made.",
-        "RESCHEDULED": "It was moved.",
-        "CANCELLED": "It was cancelled.",
+        "BOOKED": "A guest or the host took the time.",
+        "RESCHEDULED": "It begins at another time.",
+        "CANCELLED": "It no longer stands, and its time is open.",
         "ICLOUD_STATE_CHANGED": "Its copy in iCloud was written, failed, or was changed there.",
         "CONFLICT_DETECTED": "A blocked slot came to overlap it.",
         "CONFLICT_RESOLVED": "No blocked slot overlaps it any more.",

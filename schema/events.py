@@ -42,7 +42,7 @@ class CalendarEvent(Node):
     )
     blocks_availability: bool = strawberry.field(description="Whether it closes its time.")
 
-    @shown(description="The calendar that it is in.")
+    @shown(description="Where it stands in iCloud.")
     async def calendar(self, info: Info) -> Calendar:
         views = await info.context.load.calendars.load(self.user_ref) or ()
         return next(Calendar.of(view) for view in views if view.id == self.calendar_id)

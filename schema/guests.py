@@ -29,9 +29,11 @@ class Guest:
 
 @strawberry.input(description="Who an appointment is with.")
 class GuestInput:
-    name: str = strawberry.field(description="At most 200 characters.")
+    name: str = strawberry.field(description="What the host reads; at most 200 characters.")
     email: str = strawberry.field(description="Where to reach the guest.")
-    phone: str | None = strawberry.field(default=strawberry.UNSET, description="Where to call.")
+    phone: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Where to call the guest, in any form; at most 50 characters."
+    )
 
     def view(self) -> GuestView:
         return GuestView(name=self.name, email=self.email, phone=given(self.phone))
@@ -39,8 +41,8 @@ class GuestInput:
 
 @strawberry.type(description="How an appointment was cancelled.")
 class Cancellation:
-    at: DateTime = strawberry.field(description="When.")
-    by: CancelledBy = strawberry.field(description="By whom.")
+    at: DateTime = strawberry.field(description="The moment from which the time was open again.")
+    by: CancelledBy = strawberry.field(description="Which side called it off.")
     reason: str | None = strawberry.field(description="What was given as the reason.")
 
     @classmethod
@@ -50,11 +52,13 @@ class Cancellation:
 
 @strawberry.type(description="An appointment type as a guest may see it.")
 class BookingPage:
-    slug: str = strawberry.field(description="Its address.")
-    name: str = strawberry.field(description="What is booked.")
-    host_name: str = strawberry.field(description="With whom.")
+    slug: str = strawberry.field(
+        description="What names the page in a URL, and in holdSlot and bookAppointment."
+    )
+    name: str = strawberry.field(description="What a guest books here, such as an intro call.")
+    host_name: str = strawberry.field(description="The person who will be met.")
     host_time_zone: TimeZone = strawberry.field(description="The zone that the host works in.")
-    duration_minutes: int = strawberry.field(description="How long it takes.")
+    duration_minutes: int = strawberry.field(description="How long a booking of this page lasts.")
     bookable_from: DateTime = strawberry.field(
         description="The first instant at which a start can lie, now: where a date picker begins."
     )
@@ -84,14 +88,14 @@ class Booking:
     page: BookingPage | None = strawberry.field(
         description="Null when it was made without a page, or the page is archived."
     )
-    host_name: str = strawberry.field(description="With whom.")
+    host_name: str = strawberry.field(description="The person who will be met.")
     host_time_zone: TimeZone = strawberry.field(description="The zone that the host works in.")
-    title: str = strawberry.field(description="What it is called.")
-    start: DateTime = strawberry.field(description="When it begins.")
-    end: DateTime = strawberry.field(description="When it ends.")
-    status: AppointmentStatus = strawberry.field(description="Whether it stands.")
+    title: str = strawberry.field(description="What stands in the host's calendar.")
+    start: DateTime = strawberry.field(description="When guest and host meet.")
+    end: DateTime = strawberry.field(description="When it is over, buffers left out.")
+    status: AppointmentStatus = strawberry.field(description="Whether it stands, or was cancelled.")
     is_changeable: bool = strawberry.field(description="False once it is cancelled or has begun.")
-    guest: Guest = strawberry.field(description="Who booked it.")
+    guest: Guest = strawberry.field(description="Who booked, as given then.")
     notes: str | None = strawberry.field(description="What was noted with it.")
     cancellation: Cancellation | None = strawberry.field(
         description="How it was cancelled; null while it stands."

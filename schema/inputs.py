@@ -11,7 +11,12 @@ from schema.scalars import DateTime
 
 T = TypeVar("T")
 
-Input = Annotated[T, strawberry.argument(name="input", description="All that it takes.")]
+Input = Annotated[
+    T,
+    strawberry.argument(
+        name="input", description="What to do, and to whom or what; its type says each part."
+    ),
+]
 """The one argument of every mutation."""
 
 

@@ -52,7 +52,7 @@ class Key(Node):
 
 @strawberry.type(description="One thing that was done in the subaccount.")
 class AuditEntry(Node):
-    at: DateTime = strawberry.field(description="When.")
+    at: DateTime = strawberry.field(description="When it was done.")
     actor: str = strawberry.field(description="The key's label, or the sync loop.")
     action: str = strawberry.field(description="What was done, such as `key.created`.")
     subject_id: strawberry.ID | None = strawberry.field(description="To what; it may be gone since.")
@@ -70,8 +70,8 @@ class AuditEntry(Node):
 
 @strawberry.type(description="How many accounts fare alike.")
 class StatusCount:
-    status: AccountStatus = strawberry.field(description="How they fare.")
-    count: int = strawberry.field(description="How many do.")
+    status: AccountStatus = strawberry.field(description="The state that is counted.")
+    count: int = strawberry.field(description="How many accounts are in it.")
 
 
 @strawberry.type(description="How well the sync loop keeps up.")

@@ -18,26 +18,31 @@ from schema.scalars import TimeZone
 
 @strawberry.input(description="Someone new whose time can be booked.")
 class CreateUserInput:
-    name: str = strawberry.field(description="At most 200 characters.")
+    name: str = strawberry.field(description="What guests and colleagues read; at most 200 characters.")
     email: str | None = strawberry.field(default=strawberry.UNSET, description="Where to reach the person.")
-    time_zone: TimeZone = strawberry.field(description="Where the person works.")
+    time_zone: TimeZone = strawberry.field(
+        description="The zone that working hours are in, and that all-day events are read in."
+    )
 
 
 @strawberry.input(description="What to change of a user; absent fields stay as they are.")
 class UpdateUserInput:
-    user_id: strawberry.ID = strawberry.field(description="Which one.")
-    name: str | None = strawberry.field(default=strawberry.UNSET, description="At most 200 characters.")
+    user_id: strawberry.ID = strawberry.field(description="The user to change.")
+    name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="What guests and colleagues read; at most 200 characters."
+    )
     email: str | None = strawberry.field(
         default=strawberry.UNSET, description="Where to reach the person; null for nowhere."
     )
     time_zone: TimeZone | None = strawberry.field(
-        default=strawberry.UNSET, description="Where the person works."
+        default=strawberry.UNSET,
+        description="The zone that working hours are in, and that all-day events are read in.",
     )
 
 
-@strawberry.input(description="Whom to remove.")
+@strawberry.input(description="A user to take out of the subaccount, with all that is the user's.")
 class RemoveUserInput:
-    user_id: strawberry.ID = strawberry.field(description="Which one.")
+    user_id: strawberry.ID = strawberry.field(description="Who goes.")
     cancel_upcoming: bool | None = strawberry.field(
         default=False, description="Without it a user with appointments to come is not removed."
     )
@@ -46,9 +51,9 @@ class RemoveUserInput:
 @strawberry.input(description="What a new key may do.")
 class CreateKeyInput:
     label: str = strawberry.field(description="What to call it; at most 200 characters.")
-    role: Role = strawberry.field(description="What it may do.")
+    role: Role = strawberry.field(description="How far it reaches: ADMIN, OWNER or BOOKING.")
     user_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="For an OWNER key."
+        default=strawberry.UNSET, description="Whom an OWNER key speaks for; for another role, leave it out."
     )
     allowed_origins: list[str] | None = strawberry.field(
         default=strawberry.UNSET,
@@ -58,33 +63,39 @@ class CreateKeyInput:
 
 @strawberry.input(description="Which key to refuse from now on.")
 class RevokeKeyInput:
-    key_id: strawberry.ID = strawberry.field(description="Which one.")
+    key_id: strawberry.ID = strawberry.field(
+        description="The key's id, as `keys` lists it: never its secret."
+    )
 
 
-@strawberry.type(description="The user is there.")
+@strawberry.type(description="The user was made, with working hours from Monday to Friday.")
 class UserCreated:
-    user: User = strawberry.field(description="The new user.")
+    user: User = strawberry.field(description="As stored, with its id.")
 
 
-@strawberry.type(description="The user is stored.")
+@strawberry.type(
+    description="The change is stored; a new zone has moved the user's hours and all-day events."
+)
 class UserUpdated:
-    user: User = strawberry.field(description="As it is now.")
+    user: User = strawberry.field(description="As it is after the change.")
 
 
 @strawberry.type(description="The user and all that was the user's is gone; the audit log keeps ids.")
 class UserRemoved:
-    user_id: strawberry.ID = strawberry.field(description="The id that was.")
+    user_id: strawberry.ID = strawberry.field(description="What its id was: nothing has it any more.")
 
 
-@strawberry.type(description="The key is made.")
+@strawberry.type(description="The key was made; hand its secret to whoever is to use it.")
 class KeyCreated:
-    key: Key = strawberry.field(description="What it may do.")
+    key: Key = strawberry.field(description="All of it but the secret.")
     secret: str = strawberry.field(description="Shown this once; only its hash is kept.")
 
 
 @strawberry.type(description="The key is refused from now on; its sockets are closed within 5 s.")
 class KeyRevoked:
-    key_id: strawberry.ID = strawberry.field(description="The key that was.")
+    key_id: strawberry.ID = strawberry.field(
+        description="Its id; it stays in the list of keys, with the time."
+    )
 
 
 CreateUserResult = Annotated[

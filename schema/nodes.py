@@ -34,12 +34,14 @@ class PageInfo:
 @strawberry.type(description="One thing in its place in a list.")
 class Edge(Generic[N]):
     cursor: str = strawberry.field(description="Stands for this place in the list.")
-    node: N = strawberry.field(description="What stands here.")
+    node: N = strawberry.field(description="What stands at this place.")
 
 
 @strawberry.type(description="One page of a list.")
 class Connection(Generic[N]):
-    edges: list[Edge[N]] = strawberry.field(description="In the list's order.")
+    edges: list[Edge[N]] = strawberry.field(
+        description="What is on this page, in the order that the list's own description gives."
+    )
     page_info: PageInfo = strawberry.field(description="Where this page stands in the list.")
 
     @classmethod

@@ -23,7 +23,7 @@ class CreateAppointmentTypeInput:
     slug: str = strawberry.field(
         description="The booking page's address: unique in the subaccount, and kept once archived."
     )
-    duration_minutes: int = strawberry.field(description="How long it takes.")
+    duration_minutes: int = strawberry.field(description="How long it takes, in minutes.")
     step_minutes: int | None = strawberry.field(
         default=strawberry.UNSET, description="How far apart its starts lie; null for its length."
     )
@@ -44,7 +44,9 @@ class CreateAppointmentTypeInput:
 
 @strawberry.input(description="What to change of an appointment type; absent fields stay as they are.")
 class UpdateAppointmentTypeInput:
-    appointment_type_id: strawberry.ID = strawberry.field(description="Which one.")
+    appointment_type_id: strawberry.ID = strawberry.field(
+        description="The type to change; what was booked with it stays as booked."
+    )
     name: str | None = strawberry.field(default=strawberry.UNSET, description="What guests read.")
     slug: str | None = strawberry.field(
         default=strawberry.UNSET, description="The booking page's address; the old one leads nowhere."
@@ -74,12 +76,14 @@ class UpdateAppointmentTypeInput:
 
 @strawberry.input(description="What to offer no longer.")
 class ArchiveAppointmentTypeInput:
-    appointment_type_id: strawberry.ID = strawberry.field(description="Which one.")
+    appointment_type_id: strawberry.ID = strawberry.field(
+        description="The type to take off offer; what was booked with it stays."
+    )
 
 
 @strawberry.type(description="The appointment type is stored.")
 class AppointmentTypeSaved:
-    appointment_type: AppointmentType = strawberry.field(description="As it is now.")
+    appointment_type: AppointmentType = strawberry.field(description="As it is offered from now on.")
 
 
 AppointmentTypeResult = Annotated[

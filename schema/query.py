@@ -36,7 +36,12 @@ from schema.people import Subaccount, User, Viewer
 
 PAGE = 50
 
-Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
+Id = Annotated[
+    strawberry.ID,
+    strawberry.argument(
+        description="An id that an answer gave; of anything that the key may not see, null comes back."
+    ),
+]
 
 
 @strawberry.type(
@@ -78,11 +83,15 @@ class Query:
         answer = await availability.availability(info.context.ctx, asked.question())
         return answer if isinstance(answer, Refusal) else Availability.of(answer)
 
-    @shown(description="Any key.")
+    @shown(
+        description="Any key. What a guest may know of a bookable type; null where there is none, or it is archived."
+    )
     async def booking_page(
         self,
         info: Info,
-        slug: Annotated[str, strawberry.argument(description="Its address.")],
+        slug: Annotated[
+            str, strawberry.argument(description="The page's address, as its appointment type has it.")
+        ],
     ) -> BookingPage | None:
         view = await types.page(info.context.ctx, slug)
         return None if view is None else BookingPage.of(view)
@@ -91,7 +100,12 @@ class Query:
     async def booking(
         self,
         info: Info,
-        manage_token: Annotated[str, strawberry.argument(description="The booking's key.")],
+        manage_token: Annotated[
+            str,
+            strawberry.argument(
+                description="The token that came with the booking; in a link to the guest, mostly."
+            ),
+        ],
     ) -> Booking | None:
         view = await appointments.booking(info.context.ctx, manage_token)
         return None if view is None else Booking.of(view)

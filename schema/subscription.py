@@ -13,7 +13,12 @@ from schema.live import AppointmentChange, BlockedSlotChange, ICloudAccountChang
 from schema.operation import Info
 from schema.scalars import Cursor
 
-UserId = Annotated[strawberry.ID, strawberry.argument(description="Whose.")]
+UserId = Annotated[
+    strawberry.ID,
+    strawberry.argument(
+        description="Whose changes to follow: an OWNER's own id, or any user of an ADMIN's subaccount."
+    ),
+]
 AfterCursor = Annotated[
     Cursor | None,
     strawberry.argument(
