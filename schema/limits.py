@@ -6,6 +6,7 @@ text keeps them busy for good. Here a fragment's weight is counted once and adde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,8 @@ TOKENS = 1_000
 DEPTH = 10
 ALIASES = 15
 DIRECTIVES = 50
+REPEATS = 25
+"""Of one name in one selection: validation compares each with each, and all that stands below them."""
 COST = 50_000
 """Fields in the answer, at most: about half a second of work."""
 
@@ -55,6 +58,7 @@ class Weight:
     depth: int = 0
     aliases: int = 0
     directives: int = 0
+    repeats: int = 0
     cost: int = 0
     asks_schema: bool = False
 
@@ -63,6 +67,7 @@ class Weight:
             max(self.depth, other.depth),
             self.aliases + other.aliases,
             self.directives + other.directives,
+            max(self.repeats, other.repeats),
             self.cost + other.cost,
             self.asks_schema or other.asks_schema,
         )
@@ -113,6 +118,7 @@ def refusal(weight: Weight) -> GraphQLError | None:
         ("levels deep", weight.depth, DEPTH),
         ("aliases", weight.aliases, ALIASES),
         ("directives", weight.directives, DIRECTIVES),
+        ("fields of one name in one selection", weight.repeats, REPEATS),
         ("fields in the answer", weight.cost, COST),
     )
     for what, found, allowed in asked:
@@ -155,19 +161,27 @@ class _Scales:
         weight = self._set(self._operation.selection_set, root)
         return replace(weight, directives=weight.directives + len(self._operation.directives or ()))
 
-    def _set(self, selections: SelectionSetNode, parent: GraphQLNamedType | None) -> Weight:
+    def _set(
+        self,
+        selections: SelectionSetNode,
+        parent: GraphQLNamedType | None,
+        within: Counter[str] | None = None,
+    ) -> Weight:
+        """`within` counts the names of the selection that an inline fragment is a part of."""
         if self._level == _DEEPEST:
             raise _too_complex("levels deep", _DEEPEST)
         self._level += 1
+        names: Counter[str] = Counter() if within is None else within
         total = Weight()
         for node in selections.selections:
             match node:
                 case FieldNode():
+                    names[(node.alias or node.name).value] += 1
                     total = total.beside(self._field(node, parent))
                 case InlineFragmentNode():
                     condition = node.type_condition
                     kind = parent if condition is None else self._schema.get_type(condition.name.value)
-                    weight = self._set(node.selection_set, kind)
+                    weight = self._set(node.selection_set, kind, names)
                     total = total.beside(
                         replace(weight, directives=weight.directives + len(node.directives or ()))
                     )
@@ -177,7 +191,7 @@ class _Scales:
                         replace(weight, directives=weight.directives + len(node.directives or ()))
                     )
         self._level -= 1
-        return total
+        return replace(total, repeats=max(total.repeats, *names.values(), 0))
 
     def _fragment(self, name: str) -> Weight:
         fragment = self._fragments.get(name)

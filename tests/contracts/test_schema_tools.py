@@ -34,7 +34,12 @@ def changed(old: str, new: str) -> str:
 def breaking(folder: Path, released: str, current: str) -> subprocess.CompletedProcess[str]:
     (folder / "released.graphql").write_text(released)
     (folder / "current.graphql").write_text(current)
-    command = ["node", TOOLS / "breaking.js", folder / "released.graphql", folder / "current.graphql"]
+    command: list[str | Path] = [
+        "node",
+        TOOLS / "breaking.js",
+        folder / "released.graphql",
+        folder / "current.graphql",
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -100,7 +105,12 @@ def test_the_linter_finds_what_its_rule_is_for(tmp_path: Path, old: str, new: st
     (tmp_path / "schema.graphql").write_text(changed(old, new))
     shutil.copytree(TOOLS, tmp_path / "tools", ignore=shutil.ignore_patterns("node_modules"))
     (tmp_path / "tools/node_modules").symlink_to(TOOLS / "node_modules")
-    command = ["node", TOOLS / "node_modules/eslint/bin/eslint.js", "--config", "tools/eslint.config.js"]
+    command: list[str | Path] = [
+        "node",
+        TOOLS / "node_modules/eslint/bin/eslint.js",
+        "--config",
+        "tools/eslint.config.js",
+    ]
     found = subprocess.run(
         [*command, "schema.graphql"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

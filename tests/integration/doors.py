@@ -10,10 +10,10 @@ _ALL_WEEK = ", ".join(
     for day in ["MON", "TUES", "WEDNES", "THURS", "FRI", "SATUR", "SUN"]
 )
 _KEY = "idempotencyKey: $fresh"
-_OURS = {"beside": "... on Query { mine: viewer { subaccount { id } } }", "marker": "subaccount"}
+_OURS = ("... on Query { mine: viewer { subaccount { id } } }", "subaccount")
 
 QUERIES = (
-    Door("Query.viewer", "viewer", **_OURS),
+    Door("Query.viewer", "viewer", *_OURS),
     Door("Query.user", "user(id: $user)", goes_on=True),
     Door("Query.users", "users(first: 10)", "users(first: 10) { edges { node { id } } }", "user"),
     Door("Query.availability", f"availability(input: {{userIds: [$user], {RANGE}, firstSlots: 3}})"),
@@ -28,7 +28,7 @@ QUERIES = (
         "key",
     ),
     Door("Query.keys", "keys(first: 10)", "keys(first: 10) { edges { node { id } } }", "key"),
-    Door("Query.syncHealth", "syncHealth", **_OURS),
+    Door("Query.syncHealth", "syncHealth", *_OURS),
 )
 NODES = tuple(
     Door("Query.node", f"node(id: ${name})")

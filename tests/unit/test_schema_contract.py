@@ -80,7 +80,8 @@ def descriptions(kind: GraphQLNamedType) -> Iterator[tuple[str, str]]:
             yield from ((f"{kind.name} {name}", it.description or "") for name, it in kind.values.items())
 
 
-_FILLERS = frozenset("a an the of its it this that is are was to in one which what who whose as".split())
+_FILLERS = {"a", "an", "the", "of", "its", "it", "this", "that", "is", "are", "was", "to", "in", "one", "as"}
+_FILLERS |= {"which", "what", "who", "whose"}
 
 
 def words(text: str) -> set[str]:

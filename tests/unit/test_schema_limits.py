@@ -100,12 +100,13 @@ def test_nesting_beyond_all_reason_is_refused_without_recursion() -> None:
 
 
 def test_each_limit_refuses_what_is_one_over_and_passes_what_is_at_it() -> None:
-    most = Weight(limits.DEPTH, limits.ALIASES, limits.DIRECTIVES, limits.COST)
+    most = Weight(limits.DEPTH, limits.ALIASES, limits.DIRECTIVES, limits.REPEATS, limits.COST)
     assert refusal(most) is None
     for over in (
         replace(most, depth=most.depth + 1),
         replace(most, aliases=most.aliases + 1),
         replace(most, directives=most.directives + 1),
+        replace(most, repeats=most.repeats + 1),
         replace(most, cost=most.cost + 1),
     ):
         found = refusal(over)
