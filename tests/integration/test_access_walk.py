@@ -48,7 +48,7 @@ ROLES = (Role.ADMIN, Role.OWNER, Role.BOOKING)
 ALIKE_FOR_ALL = {"Mutation.createUser", "UserCreated.user", "Mutation.releaseHold", "HoldReleased.token"}
 """Asked for with nothing of anyone's, or answered alike whether there is such a thing or not."""
 
-KEPT = {"Query.auditLog", "AuditEntry", "AuditEntryConnection", "AuditEntryEdge"}
+KEPT = {"Query.auditLog", "AuditEntry", "AuditEntryConnection", "AuditEntryEdge", "PageInfo"}
 """The audit log goes on telling its ADMIN what was done with those who were removed."""
 
 SENTENCES = {

@@ -17,7 +17,8 @@ function notices() {
     return [title, ...texts.map((name) => readFileSync(join(folder, name), "utf8"))].join("\n\n");
   });
   const ofFonts = readdirSync("licences").map((name) => readFileSync(join("licences", name), "utf8"));
-  return [...ofPackages, ...ofFonts].join(`\n\n${"=".repeat(80)}\n\n`);
+  // Roboto's licence is also our own.
+  return [...ofPackages, ...ofFonts, readFileSync("../../LICENSE", "utf8")].join(`\n\n${"=".repeat(80)}\n\n`);
 }
 
 function compress(file) {
