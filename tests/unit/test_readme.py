@@ -11,7 +11,7 @@ from graphql import OperationDefinitionNode, parse, validate
 from schema import limits
 from schema.build import build
 from schema.errors import Code
-from server import websocket
+from server import closing
 from server.config import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,9 +38,9 @@ def test_clients_are_told_every_code_and_the_limits() -> None:
 
 
 def test_clients_are_told_every_code_that_closes_a_socket() -> None:
-    ours = {value for name, value in vars(websocket).items() if name.isupper() and is_close_code(value)}
+    ours = {value for name, value in vars(closing).items() if name.isupper() and is_close_code(value)}
     told = FOR_CLIENTS.partition("A websocket is closed")[2].partition("## Pages")[0]
-    assert {int(code) for code in re.findall(r"\b\d{4}\b", told)} == ours | {1009, 1012}
+    assert {int(code) for code in re.findall(r"\b\d{4}\b", told)} == ours | {1009}
 
 
 def is_close_code(value: object) -> bool:
