@@ -75,32 +75,36 @@ def blocked_span(occurrence: Occurrence, policy: BusyPolicy) -> Span | None:
     """The time that this occurrence closes under this policy, travel included."""
     if not _counts(occurrence, policy):
         return None
-    span = occurrence.busy
-    if policy.travel_time is BusyRule.BLOCK:
-        span = Span(span.start - occurrence.travel_before, span.end + occurrence.travel_after)
-    return None if span.is_empty else span
+    span, before, after = occurrence.busy, occurrence.travel_before, occurrence.travel_after
+    if (before or after) and policy.travel_time is BusyRule.BLOCK:
+        span = Span(span.start - before, span.end + after)
+    return None if span.end <= span.start else span
 
 
 def _counts(occurrence: Occurrence, policy: BusyPolicy) -> bool:
-    if occurrence.status is EventStatus.CANCELLED:
+    """Of all the policy's rules that it falls under, one IGNORE is enough to open it."""
+    status, participation = occurrence.status, occurrence.participation
+    if status is EventStatus.CANCELLED or _kind_rule(occurrence, policy) is BusyRule.IGNORE:
         return False
-    return BusyRule.IGNORE not in _rules(occurrence, policy)
+    if participation is not None and _answer_rule(participation, policy) is BusyRule.IGNORE:
+        return False
+    return status is not EventStatus.TENTATIVE or policy.tentative is BusyRule.BLOCK
 
 
-def _rules(occurrence: Occurrence, policy: BusyPolicy) -> list[BusyRule]:
-    """Every rule of the policy that this occurrence falls under: one IGNORE is enough to open it."""
+def _kind_rule(occurrence: Occurrence, policy: BusyPolicy) -> BusyRule:
     is_free = occurrence.show_as is ShowAs.FREE
     if occurrence.is_all_day:
-        rules = [policy.all_day_free if is_free else policy.all_day_busy]
-    else:
-        rules = [BusyRule.IGNORE if is_free else BusyRule.BLOCK]
-    match occurrence.participation:
+        return policy.all_day_free if is_free else policy.all_day_busy
+    return BusyRule.IGNORE if is_free else BusyRule.BLOCK
+
+
+def _answer_rule(participation: Participation, policy: BusyPolicy) -> BusyRule:
+    match participation:
         case Participation.DECLINED:
-            rules.append(policy.declined)
+            return policy.declined
         case Participation.NEEDS_ACTION:
-            rules.append(policy.unanswered)
+            return policy.unanswered
         case Participation.TENTATIVE:
-            rules.append(policy.tentative)
-    if occurrence.status is EventStatus.TENTATIVE:
-        rules.append(policy.tentative)
-    return rules
+            return policy.tentative
+        case Participation.ACCEPTED:
+            return BusyRule.BLOCK

@@ -57,9 +57,9 @@ def expand(
         left = None
     found = []
     for index in range(0 if left is not None else periods.at(start // DAY), final + 1):
-        given = [s for s in periods.starts(index) if s >= first]
+        given = periods.starts(index)
         if left is not None:
-            given = given[:left]
+            given = [s for s in given if s >= first][:left]
             left -= len(given)
         found += [s for s in given if start <= s < stop]
         if len(found) > most:
@@ -152,14 +152,15 @@ def _months(rule: Rule, first: int) -> _Periods:
     base = origin.year * 12 + origin.month - 1
     times = _times(rule, first)
     is_sifted = bool(rule.by_year_day or rule.by_week_number)
+    by_month_day = rule.by_month_day or (() if rule.by_day else (origin.day,))
 
     def starts(index: int) -> Sequence[int]:
         year, month = divmod(base + index * rule.interval, 12)
         if rule.by_month and month + 1 not in rule.by_month:
             return ()
-        days = days_of_month(rule, year, month + 1, origin.day)
+        days = days_of_month(year, month + 1, rule.by_day, by_month_day)
         if is_sifted:
-            days = [day for day in days if passes(rule, day)]
+            days = tuple(day for day in days if passes(rule, day))
         return _pick(days, times, rule)
 
     def at(day: int) -> int:
@@ -254,6 +255,9 @@ def _clock(rule: Rule, unit: int) -> frozenset[int] | None:
 
 
 def _pick(days: Sequence[int], times: Sequence[int], rule: Rule) -> Sequence[int]:
+    if len(times) == 1 and not rule.by_set_position:
+        (time,) = times
+        return [day * DAY + time for day in days]
     return _at_positions([day * DAY + time for day in days for time in times], rule.by_set_position)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
 from domain.rule import Rule
@@ -67,12 +68,16 @@ def _nth_weekdays(days: range, by_day: Iterable[tuple[int, int]]) -> set[int]:
     return found
 
 
-def days_of_month(rule: Rule, year: int, month: int, default: int) -> list[int]:
+@lru_cache(maxsize=8192)
+def days_of_month(
+    year: int, month: int, by_day: tuple[tuple[int, int], ...], by_month_day: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Of two lists that are both there, what is in both. The series of a calendar share their months."""
     days = _month(year, month)
-    if not rule.by_day:
-        return sorted(_nth(days, rule.by_month_day or (default,)))
-    found = _nth_weekdays(days, rule.by_day)
-    return sorted(found & _nth(days, rule.by_month_day) if rule.by_month_day else found)
+    if not by_day:
+        return tuple(sorted(_nth(days, by_month_day)))
+    found = _nth_weekdays(days, by_day)
+    return tuple(sorted(found & _nth(days, by_month_day) if by_month_day else found))
 
 
 def days_of_year(rule: Rule, year: int, origin: Civil) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter
+from operator import itemgetter
 
 import icalendar
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
@@ -16,6 +16,7 @@ from domain.interval import Span
 from domain.zone_table import UTC_ZONE, Zone, find_zone
 from sync.ical_event import LONGEST_TEXT, Event, Fault, ProblemCode, read_event
 from sync.ical_frame import take_apart
+from sync.ical_instances import Budget
 from sync.ical_reading import Problem, Reading
 from sync.ical_series import Scope, read_series
 from sync.ical_single import read_single
@@ -39,7 +40,7 @@ _LONGEST_TITLE = 80
 _LONGEST_NOTE = 10_000
 _LONGEST_TZID = 255
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
-_IN_ORDER = attrgetter("start", "key")
+_IN_ORDER = itemgetter(2, 1)  # Start and key.
 _NO_ONE: frozenset[str] = frozenset()
 _POLICY = BusyPolicy()
 _UNDATED = Fault(ProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
@@ -144,7 +145,7 @@ def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
 
 
 def _read(document: Document, owner: Zone | None, addresses: frozenset[str], window: Span) -> Reading:
-    scope = Scope(Places(owner, _named_zone, document.zones), window)
+    scope = Scope(Places(owner, _named_zone, document.zones), window, Budget())
     events, problems = _read_events(document.events, scope.places, addresses)
     occurrences: list[Occurrence] = []
     goes_on = False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from domain.busy import EventStatus, Participation, ShowAs
 from domain.interval import Span
@@ -50,8 +52,7 @@ class Fault:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(NamedTuple):
     """How long each occurrence lasts.
 
     DTEND gives an exact length to all (RFC 5545 3.8.5.3), but people see the time on the clock: it blocks to the
@@ -98,15 +99,22 @@ class Event:
 
     def times(self, wall: int, length: Length) -> tuple[int, int, Span]:
         """Start and end as shown, and what it blocks, of the occurrence at this wall time."""
-        place = self.place
-        start = place.shown(wall)
+        place, zone, until = self.place, self.place.zone, wall + length.nominal
+        nth = bisect_right(zone.first_breaks, wall)
+        start = wall - zone.offsets[nth]
         if length.is_zero:
             return start, start, Span(start, start)
-        end_of_days = place.shown(wall + length.nominal) + length.rest
+        if place.is_known and until >= wall and nth == bisect_right(zone.last_breaks, until):
+            # No change of the clocks up to its end: one offset tells all.
+            end_of_days = start + length.nominal + length.rest
+            end = end_of_days if length.exact is None else start + length.exact
+            busy_end = end if end >= end_of_days or self.start.is_date else end_of_days
+            return start, end, tuple.__new__(Span, (start, busy_end))
+        end_of_days = place.shown(until) + length.rest
         end = end_of_days if length.exact is None else start + length.exact
         if self.start.is_date and place.is_known:
             return start, end, Span(start, end)  # A day ends at its midnight, though there be two.
-        busy_end = max(end, place.latest(wall + length.nominal) + length.rest)
+        busy_end = max(end, place.latest(until) + length.rest)
         return start, end, Span(place.earliest(wall), busy_end)
 
 
@@ -133,8 +141,8 @@ def read_event(component: Component, places: Places, addresses: frozenset[str]) 
         show_as=show_as_of(component.value("TRANSP")),
         status=status_of(component.value("STATUS")),
         participation=participation_of(component.every("ATTENDEE"), addresses),
-        travel_before=_travel(component.value("X-APPLE-TRAVEL-DURATION")),
-        travel_after=_travel(component.value("X-APPLE-TRAVEL-RETURN-DURATION")),
+        travel_before=_travel(component, "X-APPLE-TRAVEL-DURATION"),
+        travel_after=_travel(component, "X-APPLE-TRAVEL-RETURN-DURATION"),
         sequence=read_sequence(component),
         recurrence_id=recurrence_id,
         faults=faults,
@@ -204,9 +212,10 @@ def _start_by_other_means(component: Component, recurrence_id: When | None) -> W
 
 
 def _length(component: Component, start: When, places: Places) -> Length:
-    end, duration = component.first("DTEND"), component.first("DURATION")
+    end = component.first("DTEND")
     if end is not None:
         return length_to(start, read_when(end), places)
+    duration = component.first("DURATION")
     if duration is not None:
         return length_of(start, read_duration(duration.value))
     return ONE_DAY if start.is_date else Length(0, 0)  # RFC 5545 3.6.1
@@ -227,9 +236,9 @@ def length_to(start: When, end: When, places: Places) -> Length:
             raise ValueError("it ends before it starts")
         return Length(None, max(1, -(-on_clock // DAY)) * DAY)
     place = places.of(start)
-    is_same_clock = (start.tzid, start.is_utc) == (end.tzid, end.is_utc)
+    is_same_clock = start.tzid == end.tzid and start.is_utc == end.is_utc
     if is_same_clock and start.wall <= end.wall < place.zone.steady_until(start.wall):
-        return Length(on_clock, on_clock)
+        return tuple.__new__(Length, (on_clock, on_clock, 0))
     place_of_end = places.of(end)
     exact = place_of_end.shown(end.wall) - place.shown(start.wall)
     if not (place.is_known and place_of_end.is_known) and start.tzid != end.tzid:
@@ -279,11 +288,11 @@ def _answer(attendee: Property) -> Participation:
     return _ANSWERS.get((attendee.param("PARTSTAT") or "").upper(), Participation.NEEDS_ACTION)
 
 
-def _travel(text: str) -> int:
-    if not text:
+def _travel(component: Component, name: str) -> int:
+    if name not in component.properties:
         return 0
     try:
-        return min(max(read_duration(text).total, 0), _LONGEST_TRAVEL)
+        return min(max(read_duration(component.value(name)).total, 0), _LONGEST_TRAVEL)
     except ValueError:
         return 0
 

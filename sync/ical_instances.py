@@ -65,19 +65,18 @@ def _follow(
     rule: Rule, last: int | None, master: Event, instances: Instances, *, reach: Span, budget: Budget
 ) -> None:
     first = master.start.wall
-    end = last_possible(rule, first, last)
     most = budget.occurrences - len(instances.walls)
     # A whole day cannot repeat within a day: whatever is meant, it is not meant to be free.
     is_too_frequent = rule.is_too_frequent or (master.start.is_date and rule.frequency in STEP)
     if is_too_frequent or budget.rules <= 0 or most <= 0:
-        _leave(instances, first - first % DAY, end)
+        _leave(instances, first - first % DAY, last_possible(rule, first, last))
         return
     budget.rules -= 1
     expansion = expand(rule, first, until=last, within=reach, most=most)
     instances.walls.update(expansion.starts)
     instances.goes_on |= expansion.goes_on
     if expansion.is_cut:
-        _leave(instances, expansion.starts[-1], end)
+        _leave(instances, expansion.starts[-1], last_possible(rule, first, last))
 
 
 def _leave(instances: Instances, wall: int, last: int | None) -> None:

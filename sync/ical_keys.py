@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -11,13 +12,17 @@ from sync.ical_times import Place
 _EPOCH = 719_163  # date(1970, 1, 1).toordinal()
 
 
-def keys_at(walls: list[int], place: Place, *, is_date: bool) -> list[str]:
+def keys_at(walls: Sequence[int], place: Place, *, is_date: bool) -> list[str]:
     """The key of each original start; `walls` in order."""
     if is_date:
         return [day_key(wall // DAY) for wall in walls]
     if place.is_floating or not place.is_known:
         return [f"{day_key(wall // DAY)}T{_time_text(wall % DAY)}" for wall in walls]
-    instants = place.zone.instants(walls)
+    return instant_keys(place.zone.instants(walls))
+
+
+def instant_keys(instants: list[int]) -> list[str]:
+    """Of instants in order."""
     if instants and (instants[0] < FIRST_INSTANT or instants[-1] > LAST_INSTANT):
         instants = [within_time(instant) for instant in instants]
     return [f"{day_key(instant // DAY)}T{_time_text(instant % DAY)}Z" for instant in instants]
@@ -33,13 +38,13 @@ def within_time(instant: int) -> int:
 
 
 @lru_cache(maxsize=8192)
-def iso_day(day: int) -> str:
-    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).isoformat()
+def day_key(day: int) -> str:
+    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).strftime("%Y%m%d").zfill(8)
 
 
 @lru_cache(maxsize=8192)
-def day_key(day: int) -> str:
-    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).strftime("%Y%m%d").zfill(8)
+def iso_day(day: int) -> str:
+    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).isoformat()
 
 
 @lru_cache(maxsize=2048)

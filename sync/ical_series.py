@@ -13,24 +13,22 @@ from domain.interval import Span
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
 from sync.ical_event import REACH, Event, Fault, Length
 from sync.ical_instances import Budget, find_exceptions, find_instances, repeats, report_too_many, wall_in
-from sync.ical_keys import iso_day, keys_at, within_time
+from sync.ical_keys import instant_keys, iso_day, keys_at, within_time
 from sync.ical_times import Places, When
 
 _MOST_OVERRIDES = 2_000
 _REPEATING = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 _UNDATED = (None, None)
-_new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
 Times = tuple[int, int, Span]
 """Start and end as shown, and what it blocks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What every event of a resource is read in."""
 
     places: Places
     window: Span
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget
 
 
 @dataclass(slots=True)
@@ -89,9 +87,7 @@ def _read_single(event: Event, found: Found, window: Span) -> None:
     first, last = _meeting(event, times, walls, window, low=0, high=1)
     found.goes_on = last == 0
     if first < last:
-        found.occurrences = _steady(
-            event, times, wall, walls, _keys(event, walls), length=length, is_recurring=False
-        )
+        found.occurrences = _steady(event, times, wall, walls, None, length=length, is_recurring=False)
     found.faults = [(event, fault) for fault in event.faults]
 
 
@@ -118,7 +114,7 @@ def _read_master(
     is_recurring = repeats(master) or bool(overrides)
     known = len(found.occurrences)
     for event, by, length, part in _alike(master, walls, instances.lengths, shifts):
-        original = _keys(master, part)
+        original = None if event is master else _keys(master, part)
         moved = [wall + by for wall in part] if by else part
         _add(found, event, moved, original, scope.window, is_recurring=is_recurring, length=length)
     found.goes_on |= instances.goes_on
@@ -163,13 +159,16 @@ def _add(
     found: Found,
     event: Event,
     walls: list[int],
-    keys: list[str],
+    keys: list[str] | None,
     window: Span,
     *,
     is_recurring: bool,
     length: Length,
 ) -> None:
-    """The occurrences at these wall times that meet the window: a stretch at a time in which the clocks keep."""
+    """The occurrences at these wall times that meet the window: a stretch at a time in which the clocks keep.
+
+    Without keys, these starts are the original ones.
+    """
     low = 0
     while low < len(walls):
         until = event.place.zone.steady_until(walls[low]) - length.nominal
@@ -183,7 +182,7 @@ def _add(
                 times,
                 walls[low],
                 walls[first:last],
-                keys[first:last],
+                None if keys is None else keys[first:last],
                 length=length,
                 is_recurring=is_recurring,
             )
@@ -208,7 +207,7 @@ def _steady(
     times: Times,
     origin: int,
     walls: list[int],
-    keys: list[str],
+    keys: list[str] | None,
     *,
     length: Length,
     is_recurring: bool,
@@ -217,15 +216,24 @@ def _steady(
     uid, title, is_date = event.uid, event.title, event.start.is_date
     show_as, status, participation = event.show_as, event.status, event.participation
     before, after = event.travel_before, event.travel_after
-    start, end = times[0] - origin, times[1] - origin
-    busy_start, busy_end = times[2].start - origin, times[2].end - origin
+    new, kind, span = (
+        tuple.__new__,
+        Occurrence,
+        Span,
+    )  # What a NamedTuple does in the end, in a third of the time.
+    start, end, busy = times
+    lasting, busy_from, busy_to = end - start, busy.start - start, busy.end - start
+    starts = [wall + start - origin for wall in walls]
+    if keys is None:
+        is_placed = not (is_date or event.place.is_floating) and event.place.is_known
+        keys = instant_keys(starts) if is_placed else _keys(event, walls)
     dates = _dates(walls, length) if is_date else repeat(_UNDATED)
     made = [
-        _new(Occurrence, (
-            uid, key, start + wall, end + wall, _new(Span, (busy_start + wall, busy_end + wall)), is_date, first, last,
+        new(kind, (
+            uid, key, at, at + lasting, new(span, (at + busy_from, at + busy_to)), is_date, first, last,
             title, is_recurring, show_as, status, participation, before, after,
         ))
-        for wall, key, (first, last) in zip(walls, keys, dates, strict=False)
+        for at, key, (first, last) in zip(starts, keys, dates, strict=False)
     ]  # fmt: skip
     is_within_time = made[0].busy.start >= FIRST_INSTANT and made[-1].busy.end <= LAST_INSTANT
     return made if is_within_time else [_clamped(occurrence) for occurrence in made]
@@ -291,8 +299,8 @@ def _shifts(master: Event, overrides: list[Event], places: Places) -> list[_Shif
 
 def _reach(master: Event, shifts: list[_Shift], window: Span) -> Span:
     """The wall times at which an instance could meet the window: moved, lasting and travelling as any of these."""
-    before = after = 0
-    for by, event in [(0, master), *((shift.by, shift.event) for shift in shifts)]:
+    before, after = master.length.most + master.travel_after, master.travel_before
+    for _, by, event in shifts:
         before = max(before, by + event.length.most + event.travel_after)
         after = max(after, event.travel_before - by)
     return Span(window.start - before - REACH, window.end + after + REACH)

@@ -38,9 +38,11 @@ def read_single(
     window: Span,
 ) -> Reading | None:
     """`lines` as in Framed.bodies."""
+    if _ODD.search(lines):
+        return None
     starts = _START.match(lines, lines.find("\nDTSTART"))
     ends = _END.match(lines, lines.find("\nDTEND"))
-    if starts is None or ends is None or _ODD.search(lines):
+    if starts is None or ends is None:
         return None
     tzid, is_date, day, time, utc = starts.groups()
     end_tzid, end_is_date, end_day, end_time, end_utc = ends.groups()

@@ -11,17 +11,17 @@ MOST_CHARACTERS = 1_000_000
 _MOST_READ = 4 * MOST_CHARACTERS
 _DEEPEST = 10
 
-_NAMES = (
-    "BEGIN|END|UID|SEQUENCE|DTSTART|DTEND|DURATION|RRULE|RDATE|EXDATE|EXRULE|RECURRENCE-ID|SUMMARY|STATUS|TRANSP"
+_OF_EVENTS = (
+    "UID|SEQUENCE|DTSTART|DTEND|DURATION|RRULE|RDATE|EXDATE|EXRULE|RECURRENCE-ID|SUMMARY|STATUS|TRANSP"
     "|ATTENDEE|X-APPLE-TRAVEL-DURATION|X-APPLE-TRAVEL-RETURN-DURATION|DESCRIPTION"
-    "|TZID|TZOFFSETFROM|TZOFFSETTO"
 )
+_NAMES = rf"BEGIN|END|{_OF_EVENTS}|TZID|TZOFFSETFROM|TZOFFSETTO"
 # A colon or semicolon inside quotes belongs to the parameter's value. The second form, for a quote that is
 # never closed, ends at the first colon: better a doubtful parameter than a lost DTSTART.
 _PARAMS = r"""(?:;[^:"\n]*(?:"[^"\n]*"[^:"\n]*)*|;[^:\n]*)?"""
 # Each with the line end before it: a search for one is much faster than a search for where a line begins.
 _LINE = re.compile(rf"\n({_NAMES})({_PARAMS}):(.*)", re.IGNORECASE)
-_LINE_IN_CAPITALS = re.compile(rf"\n({_NAMES})({_PARAMS}):(.*)")
+_LINE_IN_CAPITALS = re.compile(rf"\n({_OF_EVENTS})({_PARAMS}):(.*)")
 _ZONE_BEGINS, _ZONE_ENDS = "\nBEGIN:VTIMEZONE\n", "\nEND:VTIMEZONE\n"
 _LONGEST_ZONE = 10_000
 # Nothing in an alarm says what is busy. Only a whole one is passed over, so that what is cut off is seen.
@@ -90,14 +90,14 @@ def read_document(text: bytes | str) -> Document:
     return document
 
 
-def properties_of(lines: str) -> dict[str, list[Property]]:
+def properties_of(text: str) -> dict[str, list[Property]]:
     """Of unfolded content lines, each with the line end before it, whose names are in capitals."""
-    properties: dict[str, list[Property]] = {}
-    for name, params, value in _LINE_IN_CAPITALS.findall(lines):
-        if name in properties:
+    lines = _LINE_IN_CAPITALS.findall(text)
+    properties = {name: [_new(Property, (params, value))] for name, params, value in lines}
+    if len(properties) < len(lines):  # Some are there more than once.
+        properties = {name: [] for name in properties}
+        for name, params, value in lines:
             properties[name].append(_new(Property, (params, value)))
-        else:
-            properties[name] = [_new(Property, (params, value))]
     return properties
 
 

@@ -103,11 +103,20 @@ def read_when(given: Property) -> When:
     params, value = given.params, given.value.strip()
     if not params:
         return _when(value, None)
+    tzid, is_date = _known_params(params) if len(params) < _LONGEST_KNOWN else _read_params(params)
+    return _when(value[:8] if is_date else value, tzid)
+
+
+def _read_params(params: str) -> tuple[str | None, bool]:
+    """TZID, and whether a DATE is said to follow."""
     if params.startswith(";TZID=") and ";" not in params[6:]:
-        return _when(value, params[6:].strip('"').strip())
-    if (given.param("VALUE") or "").upper() == "DATE":
-        value = value[:8]
-    return _when(value, given.param("TZID"))
+        return params[6:].strip('"').strip(), False
+    given = Property(params, "")
+    return given.param("TZID"), (given.param("VALUE") or "").upper() == "DATE"
+
+
+_LONGEST_KNOWN = 200
+_known_params = lru_cache(maxsize=1024)(_read_params)  # A calendar has few.
 
 
 def read_list(given: Property) -> Iterator[When | ValueError]:
