@@ -31,8 +31,6 @@ class ICloud(Protocol):
 
     async def refresh(self, user: UserRef, *, wait: float) -> RefreshOutcome: ...
 
-    def lags(self) -> list[float]: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Services:

@@ -16,14 +16,24 @@ _BY_STATUS = "SELECT status, COUNT(*) AS number FROM icloud_account WHERE subacc
 _WRITES = "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM pending_write WHERE subaccount_id = $1"
 
 
+# A poll under way has begun, and one that is due and has not is late by now, whatever the last one was.
+_LAGS = (
+    "SELECT CASE WHEN next_poll_at < $2 AND COALESCE(lease_until, 0) < $2 THEN $2 - next_poll_at"
+    " ELSE poll_lag END AS lag FROM icloud_account WHERE subaccount_id = $1 AND next_poll_at IS NOT NULL"
+    " AND (next_poll_at < $2 OR poll_lag IS NOT NULL AND last_polled_at >= $3)"
+)
+_LOOKS_BACK = 300.0
+
+
 async def sync_health(ctx: Context) -> SyncHealthView | Forbidden:
-    """Every status, in order; the lags are this process's."""
+    """Every status, in order. The lags are of this subaccount's accounts, whichever process polls them."""
     if refusal := scope.admin_only(ctx):
         return refusal
     db, subaccount = await ctx.db(), ctx.actor.subaccount
     counts = {row["status"]: row["number"] for row in await fetch(db, _BY_STATUS, subaccount)}
     [writes] = await fetch(db, _WRITES, subaccount)
-    lags = sorted(ctx.services.icloud.lags())
+    rows = await fetch(db, _LAGS, subaccount, ctx.now, ctx.now - _LOOKS_BACK)
+    lags = sorted(row["lag"] for row in rows if row["lag"] is not None)
     return SyncHealthView(
         accounts=sum(counts.values()),
         by_status=[(status, counts.get(status, 0)) for status in AccountStatus],

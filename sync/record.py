@@ -85,6 +85,8 @@ async def _record(db: Db, poll: Poll, error: RemoteError | None, *, may_differ: 
     else:
         _record_failure(poll, fresh, error, may_differ=may_differ)
     fresh.last_polled_at = poll.started
+    if poll.lease.due_at is not None:
+        fresh.poll_lag = max(poll.started - poll.lease.due_at, 0.0)
     asked_at = fresh.poll_asked_at
     if asked_at is not None and asked_at != poll.account.poll_asked_at and fresh.next_poll_at is not None:
         # Asked for since this poll read the account. Times can't tell: who asks looks at the clock, then waits.
@@ -102,6 +104,7 @@ _RECORDED = (
     "last_synced_at",
     "last_polled_at",
     "last_changed_at",
+    "poll_lag",
     "next_poll_at",
     "failures",
     "refusals",

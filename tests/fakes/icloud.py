@@ -46,7 +46,6 @@ class FakeICloud:
     meanwhile: Callable[[], Awaitable[object]] | None = None
     asked: list[str] = field(default_factory=list)
     polled: list[UserRef] = field(default_factory=list)
-    poll_lags: list[float] = field(default_factory=list)
 
     async def connect(self, apple_id: str, password: Secret) -> Discovered:
         self.asked.append(password.reveal())
@@ -68,6 +67,3 @@ class FakeICloud:
     async def refresh(self, user: UserRef, *, wait: float) -> RefreshOutcome:
         self.polled.append(user)
         return self.outcome
-
-    def lags(self) -> list[float]:
-        return self.poll_lags

@@ -465,7 +465,15 @@ async def test_the_loops_health_is_that_of_the_own_subaccount(world: World) -> N
     await connect(world, world.ben)
     await world.write("UPDATE icloud_account SET status = 'SYNCING' WHERE user_id = $1", world.ben.user)
     await pending(world)
-    world.icloud.poll_lags = [float(number) for number in range(1, 101)]
+    await world.write("UPDATE icloud_account SET poll_lag = 900, last_polled_at = $1", NOW)
+    await world.write(
+        "UPDATE icloud_account SET poll_lag = $1, next_poll_at = $2 WHERE subaccount_id = $3 AND user_id <> $4",
+        *(2.0, NOW + 60, world.anna.subaccount, world.ben.user),
+    )
+    await world.write(
+        "UPDATE icloud_account SET poll_lag = 7, next_poll_at = $1 WHERE user_id = $2",
+        *(NOW + 60, world.ben.user),
+    )
     found = await world.admin(health.sync_health)
     assert isinstance(found, SyncHealthView)
     assert (found.accounts, found.pending_writes, found.oldest_pending_write_at) == (2, 1, NOW)
@@ -474,7 +482,31 @@ async def test_the_loops_health_is_that_of_the_own_subaccount(world: World) -> N
         AccountStatus.NEEDS_CALENDARS: 1,
         AccountStatus.SYNCING: 1,
     }
-    assert (found.lag_p50, found.lag_p99) == (50, 99)
+    assert (found.lag_p50, found.lag_p99) == (2, 7)
+
+
+async def test_a_loop_that_stands_still_shows_as_lag_whichever_process_is_asked(world: World) -> None:
+    await connect(world)
+    await world.write("UPDATE icloud_account SET poll_lag = 1, last_polled_at = $1, next_poll_at = $1", NOW)
+    world.clock.now += 40
+    found = await world.admin(health.sync_health)
+    assert isinstance(found, SyncHealthView)
+    assert (found.lag_p50, found.lag_p99) == (40, 40)
+    await world.write("UPDATE icloud_account SET lease_until = $1", NOW + 60)  # It has begun.
+    found = await world.admin(health.sync_health)
+    assert isinstance(found, SyncHealthView)
+    assert found.lag_p50 == 1
+
+
+async def test_a_lag_of_long_ago_is_no_lag(world: World) -> None:
+    await connect(world)
+    await world.write(
+        "UPDATE icloud_account SET poll_lag = 50, last_polled_at = $1, next_poll_at = $2", NOW, NOW + 9000
+    )
+    world.clock.now += 301
+    found = await world.admin(health.sync_health)
+    assert isinstance(found, SyncHealthView)
+    assert (found.lag_p50, found.lag_p99) == (0, 0)
 
 
 @pytest.mark.parametrize(("lags", "median", "worst"), [([], 0, 0), ([3.0], 3, 3), ([1.0, 2.0], 1, 2)])

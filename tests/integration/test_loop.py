@@ -124,6 +124,9 @@ async def test_a_due_account_is_polled_again_and_again(engine: Engine, running: 
     await until(is_polled_on)
     assert all(lag < 2 for lag in running.lags())
     assert len(running.lags()) >= 3
+    lag = (await engine.account()).poll_lag
+    assert lag is not None
+    assert 0 <= lag < 2
 
 
 async def test_a_ring_wakes_it(engine: Engine, bell: Bell) -> None:
