@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
+import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.asyncpg.client import TransactionWrapper as PostgresTransaction
 from tortoise.backends.base.client import BaseDBAsyncClient
@@ -48,6 +50,9 @@ class Database:
         for reader in readers:
             self._readers.put_nowait(reader)
         self.is_postgres = isinstance(writer, AsyncpgDBClient)
+        self._glances: _Glances = (
+            _PostgresGlances(writer) if isinstance(writer, AsyncpgDBClient) else _SqliteGlances(writer)
+        )
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Db]:
@@ -65,6 +70,20 @@ class Database:
         finally:
             await snapshot.close()
 
+    async def glance(self, statement: str, *values: object) -> list[Row]:
+        """One short statement by itself, which sees one state: no transaction, and no thread on SQLite.
+
+        For what is found by its key in a few pages; all else reads from a snapshot. Raises GlanceError.
+        """
+        try:
+            return await self._glances.fetch(statement, *values)
+        except (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise GlanceError from error
+
+    async def close(self) -> None:
+        """Lets go what glances hold; the connections that were handed in are not ours."""
+        await self._glances.close()
+
     async def open_snapshot(self) -> Snapshot:
         if isinstance(self._writer, AsyncpgDBClient):
             return await _postgres_snapshot(self._writer)
@@ -74,6 +93,70 @@ class Database:
         except BaseException:
             self._readers.put_nowait(reader)
             raise
+
+
+class GlanceError(Exception):
+    """It could not be looked at this way; a snapshot says why, or succeeds."""
+
+
+class _Glances(Protocol):
+    async def fetch(self, statement: str, *values: object) -> list[Row]: ...
+
+    async def close(self) -> None: ...
+
+
+class _SqliteGlances:
+    """A connection of its own, read in the event loop's thread: a look at the index costs less than asking another."""
+
+    def __init__(self, writer: BaseDBAsyncClient) -> None:
+        assert isinstance(writer, SqliteClient)
+        self._path = writer.filename
+        self._connection: sqlite3.Connection | None = None
+
+    async def fetch(self, statement: str, *values: object) -> list[Row]:
+        if self._connection is None:
+            # In autocommit mode each statement is a snapshot of its own. WAL keeps no reader waiting for a writer.
+            self._connection = sqlite3.connect(
+                self._path, timeout=0.1, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA query_only = ON")
+            self._connection.row_factory = _as_row
+        text, order = _dialect(statement, "sqlite")
+        return self._connection.execute(text, _ordered(values, order)).fetchall()
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _as_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
+    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+
+
+class _PostgresGlances:
+    """A connection of its own, one look at a time: to take one from the pool and give it back costs two more."""
+
+    def __init__(self, client: AsyncpgDBClient) -> None:
+        self._client = client
+        self._connection: Any = None
+        self._looking = asyncio.Lock()
+
+    async def fetch(self, statement: str, *values: object) -> list[Row]:
+        async with self._looking:
+            if self._connection is None or self._connection.is_closed():
+                await self._release()
+                assert self._client._pool is not None
+                self._connection = await self._client._pool.acquire()
+            return await self._connection.fetch(statement, *values)  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        await self._release()
+
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            assert self._client._pool is not None
+            await self._client._pool.release(connection)
 
 
 @asynccontextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from domain.availability import Match, Rules, UserTime, find_starts, find_windows, next_change
+from domain.availability import Match, Rules, Starts, UserTime, find_free, find_starts, next_change
 from domain.interval import Span
 from domain.zones import DAY
 from models.database import Db
@@ -14,17 +14,18 @@ from resolvers.asked import NO_SUCH_PAGE, Asked, Concerned, read_asked, rules_as
 from resolvers.context import Services
 from resolvers.cursors import write_cursor
 from resolvers.freshness import SyncState
+from resolvers.kept import KnownType
 from resolvers.outcomes import NotFound
 from resolvers.question import AvailabilityQuestion, StalePolicy
 from resolvers.user_time import Wanted, load_user_times
-from resolvers.views import AvailabilityView, FreshnessView, OpenStart
+from resolvers.views import AvailabilityView, FreshnessView, Openings
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """When the answer is for. Rules go by `rules_now`; states from before `since` are too old.
 
-    `is_followed`: someone waits for what comes next, so it is worth knowing when that can be.
+    `is_followed`: someone waits for what comes next, and is told of what time changes at the whole minute.
     """
 
     now: float
@@ -60,14 +61,38 @@ class Answer:
         return self.basis == basis and moment.now < self.next_at
 
 
-async def answer(db: Db, services: Services, asked: Asked, moment: Moment) -> Answer | NotFound:
-    concerned = await read_asked(db, asked.users, asked.lenders)
+Reading = Callable[[], Awaitable[Db]]
+
+
+def already(db: Db) -> Reading:
+    """Of a snapshot that is open."""
+
+    async def reading() -> Db:
+        return db
+
+    return reading
+
+
+async def answer(db: Reading, services: Services, asked: Asked, moment: Moment) -> Answer | NotFound:
+    """From a snapshot."""
+    concerned = await read_asked(await db(), services, asked.users, asked.lenders, now=moment.now)
     if concerned is None:
         return NO_SUCH_PAGE if asked.is_guest else scope.NO_SUCH_USER
+    if asked.type is not None:
+        owner = next(person for person in concerned.everyone if person.ref.user == asked.type.user_id)
+        services.types.keep(asked.key_of_type, KnownType(asked.type, owner.position))
+    return await answer_for(db, services, asked, concerned, moment)
+
+
+async def answer_for(
+    db: Reading, services: Services, asked: Asked, concerned: Concerned, moment: Moment
+) -> Answer:
+    """For people as they stand; what is in memory of them is not read, and then no snapshot is asked for."""
     people = concerned.people
     question = asked.question
     serves_last_known = question.on_stale == StalePolicy.SERVE_LAST_KNOWN
     rules = rules_asked(asked, concerned, now=moment.rules_now)
+    match = question.match or Match.EVERYONE
     times = await load_user_times(
         db,
         people,
@@ -84,25 +109,29 @@ async def answer(db: Db, services: Services, asked: Asked, moment: Moment) -> An
         timelines=services.timelines,
         days_ahead=services.settings.horizon_ahead_days,
     )
+    within, now = question.within, moment.rules_now
+    free = find_free(times, rules, within=within, now=now, match=match)
+    starts = find_starts(times, rules, within=within, now=now, match=match, first=question.first_slots)
+    states = [person.sync for person in people]
+    cut = _cut(times, rules, within, now)
     view = AvailabilityView(
-        within=question.within,
-        windows=tuple(_windows(times, rules, question, moment)),
-        starts=_starts(times, rules, asked, moment),
-        freshness=_freshness([person.sync for person in people], question, moment),
+        within=within,
+        free=tuple(free),
+        openings=_openings(starts, rules, asked),
+        freshness=_freshness(states, question, moment),
         cursors=()
         if asked.is_guest
         else tuple(
             (person.ref.user, write_cursor(services.epoch, person.ref, person.position)) for person in people
         ),
     )
+    change = next_change(times, rules, within=within, now=now, match=match, starts=starts)
     return Answer(
         view=view,
         basis=basis_of(concerned, moment.since),
-        cut=_cut(times, rules, question.within, moment.rules_now),
+        cut=cut,
         moment=moment,
-        next_at=_next_at(times, rules, question, moment, [person.sync for person in people])
-        if moment.is_followed
-        else moment.now,
+        next_at=_next_at(change, moment, states, shrinks=bool(free) and free[0] == cut.start > within.start),
     )
 
 
@@ -114,31 +143,11 @@ def basis_of(concerned: Concerned, since: float) -> Basis:
     )
 
 
-def _windows(
-    times: Sequence[UserTime], rules: Rules, question: AvailabilityQuestion, moment: Moment
-) -> list[Span]:
-    match = question.match or Match.EVERYONE
-    return find_windows(times, rules, within=question.within, now=moment.rules_now, match=match)
-
-
-def _starts(times: Sequence[UserTime], rules: Rules, asked: Asked, moment: Moment) -> tuple[OpenStart, ...]:
-    question = asked.question
-    found = find_starts(
-        times,
-        rules,
-        within=question.within,
-        now=moment.rules_now,
-        match=question.match or Match.EVERYONE,
-        first=question.first_slots,
-    )
-    names: dict[tuple[int, ...], tuple[str, ...] | None] = {
-        who: None if asked.is_guest else tuple(asked.users[place].user for place in who)
-        for who in set(found.who)
-    }
-    return tuple(
-        OpenStart(start, start + rules.duration, names[who])
-        for start, who in zip(found.at, found.who, strict=True)
-    )
+def _openings(starts: Starts, rules: Rules, asked: Asked) -> Openings:
+    if asked.is_guest:
+        return Openings(tuple(starts.at), rules.duration, None)
+    names = {who: tuple(asked.users[place].user for place in who) for who in set(starts.who)}
+    return Openings(tuple(starts.at), rules.duration, tuple(names[who] for who in starts.who))
 
 
 def _freshness(states: Sequence[SyncState], question: AvailabilityQuestion, moment: Moment) -> FreshnessView:
@@ -160,22 +169,19 @@ def _cut(times: Sequence[UserTime], rules: Rules, within: Span, now: int) -> Spa
     return Span(max(within.start, now + rules.notice), min([within.end, *ends]))
 
 
-def _next_at(
-    times: Sequence[UserTime],
-    rules: Rules,
-    question: AvailabilityQuestion,
-    moment: Moment,
-    states: Sequence[SyncState],
-) -> float:
-    """A start comes or goes, a calendar grows too old, or a day of the horizon begins."""
-    match = question.match or Match.EVERYONE
-    change = next_change(times, rules, within=question.within, now=moment.rules_now, match=match)
+def _next_at(change: int | None, moment: Moment, states: Sequence[SyncState], *, shrinks: bool) -> float:
+    """A start comes or goes, a calendar grows too old, or a day of the horizon begins.
+
+    Where nobody follows the answer, it also ends with the minute if its first window shrinks as time passes.
+    """
     limit = moment.now - moment.since
     moments = [float((int(moment.now) // DAY + 1) * DAY)]
     if change is not None:
-        moments.append(float(-(-change // 60) * 60))
+        moments.append(float(-(-change // 60) * 60 if moment.is_followed else change))
+    if shrinks and not moment.is_followed:
+        moments.append(float((int(moment.now) // 60 + 1) * 60))
     moments += (
-        state.as_of + limit + 1
+        state.as_of + limit + (1 if moment.is_followed else 0)
         for state in states
         if state.as_of is not None and not state.older_than(moment.since)
     )

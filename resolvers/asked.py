@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from domain.actor import Actor, Role, UserRef
@@ -11,6 +11,8 @@ from domain.ids import Kind, is_id
 from models.booking import Appointment, AppointmentType
 from models.database import Db
 from resolvers import reach, scope
+from resolvers.context import Services
+from resolvers.kept import key_of_type
 from resolvers.outcomes import Forbidden, InvalidInput, NotFound
 from resolvers.question import (
     GUESTS_ONLY_ASK,
@@ -21,7 +23,7 @@ from resolvers.question import (
     usual_rules,
 )
 from resolvers.types import as_booked, rules_of
-from resolvers.user_time import Person, read_people
+from resolvers.user_time import Person, read_people_whole
 
 NO_SUCH_PAGE = NotFound("There is no such booking page: ask its host for a link that works.")
 NO_SUCH_BOOKING = NotFound("There is no such booking: use the link that came with it.")
@@ -41,12 +43,25 @@ class Asked:
     own_hold: str | None = None
 
     @property
+    def key_of_type(self) -> Hashable:
+        return type_asked(self.users[0].subaccount, self.question)
+
+    @property
     def lenders(self) -> tuple[UserRef, ...]:
         """Who is not asked about, but whose type's rules are asked for."""
         if self.type is None:
             return ()
         owner = UserRef(self.type.subaccount_id, self.type.user_id)
         return () if owner in self.users else (owner,)
+
+    @property
+    def everyone(self) -> tuple[UserRef, ...]:
+        return (*self.users, *self.lenders)
+
+
+def type_asked(subaccount: str, question: AvailabilityQuestion) -> Hashable:
+    """What the type that a question is by is kept under."""
+    return key_of_type(subaccount, page=question.booking_page, type_id=question.appointment_type_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +92,11 @@ async def resolve(
 
 async def _page(db: Db, actor: Actor, question: AvailabilityQuestion) -> Asked | NotFound | Forbidden:
     type_ = await reach.page_type(db, actor, question.booking_page or "")
-    if type_ is None:
-        return NO_SUCH_PAGE
+    return NO_SUCH_PAGE if type_ is None else of_page(actor, question, type_)
+
+
+def of_page(actor: Actor, question: AvailabilityQuestion, type_: AppointmentType) -> Asked | Forbidden:
+    """A question about the page that is found by its slug."""
     host = UserRef(type_.subaccount_id, type_.user_id)
     is_guest = not actor.may_manage(host)
     if is_guest and not is_for_guests(question):
@@ -87,16 +105,23 @@ async def _page(db: Db, actor: Actor, question: AvailabilityQuestion) -> Asked |
 
 
 async def _users(db: Db, actor: Actor, question: AvailabilityQuestion) -> Asked | NotFound:
+    type_ = None
+    if question.appointment_type_id is not None and is_id(
+        question.appointment_type_id, Kind.APPOINTMENT_TYPE
+    ):
+        named = AppointmentType.filter(id=question.appointment_type_id, **scope.reach(actor))
+        type_ = await named.using_db(db).first()
+    return of_users(actor, question, type_)
+
+
+def of_users(actor: Actor, question: AvailabilityQuestion, type_: AppointmentType | None) -> Asked | NotFound:
+    """A question about users, by the rules of the type that it names, if it does; `type_` is one that is reached."""
     users = tuple(UserRef(actor.subaccount, user) for user in question.user_ids or ())
     if not all(is_id(user.user, Kind.USER) and actor.may_manage(user) for user in users):
         return scope.NO_SUCH_USER
-    if question.appointment_type_id is None:
-        return Asked(question, users, is_guest=False)
-    type_ = None
-    if is_id(question.appointment_type_id, Kind.APPOINTMENT_TYPE):
-        named = AppointmentType.filter(id=question.appointment_type_id, **scope.reach(actor))
-        type_ = await named.using_db(db).first()
-    return NO_SUCH_TYPE if type_ is None else Asked(question, users, is_guest=False, type=type_)
+    if question.appointment_type_id is not None and type_ is None:
+        return NO_SUCH_TYPE
+    return Asked(question, users, is_guest=False, type=type_)
 
 
 async def _with_own(
@@ -119,12 +144,19 @@ async def _with_own(
     return replace(asked, own=own, own_hold=hold.id if hold else None)
 
 
-async def read_asked(db: Db, users: Sequence[UserRef], lenders: Sequence[UserRef]) -> Concerned | None:
-    """None where one of them is gone."""
-    everyone = await read_people(db, (*users, *lenders))
-    if everyone is None:
-        return None
-    return Concerned(tuple(everyone[: len(users)]), tuple(everyone[len(users) :]))
+async def read_asked(
+    db: Db, services: Services, users: Sequence[UserRef], lenders: Sequence[UserRef], *, now: float
+) -> Concerned | None:
+    """From a snapshot, what has not moved from memory; None where one of them is gone."""
+    everyone = await read_people_whole(
+        db, (*users, *lenders), standings=services.standings, timelines=services.timelines, now=now
+    )
+    return None if everyone is None else concerned_of(everyone, of=len(users))
+
+
+def concerned_of(everyone: Sequence[Person], *, of: int) -> Concerned:
+    """The first `of` are asked about, the others lend them rules."""
+    return Concerned(tuple(everyone[:of]), tuple(everyone[of:]))
 
 
 def rules_asked(asked: Asked, concerned: Concerned, *, now: int) -> Rules:

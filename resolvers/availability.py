@@ -14,7 +14,7 @@ from models.booking import Appointment
 from models.changelog import slots_of
 from models.database import Db
 from resolvers import calendars, scope
-from resolvers.answers import Moment, answer
+from resolvers.answers import Moment, already, answer
 from resolvers.appointments import appointment_view
 from resolvers.asked import NO_SUCH_TYPE, Asked, resolve
 from resolvers.context import Context, Services
@@ -22,6 +22,7 @@ from resolvers.limits import Rule
 from resolvers.outcomes import Forbidden, InvalidInput, NotFound, RateLimited
 from resolvers.paging import read_range
 from resolvers.question import MOST_DAYS, AvailabilityQuestion, StalePolicy
+from resolvers.remembered import remembered
 from resolvers.types import rules_of
 from resolvers.user_time import MARGIN, Wanted, load_user_times, read_people
 from resolvers.views import (
@@ -41,6 +42,10 @@ async def availability(
 ) -> AvailabilityView | RateLimited | InvalidInput | NotFound | Forbidden:
     if refusal := limited(ctx):
         return refusal
+    now = ctx.now
+    moment = moment_of(question, ctx.services, now=now, rules_now=int(now), refreshed_at=None)
+    if (known := await remembered(ctx, question, moment)) is not None:
+        return known
     if question.on_stale == StalePolicy.REFRESH:
         return await _after_a_refresh(ctx, question)
     return await _answer(ctx, await ctx.db(), question, refreshed_at=None)
@@ -63,7 +68,7 @@ async def _answer(
         return asked
     ctx.looks_at(asked.users)
     moment = moment_of(question, services, now=now, rules_now=int(now), refreshed_at=refreshed_at)
-    found = await answer(db, services, asked, moment)
+    found = await answer(already(db), services, asked, moment)
     return found if isinstance(found, NotFound) else found.view
 
 
@@ -140,7 +145,7 @@ async def closed_spans(
         return ()
     now, settings = ctx.now, ctx.services.settings
     [time] = await load_user_times(
-        db,
+        ctx.db,
         people,
         Wanted(within=within, now=now, type_id=type_id),
         closures=[people[0].sync.closure(now - settings.staleness_limit)],

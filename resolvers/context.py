@@ -16,12 +16,19 @@ from models.changelog import Ledger, changing
 from models.database import Database, Db, Snapshot
 from models.seal import Sealer, Secret
 from resolvers.feeds import Closing, Feed, Shares
+from resolvers.kept import Kept, KnownType
 from resolvers.keyring import Keyring
 from resolvers.limits import Limits, network_of
 from resolvers.settings import ResolverSettings
+from resolvers.standings import Standings
 from resolvers.timelines import Timelines
 from resolvers.watches import Watches
 from sync.service import Discovered, RefreshOutcome
+
+MOST_INSTANTS = 2_000_000
+"""In all answers that are kept: some 40 bytes each, and twice that again as text."""
+
+MOST_TYPES = 10_000
 
 
 class ICloud(Protocol):
@@ -49,6 +56,9 @@ class Services:
     clock: Callable[[], float]
     keyring: Keyring = field(default_factory=Keyring)
     watches: Watches = field(default_factory=Watches)
+    standings: Standings = field(default_factory=Standings)
+    answers: Kept[object] = field(default_factory=lambda: Kept(most=MOST_INSTANTS))
+    types: Kept[KnownType] = field(default_factory=lambda: Kept(most=MOST_TYPES))
     # What this process's subscriptions share: logs by user, availability by question.
     feeds: Shares[Feed] = field(default_factory=Shares)
     sources: Shares[Closing] = field(default_factory=Shares)
@@ -70,6 +80,8 @@ class Context:
         self.services = services
         self.actor = actor
         self.address = address
+        # The whole operation is one question, so that what answers it need not come from a snapshot that others share.
+        self.asks_once = False
         self._snapshot: Snapshot | None = None
         self._looked_at: set[UserRef] = set()
         self._opening = asyncio.Lock()

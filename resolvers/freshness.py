@@ -78,7 +78,7 @@ async def read_sync_states(db: Db, users: Sequence[UserRef], zones: Sequence[str
 def _state(account: Row, zone: str, calendars: Sequence[Row]) -> SyncState:
     is_expanded = account["expanded_zone"] == zone
     read = tuple(
-        (row["id"], _known_at(row["last_synced_at"], account["last_synced_at"]) if is_expanded else None)
+        (row["id"], known_at(row["last_synced_at"], account["last_synced_at"]) if is_expanded else None)
         for row in calendars
     )
     return SyncState(
@@ -89,7 +89,7 @@ def _state(account: Row, zone: str, calendars: Sequence[Row]) -> SyncState:
     )
 
 
-def _known_at(calendar: float | None, account: float | None) -> float | None:
+def known_at(calendar: float | None, account: float | None) -> float | None:
     """A poll that left every conflict calendar as it is in iCloud counts for each that was read whole before."""
     if calendar is None or account is None:
         return calendar

@@ -10,7 +10,8 @@ from models.people import User
 from resolvers import audit, scope
 from resolvers.context import Context
 from resolvers.outcomes import InvalidInput, NotFound
-from resolvers.people import hours_of, user_view
+from resolvers.people import user_view
+from resolvers.stored_hours import hours_of
 from resolvers.views import UserView
 
 

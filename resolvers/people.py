@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from domain.actor import Role, UserRef
 from domain.changes import ChangeKind
-from domain.hours import DEFAULT_HOURS, DateOverride, HoursSpan, WeeklyHours, WorkingHours
 from domain.ids import Kind
 from domain.validate import Invalid, check_email, check_name
 from models.bell import SYNC
@@ -23,6 +21,7 @@ from resolvers.context import Context, Services
 from resolvers.inputs import UNSET, Absent, check_zone, invalid, not_null
 from resolvers.outcomes import Forbidden, HasUpcomingAppointments, InvalidInput, NotFound
 from resolvers.paging import page_of, read_page
+from resolvers.stored_hours import hours_of
 from resolvers.views import Page, SubaccountView, UserView, ViewerView
 
 COMMAND_LINE = "command line"
@@ -211,16 +210,3 @@ async def list_subaccounts(services: Services) -> tuple[SubaccountView, ...]:
 
 def user_view(row: User) -> UserView:
     return UserView(scope.ref_of(row), row.name, row.email, row.time_zone, hours_of(row))
-
-
-def hours_of(row: User) -> WorkingHours:
-    stored: Any = row.hours
-    if stored is None:
-        return DEFAULT_HOURS
-    return WorkingHours(
-        tuple(WeeklyHours(*span) for span in stored["weekly"]),
-        tuple(
-            DateOverride(date.fromisoformat(day), tuple(HoursSpan(*span) for span in spans))
-            for day, spans in sorted(stored["overrides"].items())
-        ),
-    )

@@ -133,7 +133,7 @@ async def offer(ctx: Context, refused: NotFree) -> SlotUnavailable:
     around = max(min(place.start, last), int(now) + rules.notice)
     for far in SEARCHES:
         [time] = await load_user_times(
-            db,
+            ctx.db,
             people,
             place.wanted(Span(around - far, around + far), now),
             closures=[person.sync.closure(now - services.settings.staleness_limit)],

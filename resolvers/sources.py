@@ -11,7 +11,7 @@ from domain import edges as sweep
 from domain.actor import Actor
 from domain.edges import Edges
 from domain.interval import Span
-from resolvers.answers import Answer, Basis, Moment, answer, basis_of
+from resolvers.answers import Answer, Basis, Moment, already, answer, basis_of
 from resolvers.asked import Asked, Concerned, read_asked, resolve
 from resolvers.availability import moment_of, refreshed
 from resolvers.context import Context, Services
@@ -109,7 +109,9 @@ class Source:
         services, now = self._services, self._services.clock()
         moment = self._moment(now, refreshed_at=None)
         async with services.database.reading() as db:
-            concerned = await read_asked(db, self._users, self._lenders) or Concerned((), ())
+            concerned = await read_asked(db, services, self._users, self._lenders, now=now) or Concerned(
+                (), ()
+            )
         basis, current = basis_of(concerned, moment.since), self._current
         if isinstance(current, Answer) and current.stands(basis, moment, of_this_minute=is_first):
             return current
@@ -120,7 +122,9 @@ class Source:
         async with services.database.reading() as db:
             key = services.identity_key
             asked = await resolve(db, self._actor, self._question, identity_key=key, now=moment.now)
-            return await answer(db, services, asked, moment) if isinstance(asked, Asked) else asked
+            if not isinstance(asked, Asked):
+                return asked
+            return await answer(already(db), services, asked, moment)
 
     def _is_to_refresh(self, basis: Basis) -> bool:
         """Once each time that it has become too old."""
@@ -140,7 +144,10 @@ def differ(one: Answer | Refusal, other: Answer | Refusal) -> bool:
     """Whether a subscriber is to be told: time alone cuts windows shorter without that being a change."""
     if isinstance(one, Refusal) or isinstance(other, Refusal):
         return one != other
-    if one.view.freshness.is_fresh != other.view.freshness.is_fresh or one.view.starts != other.view.starts:
+    if (
+        one.view.freshness.is_fresh != other.view.freshness.is_fresh
+        or one.view.openings != other.view.openings
+    ):
         return True
     if one.basis.positions == other.basis.positions:
         return False
@@ -159,5 +166,5 @@ def update_of(seen: Answer, current: Answer) -> AvailabilityUpdateView:
 
 
 def _edges(found: Answer, within: Span | None = None) -> Edges:
-    edges = sweep.merge(found.view.windows)
+    edges = list(found.view.free)
     return edges if within is None else sweep.clip(edges, within.start, within.end)

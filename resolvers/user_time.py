@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from domain.actor import UserRef
 from domain.availability import Booked, Busy, Closure, UserTime
@@ -15,7 +15,9 @@ from domain.zones import DAY, day_at
 from models.database import Db, fetch, marks
 from models.people import User
 from resolvers.freshness import SyncState, read_sync_states
-from resolvers.people import hours_of
+from resolvers.stamps import Stamp, read_stamps
+from resolvers.standings import Standing, Standings, booked_of, read_standing
+from resolvers.stored_hours import hours_of
 from resolvers.timelines import Timelines, read_busy
 
 MARGIN = 2 * DAY
@@ -24,7 +26,10 @@ MARGIN = 2 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One user in one snapshot: settings, the log's position, and the state of its calendars."""
+    """One user in one snapshot: settings, the log's position, and the state of its calendars.
+
+    With `standing` nothing more need be read about it, unless a booking of its own is to be left out.
+    """
 
     ref: UserRef
     name: str
@@ -32,6 +37,7 @@ class Person:
     hours: WorkingHours
     position: int
     sync: SyncState
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,11 @@ class Wanted:
     without_appointment: str | None = None
     without_hold: str | None = None
 
+    def is_told_by(self, standing: Standing | None) -> bool:
+        if standing is None or self.without_appointment is not None or self.without_hold is not None:
+            return False
+        return self.within.start - MARGIN >= standing.since
+
 
 @dataclass(slots=True)
 class _Bookings:
@@ -57,12 +68,7 @@ class _Bookings:
 
 async def read_people(db: Db, users: Sequence[UserRef]) -> list[Person] | None:
     """In the order of the users, all of one subaccount; None where one of them is gone."""
-    rows = {
-        row.id: row
-        for row in await User.filter(subaccount_id=users[0].subaccount, id__in=[user.user for user in users])
-        .using_db(db)
-        .all()
-    }
+    rows = {row.id: row for row in await _user_rows(db, users)}
     if any(user.user not in rows for user in users):
         return None
     positions = {
@@ -89,6 +95,55 @@ async def read_people(db: Db, users: Sequence[UserRef]) -> list[Person] | None:
     ]
 
 
+def people_of(users: Sequence[UserRef], stamps: Sequence[Stamp], standings: Standings) -> list[Person] | None:
+    """From memory; None where something of one of them has moved since."""
+    people: list[Person] = []
+    for user, stamp in zip(users, stamps, strict=True):
+        standing = standings.find(user, stamp)
+        if standing is None:
+            return None
+        people.append(_person(user, stamp, standing))
+    return people
+
+
+async def read_people_whole(
+    db: Db, users: Sequence[UserRef], *, standings: Standings, timelines: Timelines, now: float
+) -> list[Person] | None:
+    """The same from a snapshot: what is in memory and has not moved is not read again."""
+    stamps = await read_stamps(partial(fetch, db), users)
+    if stamps is None:
+        return None
+    moved = [user for user, stamp in zip(users, stamps, strict=True) if standings.find(user, stamp) is None]
+    rows = {row.id: row for row in await _user_rows(db, moved)} if moved else {}
+    people: list[Person] = []
+    for user, stamp in zip(users, stamps, strict=True):
+        standing = standings.find(user, stamp)
+        if standing is None:
+            if user.user not in rows:
+                return None
+            standing = await read_standing(db, rows[user.user], stamp, now=now, timelines=timelines)
+            standings.keep(user, standing)
+        people.append(_person(user, stamp, standing))
+    return people
+
+
+def _person(user: UserRef, stamp: Stamp, standing: Standing) -> Person:
+    return Person(
+        ref=user,
+        name=standing.name,
+        zone=standing.zone,
+        hours=standing.hours,
+        position=stamp.position,
+        sync=stamp.sync(standing.zone),
+        standing=standing,
+    )
+
+
+async def _user_rows(db: Db, users: Sequence[UserRef]) -> list[User]:
+    ids = [user.user for user in users]
+    return await User.filter(subaccount_id=users[0].subaccount, id__in=ids).using_db(db).all()
+
+
 def known_until(sync: SyncState, *, now: float, days_ahead: int) -> int:
     """Until when blocked slots are known: where calendars take part until they are expanded, else whole days ahead."""
     if sync.known_until is not None:
@@ -97,7 +152,7 @@ def known_until(sync: SyncState, *, now: float, days_ahead: int) -> int:
 
 
 async def load_user_times(
-    db: Db,
+    db: Callable[[], Awaitable[Db]],
     people: Sequence[Person],
     wanted: Wanted,
     *,
@@ -105,21 +160,31 @@ async def load_user_times(
     timelines: Timelines,
     days_ahead: int,
 ) -> list[UserTime]:
-    """From a snapshot: blocked slots come from memory where the log has not moved since."""
-    bookings = await _read_bookings(db, [person.ref for person in people], wanted)
-    return [
-        _user_time(
-            person,
-            # What a booking's own copy in iCloud closes is free for it: nobody else's timeline.
-            await read_busy(db, person.ref, without_copy_of=wanted.without_appointment)
-            if wanted.without_appointment
-            else await timelines.busy(db, person.ref, person.position, known_until=person.sync.known_until),
-            bookings[person.ref.user],
-            closure,
-            known_until=known_until(person.sync, now=wanted.now, days_ahead=days_ahead),
+    """From memory where the log has not moved since, else from a snapshot, which is asked for only then."""
+    to_read = [person.ref for person in people if not wanted.is_told_by(person.standing)]
+    bookings = await _read_bookings(await db(), to_read, wanted) if to_read else {}
+    times: list[UserTime] = []
+    for person, closure in zip(people, closures, strict=True):
+        until = known_until(person.sync, now=wanted.now, days_ahead=days_ahead)
+        if person.standing is not None and person.ref.user not in bookings:
+            now = int(wanted.now)
+            times.append(
+                person.standing.user_time(
+                    person.ref, type_id=wanted.type_id, now=now, closed=closure, known_until=until
+                )
+            )
+            continue
+        # What a booking's own copy in iCloud closes is free for it: nobody else's timeline.
+        own = wanted.without_appointment
+        busy = (
+            await read_busy(await db(), person.ref, without_copy_of=own)
+            if own
+            else await timelines.busy(
+                await db(), person.ref, person.position, known_until=person.sync.known_until
+            )
         )
-        for person, closure in zip(people, closures, strict=True)
-    ]
+        times.append(_user_time(person, busy, bookings[person.ref.user], closure, known_until=until))
+    return times
 
 
 async def load_user_time_locked(
@@ -186,15 +251,8 @@ async def _read_bookings(db: Db, users: Sequence[UserRef], wanted: Wanted) -> di
     )
     for row in (*appointments, *holds):
         own = found[row["user_id"]]
-        expires_at = row.get("expires_at")
-        booked = Booked(
-            Span(row["starts"], row["ends"]),
-            row["buffer_before"],
-            row["buffer_after"],
-            row["id"],
-            None if expires_at is None else math.ceil(expires_at),
-        )
-        (own.appointments if expires_at is None else own.holds).append(booked)
+        booked = booked_of(row)
+        (own.appointments if booked.until is None else own.holds).append(booked)
         if row["type_id"] == wanted.type_id is not None:
             own.starts_of_type.append(row["starts"])
     return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from domain.accounts import AccountStatus
@@ -274,13 +274,38 @@ class OpenStart:
 
 
 @dataclass(frozen=True, slots=True)
+class Openings:
+    """Bookable starts by time, each as long as the others; `users` are None for a BOOKING key, else one for each."""
+
+    at: tuple[int, ...]
+    length: int
+    users: tuple[tuple[str, ...], ...] | None
+
+    def __iter__(self) -> Iterator[OpenStart]:
+        users = self.users or (None,) * len(self.at)
+        return (OpenStart(at, at + self.length, who) for at, who in zip(self.at, users, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class AvailabilityView:
+    """`free` are the windows as edges. `shown` holds what was made of this one answer to be sent: made once for all."""
+
     within: Span
-    windows: tuple[Span, ...]
-    starts: tuple[OpenStart, ...]
+    free: tuple[int, ...]
+    openings: Openings
     freshness: FreshnessView
     cursors: tuple[tuple[str, str], ...]
     """User id and cursor, in the order asked."""
+    shown: dict[object, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def windows(self) -> tuple[Span, ...]:
+        edges = iter(self.free)
+        return tuple(Span(start, end) for start, end in zip(edges, edges, strict=True))
+
+    @property
+    def starts(self) -> tuple[OpenStart, ...]:
+        return tuple(self.openings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,11 +162,11 @@ class Availability:
         " gridTimeZone."
     )
     def slots(self) -> list[Slot]:
-        return [Slot.of(opening) for opening in self.view.starts]
+        return [Slot.of(opening) for opening in self.view.openings]
 
     @shown(description="The same starts, as plain instants: the light form for a booking page.")
     def slot_starts(self) -> list[DateTime]:
-        return [DateTime(opening.start) for opening in self.view.starts]
+        return [DateTime(start) for start in self.view.openings.at]
 
     @shown(
         description="Position of each user's change log that this answer stands for. Empty for a BOOKING key."

@@ -51,7 +51,11 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncIterator[Datab
             raise DatabaseUnusableError(
                 f"The database was migrated by a newer Slotwire ({newer[-1]}): start that one."
             )
-        yield Database(writer, readers)
+        database = Database(writer, readers)
+        try:
+            yield database
+        finally:
+            await database.close()
 
 
 async def migrate(url: str) -> list[str]:
@@ -106,7 +110,8 @@ def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
             for name, settings in names.items()
         }
     expanded = expand_db_url(url.replace("postgresql://", "postgres://", 1))
-    expanded["credentials"] |= {"minsize": 1, "maxsize": pool_size}
+    # One of them glances for as long as the process lives.
+    expanded["credentials"] |= {"minsize": 1, "maxsize": max(pool_size, 2)}
     return {"postgres": expanded}
 
 
