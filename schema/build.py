@@ -1,17 +1,20 @@
 """The schema: the types put together, each root field behind its rule."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
 import strawberry
 from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from resolvers import outcomes
 from resolvers.live import RefusedError
 from resolvers.outcomes import Refusal
 from schema import rules
+from schema.binding import BIND, Resolve, binding
 from schema.errors import refused
 from schema.mutation import Mutation
 from schema.operation import Operation
@@ -21,8 +24,6 @@ from schema.scalars import SCALARS
 from schema.subscription import Subscription
 
 FORBIDDEN = outcomes.Forbidden("This key's role may never do this: ask for another key.")
-
-Resolve = Callable[..., Any]
 
 
 def build() -> tuple[GraphQLSchema, str]:
@@ -35,17 +36,19 @@ def build() -> tuple[GraphQLSchema, str]:
     )
     schema = made._schema  # noqa: SLF001  # graphql-core's own: what the executor takes.
     rules.check(schema)
-    _guard(schema)
+    _guard(schema, made.schema_converter)
     return schema, made.as_str() + "\n"
 
 
-def _guard(schema: GraphQLSchema) -> None:
+def _guard(schema: GraphQLSchema, converter: GraphQLCoreConverter) -> None:
     for path, roles in rules.ROOT_FIELDS.items():
         root, _, name = path.partition(".")
         field = _field(schema, root, name)
         match root:
             case "Query":
-                field.resolve = _asking(field, roles, is_by_type=path in rules.BY_TYPE)
+                guard = partial(_asking, roles=roles, is_by_type=path in rules.BY_TYPE)
+                field.extensions[BIND] = binding(field, converter, guard)
+                field.resolve = guard(_resolver(field.resolve))
             case "Mutation":
                 field.resolve = _doing(field, roles)
             case "Subscription":
@@ -59,9 +62,7 @@ def _field(schema: GraphQLSchema, root: str, name: str) -> GraphQLField:
     return field
 
 
-def _asking(field: GraphQLField, roles: rules.Roles, *, is_by_type: bool) -> Resolve:
-    resolve = _resolver(field.resolve)
-
+def _asking(resolve: Resolve, *, roles: rules.Roles, is_by_type: bool) -> Resolve:
     async def ask(source: object, info: GraphQLResolveInfo[Operation], **given: Any) -> object:
         operation = info.context
         role = operation.ctx.actor.role

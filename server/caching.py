@@ -33,7 +33,7 @@ def cache_control(
         return NEVER
     is_shared = role is Role.BOOKING and _is_of_the_page(prepared, request)
     # A refusal, such as that of one address that asked too often, is no answer to anyone else.
-    return SHARED if is_shared and operation.granted == len(answer.data or ()) else OWN
+    return SHARED if is_shared and operation.granted == answer.answered else OWN
 
 
 def _is_of_the_page(prepared: Prepared, request: Request) -> bool:

@@ -1,0 +1,104 @@
+"""The plans of one operation: one for each way its directives can come out, made when it is asked a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from graphql import (
+    BooleanValueNode,
+    DirectiveNode,
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.values import VariableValues
+
+from schema.operation import Operation
+from server.plan import Plan, UnplannedError, coerced, plan
+
+_MOST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a plan answers; `data` is JSON."""
+
+    data: bytes | None
+    errors: tuple[GraphQLError, ...]
+    fields: int
+
+
+class Plans:
+    def __init__(
+        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+    ) -> None:
+        self._schema = schema
+        self._document = document
+        self._operation = operation
+        self._is_hot = False
+        self._switches: tuple[str, ...] | None = None
+        # None where it is graphql-core's to run.
+        self._plans: dict[tuple[object, ...], Plan | None] = {}
+
+    async def run(self, variables: Mapping[str, Any], operation: Operation) -> Found:
+        """Raises UnplannedError."""
+        if not self._is_hot:
+            self._is_hot = True
+            raise UnplannedError
+        if self._switches is None:
+            self._switches = _switches(self._document)
+        switched = tuple(variables.get(name, _ABSENT) for name in self._switches)
+        if not all(isinstance(value, bool) or value is _ABSENT for value in switched):
+            raise UnplannedError  # Not a Boolean: graphql-core says so.
+        if switched not in self._plans:
+            if len(self._plans) >= _MOST:
+                raise UnplannedError
+            self._plans[switched] = self._made(variables)
+        found = self._plans[switched]
+        if found is None:
+            raise UnplannedError
+        data, errors = await found.run(
+            _key(variables), lambda: coerced(self._schema, self._operation, variables), operation
+        )
+        return Found(data, errors, len(found.roots))
+
+    def _made(self, variables: Mapping[str, Any]) -> Plan | None:
+        values: VariableValues = coerced(self._schema, self._operation, variables)
+        try:
+            return plan(self._schema, self._document, self._operation, values)
+        except UnplannedError:
+            return None
+
+
+_ABSENT = object()
+
+
+def _key(variables: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(variables)
+    except TypeError:
+        raise UnplannedError from None
+
+
+def _switches(document: DocumentNode) -> tuple[str, ...]:
+    """The variables that @include and @skip go by."""
+    found: set[str] = set()
+
+    class Finder(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+            for argument in node.arguments or ():
+                match argument.value:
+                    case VariableNode():
+                        found.add(argument.value.name.value)
+                    case BooleanValueNode():
+                        pass
+
+    visit(document, Finder())
+    return tuple(sorted(found))
