@@ -47,18 +47,22 @@ async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full:
     return False
 
 
-async def confirm_deletions(poll: Poll, calendar: Calendar, plan: PullPlan) -> PullPlan:
-    """Our own event is deleted only where asking for it says so too."""
+async def confirm_deletions(
+    poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool
+) -> tuple[PullPlan, frozenset[Href]]:
+    """What is told as gone and given all the same stays, and is doubtful: the token waits until it is told otherwise.
+
+    Our own event is deleted only where a GET says so too. Of a full listing's absences the rest were asked for already.
+    """
     if not plan.forget:
-        return plan
+        return plan, frozenset()
     async with poll.context.database.reading() as db:
         ours = await Resource.filter(calendar_id=calendar.id, appointment_id__not_isnull=True).using_db(db)
-    fetch, forget = dict(plan.fetch), set(plan.forget)
-    for href in (Href(resource.href) for resource in ours):
-        if href in forget and await _is_there(poll, href):
-            forget.discard(href)
-            fetch[href] = None
-    return PullPlan(fetch, frozenset(forget))
+    own = plan.forget & {Href(resource.href) for resource in ours}
+    there = {href for href in sorted(own) if await _is_there(poll, href)}
+    doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
+    fetch = {**plan.fetch, **dict.fromkeys(there | doubtful)}
+    return PullPlan(fetch, plan.forget - there - doubtful), doubtful
 
 
 async def _is_there(poll: Poll, href: Href) -> bool:

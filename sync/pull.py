@@ -125,7 +125,8 @@ async def _read_calendar(
         plan = await confirm_absence(poll, calendar, known, plan)
     is_proved = await may_remove(poll, calendar, plan, is_full=is_full)
     # What is new closes time at once, whatever is thought of what is gone.
-    plan = await confirm_deletions(poll, calendar, plan) if is_proved else PullPlan(plan.fetch, frozenset())
+    plan = plan if is_proved else PullPlan(plan.fetch, frozenset())
+    plan, doubtful = await confirm_deletions(poll, calendar, plan, is_full=is_full)
     is_first_read = calendar.last_synced_at is None
     if is_first_read:
         await note_progress(poll, calendar, done=len(known), total=len(known) + len(plan.fetch))
@@ -133,7 +134,7 @@ async def _read_calendar(
     async for page in fetch_pages(poll, calendar, plan.fetch):
         lagging |= page.lagging | await store_page(poll, calendar, page, is_first_read=is_first_read)
         poll.context.at("page stored")
-    is_whole = _is_whole(poll, calendar, len(lagging - ungiven)) and is_proved
+    is_whole = _is_whole(poll, calendar, len((lagging | doubtful) - ungiven)) and is_proved
     if is_whole and lagging:
         await _put_on_record(poll, calendar, lagging)
         listed_token = None  # To be looked at again, changed or not.

@@ -11,6 +11,7 @@ from models.seal import Sealer
 from sync.plan import ProblemCode
 from sync.remote import (
     Changes,
+    Gone,
     Href,
     NotThere,
     PasswordRefused,
@@ -247,3 +248,35 @@ async def test_an_older_state_is_asked_for_again(engine: Engine, home: FakeCalen
     engine.server.lagging.clear()
     await engine.poll(context)
     assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
+
+
+async def test_what_is_told_as_gone_and_given_all_the_same_stays(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    context = engine.context()
+    with monkeypatch.context() as lying:
+        lie(lying, "list_changes", Changes((Gone(href),), SyncToken(home.token)))
+        await engine.poll(context)
+    assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
+    assert (await engine.calendar("Home")).sync_token != home.token
+    engine.now += 15
+    await engine.poll(context)
+    assert len(await engine.slots()) == 10
+    assert (await engine.calendar("Home")).sync_token == home.token
+
+
+async def test_a_deletion_that_a_server_forgets_itself_is_believed_after_a_while(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    engine.server.lagging[href] = home.texts[href]
+    home.delete(href)
+    context = engine.context()
+    await engine.poll(context)
+    assert len(await engine.slots()) == 10
+    engine.server.lagging.clear()
+    engine.now += 15
+    await engine.poll(context)
+    assert len(await engine.slots()) == 9
