@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from standin.event_text import Event, Guest, resource, task
+from standin.edits import adding, ending_before, going_on
+from standin.event_text import Event, Guest, as_text, resource, task
+from standin.ics import unfolded
 
 _PAST_DAYS = 60
 _COMING_DAYS = 120
@@ -21,6 +23,13 @@ _MEETINGS = (
 )
 _EVENINGS = ("Dinner with {}", "Cinema with {}", "Call with {}", "Board games at {}’s", "Concert with {}")
 _ERRANDS = ("Dentist", "Haircut", "Physiotherapy", "Car inspection", "Eye doctor", "Bank appointment")
+_OUTLOOK_UID = "040000008200E00074C5B7101A82E00800000000B0C1D2E3F4A5DC01000000000000000010000000"
+_WINDOWS_NAMES = {
+    "Europe/Berlin": "W. Europe Standard Time",
+    "Europe/Paris": "Romance Standard Time",
+    "America/New_York": "Eastern Standard Time",
+}
+_VENDOR = "/freeassociation.sourceforge.net/"
 # Starts that leave the middle of the morning and the afternoon open on most days.
 _STARTS = (time(10), time(11), time(11, 30), time(13, 30), time(14), time(16))
 _ANSWERS = ("ACCEPTED", "ACCEPTED", "ACCEPTED", "TENTATIVE", "NEEDS-ACTION", "DECLINED")
@@ -64,6 +73,7 @@ def told(story: Story) -> dict[str, dict[str, str]]:
         id_: {f"{story.uid()}.ics": resource(events) for events in chapter(story)}
         for id_, chapter in chapters.items()
     }
+    calendars["work"] |= {f"{story.uid()}.ics": text for text in _from_elsewhere(story)}
     calendars["reminders"] = {f"{story.uid()}.ics": text for text in _reminders(story)}
     return calendars
 
@@ -78,6 +88,33 @@ def _work(story: Story) -> Iterator[list[Event]]:
     yield [story.event("Offsite in Lisbon", trip, 3 * _DAY, alarm="-PT9H", place="Lisbon")]
     yield [story.event("Conference (maybe)", trip + 35 * _DAY, 2 * _DAY, status="TENTATIVE")]
     yield [story.event("Quarter ends", trip + 50 * _DAY, _DAY, free=True)]
+
+
+def _from_elsewhere(story: Story) -> Iterator[str]:
+    """What other programs left behind, in the past: their names of zones and their UIDs, and a series split in two."""
+    zone = story.zone.key
+    last_month = story.at(story.today - 30 * _DAY, time(11))
+    invited = replace(_invitation(story, story.event("Tender", last_month, _HALF_HOUR)), uid=_OUTLOOK_UID)
+    yield resource([invited]).replace(zone, _WINDOWS_NAMES.get(zone, zone))
+    vendor = resource([story.event("Kick-off", last_month + 2 * _DAY, _HALF_HOUR)])
+    yield vendor.replace(f"TZID:{zone}", f"TZID:{_VENDOR}{zone}").replace(
+        f"TZID={zone}", f"TZID={_VENDOR}{zone}"
+    )
+    train = story.event("Train home", last_month + 3 * _DAY, 2 * _HALF_HOUR, travel=timedelta(minutes=15))
+    back = "X-APPLE-TRAVEL-RETURN-DURATION;VALUE=DURATION:PT10M"
+    yield as_text(adding(list(unfolded(resource([train]))), [back]))
+    yield from _split(story)
+
+
+def _split(story: Story) -> Iterator[str]:
+    """A choir that from its third evening on is an hour later: two series that know each other."""
+    start = story.at(story.first(3), time(17))
+    ends = story.event("Choir", start, timedelta(hours=1), rule="FREQ=WEEKLY;COUNT=6;BYDAY=TH")
+    old = list(unfolded(resource([ends])))
+    series, third = story.uid(), start + 14 * _DAY
+    goes_on = story.event("Choir", third + timedelta(hours=1), timedelta(hours=1))
+    yield as_text(ending_before(third, series)(old))
+    yield as_text(adding(list(unfolded(resource([goes_on]))), going_on(old, third, series)))
 
 
 def _stand_up(story: Story) -> list[Event]:

@@ -74,6 +74,8 @@ async def test_the_home_is_absolute_on_the_partition_host_with_its_port() -> Non
     assert listed.status == 207
     addresses = reply.texts(".//c:calendar-user-address-set/d:href")
     assert {f"mailto:{APPLE_ID}", f"mailto:{ALIAS}", dav.account.principal} <= set(addresses)
+    assert f"urn:uuid:{dav.account.dsid}" in addresses
+    assert 'preferred="1">mailto:' in reply.text
 
 
 async def test_both_hosts_serve_the_same_home() -> None:
@@ -203,3 +205,19 @@ async def test_another_account_s_path_is_forbidden() -> None:
     async with served() as dav:
         other = dav.icloud.add_account("other@icloud.example", "zzzz-zzzz-zzzz-zzzz")
         assert (await dav.find(other.home, "<d:displayname/>")).status == 403
+
+
+async def test_options_need_no_sign_in_and_name_what_is_served() -> None:
+    async with served() as dav:
+        reply = await dav.call("OPTIONS", "/", password=None)
+    assert reply.status == 200
+    assert "calendar-access" in (reply.header("dav") or "")
+    assert "PROPPATCH" in (reply.header("allow") or "")
+
+
+async def test_every_answer_looks_like_apple_s() -> None:
+    async with served() as dav:
+        reply = await dav.listing()
+    names = ("server", "via", "x-apple-request-uuid", "x-responding-instance", "strict-transport-security")
+    assert [name for name in names if not reply.header(name)] == []
+    assert reply.header("schedule-tag") is None

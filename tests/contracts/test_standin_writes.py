@@ -297,6 +297,9 @@ async def test_apple_s_limits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     guests = [f"ATTENDEE:mailto:g{number}@x.example" for number in range(301)]
     async with served() as dav:
         assert (await dav.put("home/g.ics", event("g", *guests))).status == 403
+        with monkeypatch.context() as smaller:
+            smaller.setattr(writes, "_LARGEST", 100)
+            assert (await dav.put("home/big.ics", event("big"))).status == 413
         assert (await dav.put("home/a.ics", event("a"))).status == 201
         assert (await dav.put("home/b.ics", event("b"))).status == 507
         for number in range(95):
