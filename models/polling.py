@@ -2,67 +2,148 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.actor import UserRef
-from models.database import Db, execute, fetch, marks
+from models.database import Db, Row, execute, fetch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """An account that this process alone polls until the lease ends. `due_at`: when the poll should have begun."""
 
     account_id: str
     user: UserRef
     due_at: float | None
+    is_failing: bool
+    revision: int
+    "Counts the changes of all that decides what a poll does: calendars, password, zone, standing."
+    asked_at: float | None
 
 
-async def lease_due(
-    db: Db, *, owner: str, now: float, lease: float, limit: int, failing: bool
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """A poll that found nothing new. It counts for the account as it was at `revision`, and for no other state."""
+
+    account_id: str
+    revision: int
+    started: float
+    lag: float
+    asked_at: float | None
+    next_poll_at: float
+    next_if_watched: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """How many accounts are wanted. Failing ones apart, so that they can't crowd out the others."""
+
+    healthy: int = 0
+    failing: int = 0
+
+
+_STAMPED, _KEPT, _TAKEN = 0, 1, 2
+_TOLD = ("id", "kind", "revision", "started", "lag", "asked", "planned", "watched")
+_LEASED = "id, subaccount_id, user_id, next_poll_at, failures, revision, poll_asked_at"
+
+
+async def trade_leases(
+    db: Db,
+    *,
+    owner: str,
+    now: float,
+    lease: float,
+    until: float,
+    places: Places,
+    stamps: Sequence[Stamp] = (),
+    kept: Sequence[str] = (),
 ) -> list[Lease]:
-    """The accounts that are due, longest first. Failing ones apart, so that they can't crowd out the others."""
-    skip = "FOR UPDATE SKIP LOCKED" if db.capabilities.dialect == "postgres" else ""
-    # RETURNING gives rows in any order, and a loop wants the most overdue first.
+    """All that a process says of its polls, in one statement, and the accounts that it gets for it.
+
+    What was polled goes back with its stamp, what is `kept` is leased on, what is due before `until` is taken, the
+    longest due first. A stamp for a state that is no longer the account's frees it, to be polled at once.
+    """
+    told = json.dumps([*map(_stamped, stamps), *([name, _KEPT] for name in kept)], separators=(",", ":"))
     rows = await fetch(
-        db,
-        "UPDATE icloud_account SET lease_owner = $1, lease_until = $2 WHERE id IN ("  # noqa: S608 - constants.
-        " SELECT id FROM icloud_account WHERE next_poll_at <= $3 AND (lease_until IS NULL OR lease_until <= $3)"
-        f" AND failures {'>' if failing else '='} 0 ORDER BY next_poll_at LIMIT $4 {skip})"
-        " RETURNING id, subaccount_id, user_id, next_poll_at",
-        owner,
-        now + lease,
-        now,
-        limit,
+        db, _trade(db.capabilities.dialect), owner, now, lease, until, told, places.healthy, places.failing
     )
-    leases = [_lease(row["id"], row["subaccount_id"], row["user_id"], row["next_poll_at"]) for row in rows]
-    return sorted(leases, key=lambda each: each.due_at or 0.0)
+    before = {*kept, *(stamp.account_id for stamp in stamps)}
+    # RETURNING gives rows in any order.
+    return sorted(
+        (_lease(row) for row in rows if row["id"] not in before), key=lambda each: each.due_at or 0.0
+    )
+
+
+def _stamped(stamp: Stamp) -> list[object]:
+    return [
+        stamp.account_id, _STAMPED, stamp.revision, stamp.started, stamp.lag, stamp.asked_at,
+        stamp.next_poll_at, stamp.next_if_watched,
+    ]  # fmt: skip
+
+
+@functools.cache
+def _trade(dialect: str) -> str:
+    """$1 owner, $2 now, $3 seconds of a lease, $4 until, $5 what is told, $6 and $7 places."""
+    is_postgres = dialect == "postgres"
+    skip = "FOR UPDATE SKIP LOCKED" if is_postgres else ""
+    due = (
+        "SELECT id FROM icloud_account WHERE next_poll_at <= $4 AND (lease_until IS NULL OR lease_until <= $2)"  # noqa: S608
+        " AND failures {} 0 AND id NOT IN (SELECT id FROM told) ORDER BY next_poll_at LIMIT {} " + skip
+    )
+    nothing = ", ".join("NULL" for _ in _TOLD[2:])
+    return (
+        f"WITH told AS ({_told(is_postgres=is_postgres)}), healthy AS ({due.format('=', '$6')}),"  # noqa: S608 - constants.
+        f" failing AS ({due.format('>', '$7')}), traded AS (SELECT * FROM told"
+        f" UNION ALL SELECT id, {_TAKEN}, {nothing} FROM healthy"
+        f" UNION ALL SELECT id, {_TAKEN}, {nothing} FROM failing)"
+        " UPDATE icloud_account SET"
+        f" lease_owner = CASE WHEN traded.kind <> {_STAMPED} THEN $1 END,"
+        f" lease_until = CASE WHEN traded.kind <> {_STAMPED} THEN {_number('$2', '$3')} END,"
+        " last_polled_at = COALESCE(traded.started, last_polled_at),"
+        " poll_lag = COALESCE(traded.lag, poll_lag),"
+        " last_synced_at = CASE WHEN traded.revision = icloud_account.revision THEN traded.started"
+        " ELSE last_synced_at END,"
+        f" next_poll_at = CASE WHEN traded.kind <> {_STAMPED} OR next_poll_at IS NULL THEN next_poll_at"
+        f" WHEN traded.revision <> icloud_account.revision THEN {_number('$2')}"
+        # Asked for since the account was leased. Times can't tell: who asks looks at the clock, then waits.
+        " WHEN COALESCE(poll_asked_at, 0) <> COALESCE(traded.asked, 0) THEN poll_asked_at"
+        f" WHEN watched_until > {_number('$2')} THEN traded.watched ELSE traded.planned END"
+        " FROM traded WHERE icloud_account.id = traded.id"
+        f" AND (traded.kind = {_TAKEN} OR icloud_account.lease_owner = $1)"
+        f" RETURNING {', '.join(f'icloud_account.{name}' if is_postgres else name for name in _LEASED.split(', '))}"
+    )
+
+
+def _told(*, is_postgres: bool) -> str:
+    """Rows out of JSON: one text however many there are; a list of marks would be a new statement for each count."""
+    if is_postgres:
+        kinds = {"id": "text", "kind": "int", "revision": "bigint"}
+        columns = (f"(row ->> {at})::{kinds.get(name, 'float8')} AS {name}" for at, name in enumerate(_TOLD))
+        return f"SELECT {', '.join(columns)} FROM jsonb_array_elements($5::jsonb) AS row"  # noqa: S608
+    columns = (f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_TOLD))
+    return f"SELECT {', '.join(columns)} FROM json_each($5)"  # noqa: S608
+
+
+def _number(*marked: str) -> str:
+    """PostgreSQL asks what kind of value a mark stands for where it can't tell by the column beside it."""
+    return " + ".join(f"CAST({mark} AS DOUBLE PRECISION)" for mark in marked)
 
 
 async def lease_account(db: Db, account_id: str, *, owner: str, now: float, lease: float) -> Lease | None:
-    """Takes this one now, due or not; None while another has it."""
+    """Takes this one now, due or not, and anew where `owner` has it; None while another has it."""
     rows = await fetch(
         db,
-        "UPDATE icloud_account SET lease_owner = $1, lease_until = $2"
-        " WHERE id = $3 AND (lease_until IS NULL OR lease_until <= $4) RETURNING id, subaccount_id, user_id",
+        "UPDATE icloud_account SET lease_owner = $1, lease_until = $2"  # noqa: S608 - a constant.
+        f" WHERE id = $3 AND (lease_until IS NULL OR lease_until <= $4 OR lease_owner = $1) RETURNING {_LEASED}",
         owner,
         now + lease,
         account_id,
         now,
     )
-    return _lease(rows[0]["id"], rows[0]["subaccount_id"], rows[0]["user_id"], None) if rows else None
-
-
-async def renew_leases(db: Db, accounts: Sequence[str], *, owner: str, until: float) -> None:
-    if accounts:
-        await execute(
-            db,
-            "UPDATE icloud_account SET lease_until = $1 WHERE lease_owner = $2"  # noqa: S608
-            f" AND id IN ({marks(len(accounts), after=2)})",
-            until,
-            owner,
-            *accounts,
-        )
+    return replace(_lease(rows[0]), due_at=None) if rows else None
 
 
 async def release(db: Db, account_id: str, *, owner: str) -> None:
@@ -71,6 +152,12 @@ async def release(db: Db, account_id: str, *, owner: str) -> None:
         "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2",
         account_id,
         owner,
+    )
+
+
+async def release_all(db: Db, *, owner: str) -> None:
+    await execute(
+        db, "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1", owner
     )
 
 
@@ -84,5 +171,12 @@ async def ask_for_poll(db: Db, account_id: str, *, now: float) -> None:
     )
 
 
-def _lease(account_id: str, subaccount: str, user: str, due_at: float | None) -> Lease:
-    return Lease(account_id, UserRef(subaccount, user), due_at)
+def _lease(row: Row) -> Lease:
+    return Lease(
+        account_id=row["id"],
+        user=UserRef(row["subaccount_id"], row["user_id"]),
+        due_at=row["next_poll_at"],
+        is_failing=row["failures"] > 0,
+        revision=row["revision"],
+        asked_at=row["poll_asked_at"],
+    )

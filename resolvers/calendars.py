@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict, Unpack
 
+from tortoise.expressions import RawSQL
 from tortoise.functions import Count
+from tortoise.queryset import QuerySet
 
 from domain.actor import UserRef
 from domain.busy import BusyPolicy, BusyRule
@@ -20,11 +22,12 @@ from models.calendar import Calendar, Event, calendars_of
 from models.database import fetch, marks
 from models.icloud import ICloudAccount
 from models.people import User
-from models.settle import policy_of, settle_calendar
+from models.settle import closes_time, policy_of, settle_calendar
 from resolvers import audit, scope
 from resolvers.accounts import NOT_CONNECTED
 from resolvers.choosing import Choice, choice_of, choose
 from resolvers.context import Context
+from resolvers.freshness import known_at
 from resolvers.inputs import UNSET, Absent, not_null
 from resolvers.outcomes import CalendarNotSelectable, InvalidInput, NotFound
 from resolvers.paging import check_first
@@ -69,7 +72,7 @@ async def calendars_by_user(
     ctx: Context, users: Sequence[UserRef]
 ) -> dict[UserRef, tuple[CalendarView, ...]]:
     """The same for many at once; only those that have some."""
-    rows = await Calendar.filter(**scope.of_users(ctx, users)).using_db(await ctx.db())
+    rows = await _with_account(Calendar.filter(**scope.of_users(ctx, users)).using_db(await ctx.db()))
     found: defaultdict[UserRef, tuple[CalendarView, ...]] = defaultdict(tuple)
     for row in sorted(rows, key=lambda row: (row.name, row.id)):
         found[UserRef(row.subaccount_id, row.user_id)] += (_view(row),)
@@ -78,7 +81,7 @@ async def calendars_by_user(
 
 async def calendar(ctx: Context, calendar_id: str) -> CalendarView | None:
     row = await scope.calendar(ctx, calendar_id)
-    return None if isinstance(row, NotFound) else _view(row)
+    return None if isinstance(row, NotFound) else await _view_of(ctx, calendar_id)
 
 
 async def event_counts(ctx: Context, calendar_ids: Sequence[str]) -> dict[str, int]:
@@ -186,7 +189,8 @@ async def set_policy(
             await settle_calendar(ledger, row)
             ledger.note(ChangeKind.CALENDARS)
             await audit.note(ledger.db, ctx, "calendar.policy", calendar_id)
-    return _view(row)
+    await ctx.renew()
+    return await _view_of(ctx, calendar_id) or _NO_SUCH
 
 
 async def _decide(
@@ -235,7 +239,22 @@ def _problem(stored: Mapping[str, Any]) -> EventProblemView:
     return EventProblemView(stored["uid"], stored["code"], stored["message"], blocked)
 
 
+def _with_account(rows: QuerySet[Calendar]) -> QuerySet[Calendar]:
+    """A poll that found nothing new is put on record once, on the account."""
+    return rows.annotate(
+        account_synced_at=RawSQL(
+            "(SELECT a.last_synced_at FROM icloud_account a WHERE a.id = calendar.account_id)"
+        )
+    )
+
+
+async def _view_of(ctx: Context, calendar_id: str) -> CalendarView | None:
+    row = await _with_account(Calendar.filter(id=calendar_id).using_db(await ctx.db())).first()
+    return None if row is None else _view(row)
+
+
 def _view(row: Calendar) -> CalendarView:
+    account_synced_at: float | None = getattr(row, "account_synced_at")  # noqa: B009 - from `_with_account`.
     return CalendarView(
         id=row.id,
         user=UserRef(row.subaccount_id, row.user_id),
@@ -248,5 +267,5 @@ def _view(row: Calendar) -> CalendarView:
         is_linked=row.is_linked,
         is_conflict=row.is_conflict,
         policy=policy_of(row),
-        last_synced_at=row.last_synced_at,
+        last_synced_at=known_at(row.last_synced_at, account_synced_at if closes_time(row) else None),
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from models.bell import Bell
 from models.database import Database
 from models.seal import Sealer
 from sync.remote import CalendarServer
 from sync.settings import SyncSettings
+
+if TYPE_CHECKING:
+    from sync.quiet import Quiet
 
 
 def pass_by(step: str) -> None:
@@ -26,6 +30,8 @@ class Memory:
     "When a calendar was first neither listed nor there."
     missing_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar's server listed what it did not give."
+    quiet: dict[str, Quiet] = field(default_factory=dict)
+    "What an account looked like when a whole poll of it had nothing to do."
     unexplained_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar was listed as changed, and nothing was told that did."
     without_changes: set[str] = field(default_factory=set)

@@ -77,13 +77,23 @@ async def _listed(poll: Poll) -> tuple[ListedCalendar, ...]:
     if not poll.account.failures and any(is_comparison_due(poll, calendar) for calendar in poll.chosen):
         await _follow(poll)
     try:
-        return await poll.remote.list_calendars(poll.account.home_url)
+        return await _look_home(poll)
     except (NotThere, ForeignHost, NotWritable, UnexpectedAnswer) as error:
         return await _list_anew(poll, error)
     except Unreachable as error:
         if poll.account.failures < 2:
             raise
         return await _list_anew(poll, error)
+
+
+async def _look_home(poll: Poll) -> tuple[ListedCalendar, ...]:
+    """What was seen before the poll began, or else what there is to see now."""
+    if isinstance(poll.seen, RemoteError):
+        raise poll.seen
+    glance = poll.seen or await poll.remote.glance(poll.account.home_url)
+    listed = await glance.read()
+    poll.digest = glance.digest
+    return listed
 
 
 async def _list_by_the_entrys_word(poll: Poll) -> tuple[ListedCalendar, ...]:

@@ -12,13 +12,17 @@ from models.bell import SYNC
 from models.changelog import trim
 from models.database import execute
 from models.outbox import take_due
-from models.polling import Lease, lease_account, lease_due, release, renew_leases
+from models.polling import Lease, Places, Stamp
 from sync.context import SyncContext
+from sync.leases import Leases
 from sync.poll import begin
 from sync.pull import PullOutcome, pull
 from sync.push import push
+from sync.quiet import look
 from sync.record import finish
 from sync.remote import UnexpectedAnswer
+from sync.settings import SyncSettings
+from sync.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -36,50 +40,64 @@ class Loop:
 
     def __init__(self, context: SyncContext) -> None:
         self.context = context
+        self._leases = Leases(context)
         self._polls: dict[str, RunningPoll] = {}
-        self._writes: set[asyncio.Task[None]] = set()
         self._failing: set[str] = set()
+        self._waiting = Waiting()
+        self._begun = 0
+        self._takes_turns = False
+        self._keeping: asyncio.Task[None] | None = None
+        self._asking = asyncio.Lock()
+        self._may_begin = asyncio.Event()
+        self._writes: set[asyncio.Task[None]] = set()
         self._lags: deque[tuple[float, float]] = deque()
-        self._has_backlog = False
         self._may_write = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled; then what is under way may end, for as long as the drain allows."""
         with self.context.bell.listen(SYNC) as for_polls, self.context.bell.listen(SYNC) as for_writes:
-            self._may_write = for_writes
+            self._may_write, self._takes_turns = for_writes, True
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._again_and_again(for_polls, self._start_polls))
+                    group.create_task(self._again_and_again(for_polls, self._take_turn))
+                    group.create_task(self._begin_in_time(for_polls))
                     group.create_task(self._again_and_again(for_writes, self._start_writes))
                     group.create_task(self._keep_house())
             finally:
+                self._takes_turns = False
                 await self.drain()
 
     async def drain(self) -> None:
         """Waits for what is under way, then ends it. Leases are freed, so that others go on at once."""
+        if self._keeping is not None:
+            self._keeping.cancel()
         tasks: set[asyncio.Task[PullOutcome] | asyncio.Task[None]] = {
             *(running.task for running in self._polls.values()),
             *self._writes,
         }
-        if not tasks:
-            return
-        _, left = await asyncio.wait(tasks, timeout=self.context.settings.drain)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=self.context.settings.drain)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        try:
+            self._waiting.clear()
+            await self._leases.give_back_all()
+        except Exception:
+            log.exception("leases end by themselves")
 
     def running(self, account_id: str) -> RunningPoll | None:
         return self._polls.get(account_id)
 
     async def poll_now(self, account_id: str) -> bool:
         """Starts a poll, due or not; False where another process has the account."""
-        context = self.context
-        async with context.database.writing() as db:
-            lease = await lease_account(
-                db, account_id, owner=context.owner, now=context.clock(), lease=context.settings.lease
-            )
-        if lease is not None:
-            self._start_poll(lease)
+        async with self._asking:
+            if account_id in self._polls:
+                return True  # Of those who ask at once, all but the first find it begun.
+            lease = await self._leases.take(account_id)
+            if lease is not None:
+                self._waiting.drop(account_id)
+                self._start_poll(lease, is_awaited=True)
         return lease is not None
 
     def lags(self) -> list[float]:
@@ -90,7 +108,7 @@ class Loop:
     # --- What is due
 
     async def _again_and_again(self, rung: asyncio.Event, start: Callable[[], Awaitable[None]]) -> None:
-        """At every ring, and every now and then. The end of a write rings too, and with a backlog that of a poll."""
+        """At every ring, and every now and then. The end of a write rings too."""
         while True:
             rung.clear()
             try:
@@ -100,75 +118,93 @@ class Loop:
                 log.exception("the sync loop could not look for what is due")
             await _ring_or(rung, self.context.settings.look_every)
 
-    async def _start_polls(self) -> None:
+    async def _take_turn(self) -> None:
+        """Tells what was polled, and takes what is due before the next turn: as much as is likely to begin by then."""
+        settings = self.context.settings
+        most = settings.concurrent_polls + 2 * self._begun
+        self._begun = 0
+        places = Places(
+            healthy=max(most - len(self._waiting.healthy), 0),
+            failing=max(_share_of_failing(settings) - len(self._waiting.failing), 0),
+        )
+        taken = await self._leases.trade(places, ahead=settings.look_every)
+        self._waiting.add(lease for lease in taken if lease.account_id not in self._polls)
+        self._waiting.has_more = sum(not lease.is_failing for lease in taken) >= places.healthy > 0
+        self._may_begin.set()
+
+    async def _begin_in_time(self, rung: asyncio.Event) -> None:
+        while True:
+            self._may_begin.clear()
+            now = self.context.clock()
+            while self._polls_left() > 0 and (lease := self._next(now)) is not None:
+                self._start_poll(lease)
+            if self._waiting.has_more and not self._waiting.healthy:
+                self._waiting.has_more = False
+                rung.set()
+            soonest = self._waiting.soonest() if self._polls_left() > 0 else None
+            pause = self.context.settings.look_every if soonest is None else max(soonest - now, 0.001)
+            await _ring_or(self._may_begin, min(pause, self.context.settings.look_every))
+
+    def _polls_left(self) -> int:
+        return self.context.settings.concurrent_polls - len(self._polls)
+
+    def _next(self, now: float) -> Lease | None:
         """Accounts that fail have a quarter of the places: they never fill those of the others."""
-        most = self.context.settings.concurrent_polls
-        failing = len(self._failing & self._polls.keys())
-        free = most - len(self._polls)
-        count = 0
-        for is_failing, places in ((False, free), (True, min(free, max(most // 4, 1) - failing))):
-            leases = await self._lease_due(min(places, most - len(self._polls)), failing=is_failing)
-            for lease in leases:
-                self._start_poll(lease, is_failing=is_failing)
-            count += len(leases)
-        self._has_backlog = count >= free
+        if len(self._failing) < _share_of_failing(self.context.settings) and (
+            lease := self._waiting.failing.due(now)
+        ):
+            return lease
+        return self._waiting.healthy.due(now)
 
-    async def _lease_due(self, places: int, *, failing: bool) -> list[Lease]:
-        context = self.context
-        if places <= 0:
-            return []
-        now = context.clock()
-        async with context.database.writing() as db:
-            leases = await lease_due(
-                db, owner=context.owner, now=now, lease=context.settings.lease, limit=places, failing=failing
-            )
-        self._forget_lags()
-        self._lags.extend((now, max(now - (lease.due_at or now), 0.0)) for lease in leases)
-        return leases
-
-    def _start_poll(self, lease: Lease, *, is_failing: bool = False) -> None:
+    def _start_poll(self, lease: Lease, *, is_awaited: bool = False) -> None:
         if lease.account_id in self._polls:
             # Its lease could not be renewed for a time, and was ours for the taking: one poll of it is enough.
             return
-        task = asyncio.create_task(self._poll(lease))
-        self._polls[lease.account_id] = RunningPoll(self.context.clock(), task)
-        if is_failing:
+        now = self.context.clock()
+        if lease.due_at is not None:
+            self._forget_lags()
+            self._lags.append((now, max(now - lease.due_at, 0.0)))
+        task = asyncio.create_task(self._poll(lease, is_awaited=is_awaited))
+        self._polls[lease.account_id] = RunningPoll(now, task)
+        self._begun += 1
+        if lease.is_failing:
             self._failing.add(lease.account_id)
         task.add_done_callback(lambda _: self._end_poll(lease.account_id))
+        if not self._takes_turns and (self._keeping is None or self._keeping.done()):
+            self._keeping = asyncio.create_task(self._keep_leases())
 
     def _end_poll(self, account_id: str) -> None:
         self._polls.pop(account_id, None)
         self._failing.discard(account_id)
-        if self._has_backlog:
-            self.context.bell.ring_here(SYNC)
+        self._may_begin.set()
 
-    async def _poll(self, lease: Lease) -> PullOutcome:
-        """One poll, with its lease renewed for as long as it lasts."""
-        context = self.context
-        task = asyncio.create_task(pull(context, lease))
+    async def _keep_leases(self) -> None:
+        """Where no turn does it: of a process that polls only what it is asked for."""
+        while self._polls:
+            await asyncio.sleep(self.context.settings.lease / 3)
+            try:
+                await self._leases.trade()
+            except Exception:
+                log.exception("leases could not be renewed")
+
+    async def _poll(self, lease: Lease, *, is_awaited: bool) -> PullOutcome:
         try:
-            while not (await asyncio.wait({task}, timeout=context.settings.lease / 3))[0]:
-                await self._renew(lease)
-            return task.result()
+            found = await look(self.context, lease)
+            if isinstance(found, Stamp):
+                self._leases.stamp(found)
+                if is_awaited:
+                    await self._leases.trade()  # Who waits for it reads the stamp.
+                return PullOutcome(is_complete=True)
+            outcome = await pull(self.context, lease, found)
         except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            async with context.database.writing() as db:
-                await release(db, lease.account_id, owner=context.owner)
+            await self._leases.give_back(lease.account_id)
             raise
         except Exception:
             log.exception("the poll of account %s failed", lease.account_id)
             await self._set_aside(lease)
-            return PullOutcome(is_complete=True)
-
-    async def _renew(self, lease: Lease) -> None:
-        context = self.context
-        try:
-            async with context.database.writing() as db:
-                until = context.clock() + context.settings.lease
-                await renew_leases(db, [lease.account_id], owner=context.owner, until=until)
-        except Exception:
-            log.exception("the lease of account %s could not be renewed", lease.account_id)
+            outcome = PullOutcome(is_complete=True)
+        self._leases.forget(lease.account_id)
+        return outcome
 
     async def _set_aside(self, lease: Lease) -> None:
         context = self.context
@@ -214,6 +250,10 @@ class Loop:
         oldest = self.context.clock() - _LAGS_KEPT
         while self._lags and self._lags[0][0] < oldest:
             self._lags.popleft()
+
+
+def _share_of_failing(settings: SyncSettings) -> int:
+    return max(settings.concurrent_polls // 4, 1)
 
 
 async def keep_house(context: SyncContext) -> None:

@@ -77,6 +77,11 @@ def plan_window(now: float, zone: str, settings: SyncSettings) -> Span:
     return Span(start, _day_start(today + settings.horizon_days, zone))
 
 
+def plan_next_window(now: float, zone: str) -> int:
+    """When the window moves on: as the next day begins in the owner's zone."""
+    return _day_start(day_at(int(now), zone) + 1, zone)
+
+
 def _day_start(day: int, zone: str) -> int:
     edges = day_edges(day, zone)
     return edges[0] if edges else _day_start(day + 1, zone)  # A date that the zone skipped.

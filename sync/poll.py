@@ -20,7 +20,7 @@ from sync.context import SyncContext
 from sync.plan import (
     plan_window,
 )
-from sync.remote import PasswordUnreadable, RemoteCalendars
+from sync.remote import Glance, PasswordUnreadable, RemoteCalendars, RemoteError
 
 
 class SupersededError(Exception):
@@ -49,6 +49,10 @@ class Poll:
     has_changed: bool = False
     is_counting: bool = False
     "Whether the progress on record is this poll's own."
+    seen: Glance | RemoteError | None = None
+    "The home's answer, where it was asked for before the poll began."
+    digest: bytes | None = None
+    "Of the home's answer that this poll went by."
     look_again_after: float | None = None
     "Something is left to do so soon."
 
@@ -94,9 +98,9 @@ class Poll:
         return fresh
 
 
-async def begin(context: SyncContext, lease: Lease) -> Poll | None:
+async def begin(context: SyncContext, lease: Lease, *, started: float | None = None) -> Poll | None:
     """None where the account is no longer there, or no longer ours to poll."""
-    started = context.clock()
+    started = context.clock() if started is None else started
     async with context.database.reading() as db:
         account = (
             await ICloudAccount.filter(id=lease.account_id, lease_owner=context.owner).using_db(db).first()

@@ -22,6 +22,7 @@ from sync.own import note_deleted
 from sync.pages import fetch_pages, note_progress, store_page
 from sync.plan import PullPlan, plan_comparison, plan_pull
 from sync.poll import Poll, SupersededError, begin, is_comparison_due, sign_in
+from sync.quiet import Looked, remember
 from sync.record import finish, give_up
 from sync.remote import (
     Changes,
@@ -52,11 +53,12 @@ class PullOutcome:
     error: RemoteError | None = None
 
 
-async def pull(context: SyncContext, lease: Lease) -> PullOutcome:
-    """Never raises what the calendar server did; frees the lease at its end."""
-    poll = await begin(context, lease)
+async def pull(context: SyncContext, lease: Lease, looked: Looked | None = None) -> PullOutcome:
+    """Never raises what the calendar server did; frees the lease at its end. `looked`: the home was asked already."""
+    poll = await begin(context, lease, started=None if looked is None else looked.started)
     if poll is None:
         return PullOutcome(is_complete=True)
+    poll.seen = None if looked is None else looked.met
     try:
         met = await _look(poll)
         await finish(poll, met)
@@ -94,6 +96,8 @@ async def _pull(poll: Poll) -> RemoteError | None:
         except (UnexpectedAnswer, NotThere, NotWritable, TokenRefused, ForeignHost) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
+    if met is None:
+        remember(poll, tokens)
     return met
 
 

@@ -67,6 +67,10 @@ class FakeServer:
     calendars: dict[str, FakeCalendar] = field(default_factory=dict)
     home_url: str = HOME
     asked: list[str] = field(default_factory=list)
+    unshown: set[str] = field(default_factory=set)
+    "Paths of calendars that are there, and that the home does not list."
+    reads: int = 0
+    "How often the home's answer was read."
     failures: dict[str, list[BaseException]] = field(default_factory=dict)
     hidden: set[Href] = field(default_factory=set)
     "Listed, and not given."
@@ -134,12 +138,14 @@ class FakeAccount:
         return tuple(
             ListedCalendar(each.path, each.name, "#FF2968", each.kind, each.can_write, each.token)
             for each in self.server.calendars.values()
+            if each.path not in self.server.unshown
         )
 
     async def glance(self, home_url: str) -> Glance:
         listed = await self.list_calendars(home_url)
 
         async def read() -> tuple[ListedCalendar, ...]:
+            self.server.reads += 1
             return listed
 
         return Glance(repr(listed).encode(), read)

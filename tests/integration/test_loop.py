@@ -16,7 +16,7 @@ from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.people import User
-from models.polling import ask_for_poll, lease_account, lease_due
+from models.polling import Places, ask_for_poll, lease_account, trade_leases
 from models.seal import Secret
 from sync.loop import keep_house
 from sync.plan import ProblemCode
@@ -162,7 +162,9 @@ async def test_two_processes_share_accounts_and_never_one_at_once(engine: Engine
 
     async def take(owner: str) -> list[str]:
         async with engine.database.writing() as db:
-            found = await lease_due(db, owner=owner, now=NOW, lease=30, limit=3, failing=False)
+            found = await trade_leases(
+                db, owner=owner, now=NOW, lease=30, until=NOW, places=Places(healthy=3)
+            )
         return [lease.account_id for lease in found]
 
     taken = await asyncio.gather(*(take(f"process-{number}") for number in range(10)))

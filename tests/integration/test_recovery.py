@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.calendars import ListedCalendar
 from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import store_listing
@@ -33,6 +34,7 @@ from sync.guard import Guard
 from sync.icloud import ICloud
 from sync.remote import (
     Changes,
+    Glance,
     NotThere,
     RemoteCalendars,
     TokenRefused,
@@ -97,6 +99,8 @@ class _Lying:
         if name in {"create", "replace", "remove"} and self._liar.chance.random() < 0.5:
             await real(*args, **kwargs)  # type: ignore[misc]
             raise Unreachable("done, and its answer lost")
+        if name == "glance":
+            return await self._lie_of_home(await self._account.glance(*args))  # type: ignore[arg-type]
         told: object = None
         with suppress(NotThere, TokenRefused):
             told = await real(*args, **kwargs) if name.startswith(("list", "fetch")) else None  # type: ignore[misc]
@@ -108,6 +112,15 @@ class _Lying:
             case Changes(_, token) if args[1:] == (None,):
                 return Changes((), token)
         raise self._liar.chance.choice([Unreachable(), UnexpectedAnswer(), NotThere(), TokenRefused()])
+
+    async def _lie_of_home(self, glance: Glance) -> Glance:
+        listed = await glance.read()
+        cut = listed[: self._liar.chance.randrange(len(listed))]
+
+        async def read() -> tuple[ListedCalendar, ...]:
+            return cut
+
+        return Glance(repr(cut).encode(), read)
 
 
 @dataclass

@@ -1,0 +1,123 @@
+"""Polls that find nothing new: one request, whose answer is byte for byte one that once meant nothing to do.
+
+An account's revision counts every change of what decides what a poll does (migration 0004). Where a whole poll had
+nothing to do, what it began from and what iCloud answered are remembered; while both are the same, so is the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from domain.calendars import CalendarKind
+from models.polling import Lease, Stamp
+from models.seal import UnsealError
+from sync.context import SyncContext
+from sync.plan import plan_next_poll, plan_next_window
+from sync.poll import Poll
+from sync.remote import Glance, PasswordUnreadable, RemoteError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """What was seen when nothing was to be done, and what it takes to look again."""
+
+    revision: int
+    digest: bytes
+    until: float
+    "Then something is due that no answer brings: another day, a full comparison."
+    apple_id: str
+    sealed_password: bytes
+    home_url: str
+    connected_at: float
+    last_changed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The home's answer, or what was met instead, for a poll that has more to do than to compare it."""
+
+    started: float
+    met: Glance | RemoteError
+
+
+async def look(context: SyncContext, lease: Lease) -> Stamp | Looked | None:
+    """A stamp where nothing is new; None where nothing is remembered that it could be compared with."""
+    quiet = context.memory.quiet.get(lease.account_id)
+    started = context.clock()
+    if quiet is None or quiet.revision != lease.revision or started >= quiet.until:
+        return None
+    try:
+        found = await _glance(context, lease, quiet)
+    except RemoteError as error:
+        return Looked(started, error)
+    if found.digest != quiet.digest:
+        return Looked(started, found)
+    return _stamp(context, lease, quiet, started)
+
+
+async def _glance(context: SyncContext, lease: Lease, quiet: Quiet) -> Glance:
+    try:
+        password = context.sealer.unseal(quiet.sealed_password, row=lease.account_id)
+    except UnsealError as error:
+        raise PasswordUnreadable(str(error)) from None
+    account = context.server.sign_in(quiet.apple_id, password, home_url=quiet.home_url)
+    return await account.glance(quiet.home_url)
+
+
+def _stamp(context: SyncContext, lease: Lease, quiet: Quiet, started: float) -> Stamp:
+    now, chance = context.clock(), context.chance()
+
+    def planned(watched_until: float | None) -> float:
+        return plan_next_poll(
+            context.settings,
+            now=now,
+            watched_until=watched_until,
+            last_changed_at=quiet.last_changed_at,
+            connected_at=quiet.connected_at,
+            chance=chance,
+        )
+
+    return Stamp(
+        account_id=lease.account_id,
+        revision=lease.revision,
+        started=started,
+        lag=max(started - (lease.due_at or started), 0.0),
+        asked_at=lease.asked_at,
+        next_poll_at=planned(None),
+        # Whether somebody watches is known when it is stored: they may have begun to meanwhile.
+        next_if_watched=planned(now + 1),
+    )
+
+
+def remember(poll: Poll, tokens: Mapping[str, str | None]) -> None:
+    """Where this poll changed anything, its revision is not the account's any more, and nothing comes of it."""
+    memory = poll.context.memory.quiet
+    memory.pop(poll.account.id, None)
+    if poll.digest is None or not _is_settled(poll, tokens):
+        return
+    account = poll.account
+    due = [calendar.compare_at for calendar in poll.chosen if calendar.compare_at is not None]
+    memory[account.id] = Quiet(
+        revision=poll.lease.revision,
+        digest=poll.digest,
+        until=min([plan_next_window(poll.started, poll.zone), *due]),
+        apple_id=account.apple_id,
+        sealed_password=bytes(account.sealed_password),
+        home_url=account.home_url,
+        connected_at=account.connected_at,
+        last_changed_at=account.last_changed_at,
+    )
+
+
+def _is_settled(poll: Poll, tokens: Mapping[str, str | None]) -> bool:
+    """Nothing is left to look at again, and all that is read has a token in the answer that tells when it changes."""
+    if poll.look_again_after is not None or poll.missing or poll.account.failures:
+        return False
+    return all(
+        calendar.id in poll.verified
+        and (token := tokens.get(calendar.path)) is not None
+        and token == calendar.listed_token
+        for calendar in poll.chosen
+        if calendar.kind == CalendarKind.EVENTS
+    )
