@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -21,24 +22,26 @@ from server.access import Gate
 from server.config import ConfigError, Settings
 from server.engine import Engine
 from server.front import Front
+from server.health import Health, metrics_routes
 from server.http import GraphQLOverHTTP
 from server.pages import page_routes
 from server.persisted import Documents
 from server.sockets import Caps, Sockets
+from server.telemetry import Telemetry
 from server.websocket import GraphQLOverWebSocket
 
 log = logging.getLogger(__name__)
 
 WEB_ROOT = Path(__file__).resolve().parents[1] / "web"
-_READY_WITHIN = 2.0
-_NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-def make_app(services: Services, settings: Settings) -> Starlette:
+def make_app(services: Services, settings: Settings, telemetry: Telemetry | None = None) -> Starlette:
+    told = telemetry or Telemetry()
     gate = Gate(services, allowed_origins=settings.allowed_origins, trusted_proxies=settings.trusted_proxies)
     engine = Engine(build()[0], booking_introspection=settings.booking_introspection)
     sockets = Sockets(services, caps_of(settings))
-    front = Front(services, gate, engine, Documents(), sockets)
+    front = Front(services, gate, engine, Documents(), sockets, told.watch)
+    health = Health(services)
     over_http = GraphQLOverHTTP(front)
     over_websocket = GraphQLOverWebSocket(front)
 
@@ -53,12 +56,22 @@ def make_app(services: Services, settings: Settings) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/graphql", graphql, methods=methods),
         WebSocketRoute("/graphql", graphql_socket),
-        Route("/healthz", _is_alive),
-        Route("/readyz", _ready(services)),
+        *health.routes(),
+        *metrics_routes(told.metrics, services, gate, settings.metrics_from),
         *page_routes(web_root=WEB_ROOT, demo=_demo(settings), graphiql=settings.graphiql),
     ]
-    app = Starlette(routes=routes, lifespan=_watching(sockets))
+    looking = [sockets.watch]
+    if told.metrics is not None:
+        told.metrics.follow(
+            "slotwire_connections", "Websockets and streams that are open.", lambda: len(sockets)
+        )
+        told.metrics.follow(
+            "slotwire_waiting_bytes", "Bytes that wait for slow readers.", lambda: sockets.waiting
+        )
+        looking.append(told.metrics.look_at_the_loop)
+    app = Starlette(routes=routes, lifespan=_looking(looking))
     app.state.sockets = sockets
+    app.state.health = health
     return app
 
 
@@ -70,34 +83,22 @@ def caps_of(settings: Settings) -> Caps:
     )
 
 
-def _watching(sockets: Sockets) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _looking(
+    looks: Sequence[Callable[[], Coroutine[Any, Any, None]]],
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """What goes on beside the requests, for as long as the application lives."""
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(sockets.watch())
+        tasks = [asyncio.create_task(look()) for look in looks]
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     return lifespan
-
-
-async def _is_alive(_: Request) -> Response:
-    return PlainTextResponse("ok\n", headers=_NO_STORE)
-
-
-def _ready(services: Services) -> Callable[[Request], Awaitable[Response]]:
-    async def is_ready(_: Request) -> Response:
-        try:
-            async with asyncio.timeout(_READY_WITHIN), services.database.reading():
-                return PlainTextResponse("ready\n", headers=_NO_STORE)
-        except Exception as error:  # noqa: BLE001 - whatever keeps the database away keeps callers away.
-            log.warning("Not ready: %s", type(error).__name__)
-            return PlainTextResponse("The database can't be reached.\n", 503, headers=_NO_STORE)
-
-    return is_ready
 
 
 def _demo(settings: Settings) -> Mapping[str, str] | None:

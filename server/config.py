@@ -48,6 +48,10 @@ class Settings:
     connections_per_key: int
     graphiql: bool
     booking_introspection: bool
+    metrics: bool
+    metrics_from: tuple[Network, ...]
+    traces_url: str
+    drain_for: int
     log_level: str
     log_json: bool
     demo_file: Path | None
@@ -114,6 +118,13 @@ def _caldav_url(value: str) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigError("plain http is for this machine alone: give an https address")
     return value if parts.path else value + "/"
+
+
+def _traces_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None):
+        raise ConfigError("give an OTLP/HTTP address such as http://127.0.0.1:4318/v1/traces")
+    return value
 
 
 def _log_level(value: str) -> str:
@@ -293,6 +304,34 @@ SETTINGS = (
         "`on`: BOOKING keys too may read the schema",
         "booking_introspection",
         _switch,
+    ),
+    Setting(
+        "SLOTWIRE_METRICS",
+        "off",
+        "`on`: /metrics, in Prometheus's format",
+        "metrics",
+        _switch,
+    ),
+    Setting(
+        "SLOTWIRE_METRICS_FROM",
+        "127.0.0.1, ::1",
+        "addresses or networks that may read /metrics, separated by commas",
+        "metrics_from",
+        _networks,
+    ),
+    Setting(
+        "SLOTWIRE_TRACES_URL",
+        "",
+        "where OpenTelemetry traces go, over OTLP/HTTP, such as `http://127.0.0.1:4318/v1/traces`",
+        "traces_url",
+        _traces_url,
+    ),
+    Setting(
+        "SLOTWIRE_DRAIN_SECONDS",
+        "0",
+        "how long requests are still taken after SIGTERM, while /readyz says 503",
+        "drain_for",
+        _number(0, 600),
     ),
     Setting("SLOTWIRE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`", "log_level", _log_level),
     Setting("SLOTWIRE_LOG_FORMAT", "plain", "`plain`, or `json`: one object a line", "log_json", _log_format),

@@ -19,7 +19,7 @@ from tortoise.migrations.executor import MigrationExecutor
 
 import migrations
 from models import MODULES
-from models.database import Database
+from models.database import Database, fetch
 
 APP = "slotwire"
 SQLITE_READERS = 4
@@ -56,6 +56,13 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncIterator[Datab
             yield database
         finally:
             await database.close()
+
+
+async def is_current(database: Database) -> bool:
+    """Whether the tables are still those that this code was written for: they may be migrated while it runs."""
+    async with database.reading() as db:
+        rows = await fetch(db, "SELECT name FROM tortoise_migrations")
+    return {row["name"] for row in rows} == set(known_migrations())
 
 
 async def migrate(url: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from graphql import OperationType
 
 from domain.actor import Actor
+from domain.work import Watch, unwatched
 from resolvers.context import Context, Services
 from schema.errors import Code, error
 from schema.operation import Operation
@@ -44,6 +45,7 @@ class Front:
     engine: Engine
     documents: Documents
     sockets: Sockets
+    watch: Watch = unwatched
 
     def made_ready(self, asked: Asked, actor: Actor) -> Ready | Answer:
         """What can be run, or what is wrong with it."""

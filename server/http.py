@@ -14,6 +14,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from domain.actor import Actor
+from domain.work import Work
 from schema.errors import Code
 from schema.operation import Operation
 from server import caching, replies
@@ -26,6 +27,7 @@ from server.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, MULTIPART, Acce
 from server.request import MOST_BYTES, Asked, read_body, read_parameters
 from server.sockets import TooManyError
 from server.stream import Stream
+from server.telemetry import NOT_RUN, outcome_of
 
 log = logging.getLogger("server.requests")
 
@@ -62,12 +64,17 @@ class GraphQLOverHTTP:
         began = time.perf_counter()
         exchange = _Exchange(http, self._front.gate.caller(http))
         exchange.said["address"] = exchange.caller.address
-        try:
-            response = await self._answer(exchange)
-        except Exception as problem:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
-            response = replies.fault(problem)
-        response = await coded(response, http.headers.get("accept-encoding"))
-        _complete(response, exchange)
+        work = Work(NOT_RUN, facts={"transport": "http"}, came_with=http.headers)
+        with self._front.watch(work):
+            try:
+                response = await self._answer(exchange)
+            except Exception as problem:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
+                response = replies.fault(problem)
+            response = await coded(response, http.headers.get("accept-encoding"))
+            _complete(response, exchange)
+            work.kind = str(exchange.said.get("operation", NOT_RUN)).partition(" ")[0]
+            work.outcome = outcome_of(exchange.said.get("codes"), status=response.status_code)
+            work.facts["status"] = response.status_code
         ms = round((time.perf_counter() - began) * 1000, 1)
         log.info("request", extra={"said": exchange.said | {"status": response.status_code, "ms": ms}})
         return response

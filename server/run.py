@@ -8,8 +8,8 @@ import logging
 import resource
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -19,6 +19,7 @@ from server.app import make_app
 from server.config import ConfigError, Settings
 from server.request import MOST_BYTES
 from server.services import Parts, open_parts
+from server.telemetry import Telemetry, open_telemetry
 from server.wire import HTTPWire, WebSocketWire
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,16 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
     """Raises ConfigError or DatabaseUnusableError where it can't start."""
     _make_room(settings.connections)
     with _listening(settings) as listener:
-        async with open_parts(settings, environment) as parts:
-            server = Server(config_of(make_app(parts.services, settings)))
+        async with _watched_parts(settings, environment) as (parts, telemetry):
+            app = make_app(parts.services, settings, telemetry)
+            server = Server(config_of(app))
+
+            def end() -> None:
+                server.should_exit = True
 
             def stop() -> None:
-                server.should_exit = True
+                app.state.health.is_draining = True
+                asyncio.get_running_loop().call_later(settings.drain_for, end)
 
             _on_signals(stop)
             looping = _looping(parts, stop) if with_sync else None
@@ -70,13 +76,22 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
 
 
 async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None:
-    async with open_parts(settings, environment) as parts:
+    async with _watched_parts(settings, environment) as (parts, _):
         stopping = asyncio.Event()
         _on_signals(stopping.set)
         looping = _looping(parts, stopping.set)
         log.info("The sync loop runs.")
         await stopping.wait()
         await _ended(looping)
+
+
+@asynccontextmanager
+async def _watched_parts(
+    settings: Settings, environment: Mapping[str, str]
+) -> AsyncIterator[tuple[Parts, Telemetry]]:
+    with open_telemetry(settings) as telemetry:
+        async with open_parts(settings, environment, watch=telemetry.watch) as parts:
+            yield parts, telemetry
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

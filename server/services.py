@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tortoise.exceptions import IntegrityError
 
 from domain.actor import Actor, Role
+from domain.work import Watch, unwatched
 from models.bell import Bell
 from models.database import Database
 from models.deployment import keep_fact, read_fact
@@ -43,7 +44,9 @@ class Parts:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Parts]:
+async def open_parts(
+    settings: Settings, environment: Mapping[str, str], *, watch: Watch = unwatched
+) -> AsyncIterator[Parts]:
     """Raises ConfigError or DatabaseUnusableError, with one line for the operator."""
     async with open_database(settings.database_url, pool_size=settings.database_pool) as database:
         is_first_start = await _fact(database, _PROBE) is None
@@ -58,6 +61,7 @@ async def open_parts(settings: Settings, environment: Mapping[str, str]) -> Asyn
                 sealer=sealer,
                 settings=sync_settings(settings),
                 clock=time.time,
+                watch=watch,
             )
             try:
                 yield Parts(_services(settings, keys, epoch, sync), sync)

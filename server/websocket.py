@@ -13,6 +13,7 @@ from graphql import OperationType
 from starlette.websockets import WebSocket
 
 from domain.actor import Actor
+from domain.work import Work
 from schema.errors import Code, error
 from schema.operation import Operation
 from server import closing
@@ -23,6 +24,7 @@ from server.front import Front, Ready, codes_of
 from server.outgoing import Outgoing
 from server.request import read_request
 from server.sockets import Ending, TooManyError
+from server.telemetry import outcome_of
 from server.wire import PART_WITHIN, GoneError, wire_of
 
 log = logging.getLogger("server.requests")
@@ -195,12 +197,16 @@ class _Connection:
 
     async def _run(self, name: str, ready: Ready, actor: Actor) -> None:
         operation = self._front.operation(actor, address=self._caller.address)
+        work = Work(ready.kind.value, facts={"transport": "websocket"})
         try:
             if ready.kind is OperationType.SUBSCRIPTION:
-                await self._follow(name, ready, operation)
+                with self._front.watch(work):
+                    work.outcome = outcome_of(await self._follow(name, ready, operation))
             else:
                 async with self._answering:
-                    answer = await self._front.engine.execute(ready.prepared, ready.request, operation)
+                    with self._front.watch(work):
+                        answer = await self._front.engine.execute(ready.prepared, ready.request, operation)
+                        work.outcome = outcome_of(codes_of(answer))
                     await self._tell(name, answer)
         except ClosedError as closed:
             self._close(closed.code, closed.reason)
@@ -212,17 +218,19 @@ class _Connection:
             with suppress(ClosedError, GoneError):
                 await self._refuse(name, refused_by(problem))
 
-    async def _follow(self, name: str, ready: Ready, operation: Operation) -> None:
+    async def _follow(self, name: str, ready: Ready, operation: Operation) -> list[object]:
+        """The codes of what ended it, where it did not end by itself."""
         answers = self._front.engine.subscribe(ready.prepared, ready.request, operation)
         async with aclosing(answers):
             async for answer in answers:
                 if not answer.began:
                     self._forget(name)
                     await self._refuse(name, answer)
-                    return
+                    return codes_of(answer)
                 await self._out.send(_next(name, answer))
         self._forget(name)
         await self._out.send(_complete(name))
+        return []
 
     async def _tell(self, name: str, answer: Answer) -> None:
         """A query's or a mutation's one answer. The id is free again before the client learns of the end."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from domain.work import Watch, unwatched
 from models.bell import Bell
 from models.database import Database
 from models.seal import Sealer
@@ -54,5 +55,7 @@ class SyncContext:
     chance: Callable[[], float]
     "A number in [0, 1), for jitter."
     memory: Memory = field(default_factory=Memory)
+    watch: Watch = unwatched
+    "Entered around each poll and each write."
     at: Callable[[str], None] = pass_by
     "Told the name of each step whose interruption must lose nothing; tests stop there."

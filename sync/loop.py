@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from domain.work import Work
 from models.bell import SYNC
 from models.changelog import trim
 from models.database import execute
-from models.outbox import take_due
+from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
 from sync.context import SyncContext
 from sync.leases import Leases
@@ -164,7 +165,7 @@ class Loop:
         if lease.due_at is not None:
             self._forget_lags()
             self._lags.append((now, max(now - lease.due_at, 0.0)))
-        task = asyncio.create_task(self._poll(lease, is_awaited=is_awaited))
+        task = asyncio.create_task(self._watched_poll(lease, is_awaited=is_awaited))
         self._polls[lease.account_id] = RunningPoll(now, task)
         self._begun += 1
         if lease.is_failing:
@@ -187,7 +188,19 @@ class Loop:
             except Exception:
                 log.exception("leases could not be renewed")
 
-    async def _poll(self, lease: Lease, *, is_awaited: bool) -> PullOutcome:
+    async def _watched_poll(self, lease: Lease, *, is_awaited: bool) -> PullOutcome:
+        late = None if lease.due_at is None else max(self.context.clock() - lease.due_at, 0.0)
+        work = Work("poll", facts={"account": lease.account_id}, late=late)
+        with self.context.watch(work):
+            outcome = await self._poll(lease, work, is_awaited=is_awaited)
+            work.facts["changes"] = outcome.changes
+            if outcome.error is not None:
+                work.outcome = type(outcome.error).__name__
+            elif not outcome.is_complete:
+                work.outcome = "incomplete"
+            return outcome
+
+    async def _poll(self, lease: Lease, work: Work, *, is_awaited: bool) -> PullOutcome:
         try:
             found = await look(self.context, lease)
             if isinstance(found, Stamp):
@@ -201,6 +214,7 @@ class Loop:
             raise
         except Exception:
             log.exception("the poll of account %s failed", lease.account_id)
+            work.outcome = "broken"
             await self._set_aside(lease)
             outcome = PullOutcome(is_complete=True)
         self._leases.forget(lease.account_id)
@@ -223,9 +237,13 @@ class Loop:
         async with context.database.writing() as db:
             taken = await take_due(db, now=context.clock(), lease=context.settings.lease, limit=free)
         for write in taken:
-            task = asyncio.create_task(push(context, write))
+            task = asyncio.create_task(self._push(write))
             self._writes.add(task)
             task.add_done_callback(self._end_write)
+
+    async def _push(self, write: TakenWrite) -> None:
+        with self.context.watch(Work("write", facts={"appointment": write.appointment_id})):
+            await push(self.context, write)
 
     def _end_write(self, task: asyncio.Task[None]) -> None:
         self._writes.discard(task)

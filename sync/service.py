@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from domain.accounts import AccountStatus
 from domain.actor import UserRef
 from domain.calendars import ListedCalendar
+from domain.work import Watch, unwatched
 from models.bell import SYNC, Bell
 from models.changelog import read_position
 from models.database import Database, fetch
@@ -70,6 +71,7 @@ class Sync:
         clock: Callable[[], float],
         server: CalendarServer | None = None,
         chance: Callable[[], float] = random.random,
+        watch: Watch = unwatched,
         at: Callable[[str], None] = pass_by,
     ) -> None:
         self.context = SyncContext(
@@ -81,6 +83,7 @@ class Sync:
             clock=clock,
             owner=f"{os.getpid()}-{os.urandom(6).hex()}",
             chance=chance,
+            watch=watch,
             at=at,
         )
         self._loop = Loop(self.context)

@@ -22,6 +22,7 @@ from server.app import make_app
 from server.config import Settings, read_settings
 from server.run import Server, config_of
 from server.sockets import Sockets
+from server.telemetry import Telemetry
 from tests.integration.world import World
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
@@ -117,9 +118,11 @@ def settings_with(**environment: str) -> Settings:
 
 
 @asynccontextmanager
-async def serving(world: World, settings: Settings | None = None) -> AsyncIterator[Served]:
+async def serving(
+    world: World, settings: Settings | None = None, telemetry: Telemetry | None = None
+) -> AsyncIterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(config_of(make_app(world.services, settings or settings_with())))
+        server = Server(config_of(make_app(world.services, settings or settings_with(), telemetry)))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:

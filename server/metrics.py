@@ -1,0 +1,111 @@
+"""What `/metrics` tells, in Prometheus's format: counts and times by kind and outcome. Nothing of whose they are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from domain.work import Work
+from models.database import fetch
+from resolvers.context import Services
+from resolvers.health import percentile
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LOOK_AT_THE_LOOP_EVERY = 0.5
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_WRITES = "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM pending_write"
+# A subscription lasts as long as its page is open: that is no latency.
+_UNTIMED = frozenset({"subscription"})
+
+
+class Metrics:
+    """One a process. Its registry is its own: what a library counts for itself stays out."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._done = Counter(
+            "slotwire_work",
+            "Operations, polls of iCloud and writes to it, by how they ended.",
+            ["kind", "transport", "outcome"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "slotwire_work_seconds",
+            "How long they took.",
+            ["kind", "transport"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._running = Gauge(
+            "slotwire_work_running", "Those that go on right now.", ["kind"], registry=self.registry
+        )
+        self._loop_lag = Histogram(
+            "slotwire_event_loop_lag_seconds",
+            "How much later than asked the event loop came back.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._pending = self._gauge("slotwire_pending_writes", "Appointments to be written to iCloud.")
+        self._oldest = self._gauge("slotwire_oldest_pending_write_seconds", "For how long the oldest waits.")
+        self._lag = Gauge(
+            "slotwire_poll_lag_seconds",
+            "Seconds between when a poll was due and when it ran, over the last five minutes.",
+            ["quantile"],
+            registry=self.registry,
+        )
+
+    def follow(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        """A gauge that is asked for its value when it is read."""
+        self._gauge(name, help_text).set_function(value)
+
+    @contextmanager
+    def watch(self, work: Work) -> Iterator[None]:
+        began, kind = time.perf_counter(), work.kind
+        self._running.labels(kind).inc()
+        try:
+            yield
+        except BaseException:
+            work.outcome = "broken"
+            raise
+        finally:
+            self._running.labels(kind).dec()
+            transport = str(work.facts.get("transport", ""))
+            self._done.labels(work.kind, transport, work.outcome).inc()
+            if work.kind not in _UNTIMED:
+                self._seconds.labels(work.kind, transport).observe(time.perf_counter() - began)
+
+    async def text(self, services: Services) -> bytes:
+        """Raises what the database raises."""
+        async with services.database.reading() as db:
+            [writes] = await fetch(db, _WRITES)
+        self._pending.set(writes["number"])
+        self._oldest.set(0 if writes["oldest"] is None else max(services.clock() - writes["oldest"], 0))
+        lags = sorted(services.icloud.lags())
+        for percent in (50, 99):
+            self._lag.labels(f"0.{percent}").set(percentile(lags, percent))
+        return generate_latest(self.registry)
+
+    async def look_at_the_loop(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(_LOOK_AT_THE_LOOP_EVERY)
+            self._loop_lag.observe(max(time.perf_counter() - began - _LOOK_AT_THE_LOOP_EVERY, 0))
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(name, help_text, registry=self.registry)
