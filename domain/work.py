@@ -14,6 +14,8 @@ class Work:
     kind: str
     outcome: str = "ok"
     facts: dict[str, str | int] = field(default_factory=dict)
+    late: float | None = None
+    """Seconds after it was due, where it was."""
     came_with: Mapping[str, str] = field(default_factory=dict)
     """Headers of a request: what it is a part of, where its sender says so."""
 

@@ -21,11 +21,11 @@ from prometheus_client import (
 from domain.work import Work
 from models.database import fetch
 from resolvers.context import Services
-from resolvers.health import percentile
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LOOK_AT_THE_LOOP_EVERY = 0.5
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LAGS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _WRITES = "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM pending_write"
 # A subscription lasts as long as its page is open: that is no latency.
 _UNTIMED = frozenset({"subscription"})
@@ -62,10 +62,10 @@ class Metrics:
         )
         self._pending = self._gauge("slotwire_pending_writes", "Appointments to be written to iCloud.")
         self._oldest = self._gauge("slotwire_oldest_pending_write_seconds", "For how long the oldest waits.")
-        self._lag = Gauge(
+        self._lag = Histogram(
             "slotwire_poll_lag_seconds",
-            "Seconds between when a poll was due and when it ran, over the last five minutes.",
-            ["quantile"],
+            "Seconds between when a poll was due and when it ran.",
+            buckets=_LAGS,
             registry=self.registry,
         )
 
@@ -86,6 +86,8 @@ class Metrics:
             self._running.labels(kind).dec()
             transport = str(work.facts.get("transport", ""))
             self._done.labels(work.kind, transport, work.outcome).inc()
+            if work.late is not None:
+                self._lag.observe(work.late)
             if work.kind not in _UNTIMED:
                 self._seconds.labels(work.kind, transport).observe(time.perf_counter() - began)
 
@@ -95,9 +97,6 @@ class Metrics:
             [writes] = await fetch(db, _WRITES)
         self._pending.set(writes["number"])
         self._oldest.set(0 if writes["oldest"] is None else max(services.clock() - writes["oldest"], 0))
-        lags = sorted(services.icloud.lags())
-        for percent in (50, 99):
-            self._lag.labels(f"0.{percent}").set(percentile(lags, percent))
         return generate_latest(self.registry)
 
     async def look_at_the_loop(self) -> None:

@@ -211,6 +211,7 @@ async def test_a_whole_server_tells_of_polls_and_writes_and_of_no_ones_calendar(
             found = samples(await until(running, "slotwire_work_total", ("write", "ok", "")))
     assert found["slotwire_work_total", ("poll", "ok", "")] >= 1
     assert found["slotwire_work_seconds_count", ("poll", "")] >= 1
+    assert found["slotwire_poll_lag_seconds_count", ()] >= 1
     assert ("slotwire_event_loop_lag_seconds_count", ()) in found
     assert {("poll", "ok"), ("write", "ok"), ("mutation", "ok")} <= collector.facts()
     told = b"".join(collector.bodies)
