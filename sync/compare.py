@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from models.calendar import Calendar
 from models.database import execute
@@ -30,9 +30,12 @@ _MOST_DOUBTS = 500
 
 
 async def compare(poll: Poll, calendar: Calendar) -> bool:
-    """Whether deltas missed something, so that the calendar is to be read anew. A failure to tell waits an hour."""
+    """Whether the calendar is to be read again: from the start, where deltas missed something; else on from its token.
+
+    A failure to tell waits an hour.
+    """
     try:
-        missed = await _missed(poll, calendar)
+        missed, told = await _missed(poll, calendar)
     except RemoteError as error:
         log.info("calendar %s could not be compared: %s", calendar.id, error)
         await _put_off(poll, calendar, poll.started + poll.context.settings.longest_retry)
@@ -43,22 +46,30 @@ async def compare(poll: Poll, calendar: Calendar) -> bool:
     memory.compared += 1
     memory.missed += len(missed)
     next_at = plan_comparison(poll.started, poll.zone, calendar.id, poll.context.settings)
-    await _put_off(poll, calendar, next_at, forget_tokens=bool(missed))
+    # What a delta would tell now changed since this poll looked, or an old answer was once taken for a new one: then
+    # nothing but its listing would ever call for that delta.
+    forgotten = ["sync_token", "listed_token"] if missed else ["listed_token"] if told else []
+    await _put_off(poll, calendar, next_at, forgotten=forgotten)
     if missed:
         log.warning("calendar %s: %d resources differ that no delta told", calendar.id, len(missed))
-    return bool(missed)
+    return bool(forgotten)
 
 
-async def _missed(poll: Poll, calendar: Calendar) -> set[Href]:
-    """What differs, is not about to be told, and differs still when asked for itself: a listing can be old too."""
+async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]:
+    """What differs, is told by no delta, and differs still when asked for itself: a listing can be old too.
+
+    And what differs that a delta tells.
+    """
     poll.context.memory.without_changes.discard(calendar.id)
     known, differing = await _differing(poll, calendar)
+    told: set[Href] = set()
     if differing and calendar.sync_token:
-        differing -= await _told(poll, calendar, SyncToken(calendar.sync_token))
+        told = differing & await _told(poll, calendar, SyncToken(calendar.sync_token))
+        differing -= told
     if not differing or len(differing) > _MOST_DOUBTS:
-        return differing
+        return differing, told
     given = await fetch_all(poll, calendar, differing)
-    return {href for href in differing if _is_other(href, known, given)}
+    return {href for href in differing if _is_other(href, known, given)}, told
 
 
 async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], set[Href]]:
@@ -72,7 +83,6 @@ async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], 
 
 
 async def _told(poll: Poll, calendar: Calendar, token: SyncToken) -> set[Href]:
-    """What changed since this poll looked is the next one's to read."""
     try:
         changes = await poll.remote.list_changes(calendar.path, token)
     except TokenRefused:
@@ -91,9 +101,9 @@ def _is_other(href: Href, known: Mapping[Href, ETag], given: Mapping[Href, Fetch
     return not found.etag or known.get(href) != found.etag
 
 
-async def _put_off(poll: Poll, calendar: Calendar, until: float, *, forget_tokens: bool = False) -> None:
-    """Without tokens the next read is a full one, whoever makes it."""
-    tokens = ", sync_token = NULL, listed_token = NULL" if forget_tokens else ""
+async def _put_off(poll: Poll, calendar: Calendar, until: float, *, forgotten: Sequence[str] = ()) -> None:
+    """Without its tokens the next read is a full one, whoever makes it; without the listed one it is made at all."""
+    tokens = "".join(f", {token} = NULL" for token in forgotten)
     async with poll.changing(calendar) as (ledger, _):
         await execute(
             ledger.db,
@@ -102,6 +112,6 @@ async def _put_off(poll: Poll, calendar: Calendar, until: float, *, forget_token
             calendar.id,
         )
     calendar.compare_at = until
-    if forget_tokens:
-        calendar.update_from_dict({"sync_token": None, "listed_token": None})
+    if forgotten:
+        calendar.update_from_dict(dict.fromkeys(forgotten))
         poll.verified.discard(calendar.id)

@@ -81,6 +81,9 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
         found = await _fetch_one_by_one(poll, list(asked))
+    else:
+        # A text without an ETag can be an older one than was listed: it is asked for itself.
+        found |= await _fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [
         Fetched(each.href, each.etag or asked[each.href] or ETag(""), each.body) for each in found.values()

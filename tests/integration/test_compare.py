@@ -16,6 +16,7 @@ from sync.remote import (
     Discovery,
     ETag,
     Href,
+    Listed,
     SyncToken,
     Throttled,
     UnexpectedAnswer,
@@ -158,6 +159,25 @@ async def test_a_change_that_comes_meanwhile_is_not_called_missed(
     assert (context.memory.compared, context.memory.missed) == (2, 0)
     await engine.poll(context)
     assert len(await engine.slots()) == 11
+
+
+async def test_what_an_old_answer_hid_is_read_on_from_its_token(
+    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    href, (etag, _) = next(iter(home.texts.items()))
+    old = Changes((Listed(href, etag),), SyncToken(home.token))
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+
+    async def as_it_was(*_: object) -> Changes:
+        return old
+
+    with monkeypatch.context() as lying:
+        lying.setattr(FakeAccount, "list_changes", as_it_was)
+        await engine.poll(context)
+    assert len(await engine.slots()) == 10
+    await tonight(engine, context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+    assert context.memory.missed == 0
 
 
 async def test_an_old_listing_takes_nothing_and_is_no_difference(
