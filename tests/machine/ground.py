@@ -1,0 +1,140 @@
+"""Where runs begin: a connected user with two chosen calendars, put back for each run in about a millisecond."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+from collections.abc import Coroutine
+from collections.abc import Set as AbstractSet
+from contextlib import AsyncExitStack
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from domain.hours import WeeklyHours
+from models.bell import Bell
+from resolvers import accounts, hours
+from resolvers.views import AccountView
+from server.database import migrate, open_database
+from sync.settings import SyncSettings
+from tests.fakes.calendar_server import APPLE_ID
+from tests.integration.pages import page
+from tests.integration.world import NOW, Clock, World, world_on
+from tests.machine import owner, promises
+from tests.machine.cloud import Cloud
+from tests.machine.guests import SLUG
+from tests.machine.inline import Here, Inline, Turns, inline
+from tests.machine.life import Life
+from tests.machine.process import started
+
+R = TypeVar("R")
+SETTINGS = SyncSettings()
+_URANDOM = os.urandom
+
+
+@dataclass(slots=True)
+class Place:
+    """A database with a user in it, as it was when it was kept."""
+
+    world: World
+    stored: Inline
+    kept: sqlite3.Connection | None = None
+
+    def keep(self) -> None:
+        self.kept = self.stored.saved()
+
+    def life(self, cloud: Cloud, clock: Clock) -> Life:
+        """What is stored, and a process that has just begun."""
+        if self.kept is not None:
+            self.stored.put_back(self.kept)
+        process = started(self.world.services, self.stored.database, cloud, clock, SETTINGS)
+        return Life(self.world, self.stored.database, cloud, clock, process, chosen=set(), linked=None)
+
+
+@dataclass(slots=True)
+class Ground:
+    """One a test process. Close it at the end."""
+
+    folder: Path
+    turns: Turns = field(default_factory=Turns)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _context: Context = field(default_factory=copy_context)
+    "One for all: Tortoise finds in it what was opened."
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _main: Place = field(init=False)
+    _fresh: Place = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loop.set_default_executor(Here())
+        self.run(self._prepare())
+
+    def run(self, act: Coroutine[Any, Any, R]) -> R:
+        return self.loop.run_until_complete(self.loop.create_task(act, context=self._context))
+
+    def close(self) -> None:
+        self.run(self._open.aclose())
+        self.loop.close()
+
+    def begin(self) -> Life:
+        self.turns.chance = None
+        os.urandom = random.Random(0).randbytes  # Ids too are the seed's: their order is the order of rows.
+        cloud = self._cloud()
+        life = self._main.life(cloud, Clock(NOW + 1))
+        life.chosen, life.linked = set(cloud.calendars), min(cloud.calendars)
+        return life
+
+    def end(self) -> None:
+        os.urandom = _URANDOM
+
+    async def slots_of_a_fresh_sync(self, life: Life) -> list[tuple[int, int, str]]:
+        """The same calendars and policies, read from the start into an empty database."""
+        other = self._fresh.life(life.cloud, life.clock)
+        other.password = life.password
+        await _connect(other, chosen=life.chosen & life.cloud.calendars.keys())
+        for number, calendar in enumerate(life.cloud.calendars.values()):
+            if calendar.path in life.rules:
+                await owner.change_policy(other, number, life.rules[calendar.path])
+        await other.poll()
+        return await promises.slots_by_uid(other.database, other.world.anna.user)
+
+    async def _prepare(self) -> None:
+        self._fresh = await self._place("fresh")
+        self._fresh.keep()
+        self._main = await self._place("main")
+        cloud = self._cloud()
+        life = self._main.life(cloud, Clock(NOW))
+        await page(self._main.world, SLUG, step_minutes=30, horizon_days=60)
+        await _connect(life, chosen=set(cloud.calendars))
+        await owner.link(life, 2)
+        await life.poll()
+        await life.end()
+        self._main.keep()
+
+    async def _place(self, name: str) -> Place:
+        path = self.folder / f"{name}.sqlite3"
+        await migrate(f"sqlite:///{path}")
+        database = await self._open.enter_async_context(open_database(f"sqlite:///{path}"))
+        stored = await inline(database, path, self.turns)
+        world = await world_on(stored.database, Bell())
+        always = [WeeklyHours(day, 0, 1440) for day in range(7)]
+        await world.owner(hours.set_working_hours, user_id=world.anna.user, weekly=always, overrides=[])
+        return Place(world, stored)
+
+    def _cloud(self) -> Cloud:
+        cloud = Cloud(turns=self.turns)
+        cloud.add("Home"), cloud.add("Work")
+        return cloud
+
+
+async def _connect(life: Life, *, chosen: AbstractSet[str]) -> None:
+    answer = await life.run(
+        accounts.connect,
+        user_id=life.world.anna.user,
+        apple_id=APPLE_ID,
+        password=owner.password(life),
+    )
+    assert isinstance(answer, AccountView), answer
+    await owner.choose_these(life, chosen)

@@ -1,0 +1,48 @@
+"""Runs of the machine that once failed, made small, as it printed them. Each is run by the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.machine.machine import Machine
+
+Story = Callable[[Machine], None]
+
+
+def an_old_text_without_an_etag(state: Machine) -> None:
+    """It was taken for the state that had been listed, and stayed."""
+    state.revoke()
+    state.lying_answer(lies=["NOTHING_GIVEN"])
+    state.lag(place=48, which=1)
+    state.lying_answer(lies=["NOTHING_GIVEN", "NO_ETAGS", "NOTHING_GIVEN"])
+    state.revoke()
+    state.wait(seconds=10800)
+
+
+def an_event_that_came_while_a_delta_left_half_out(state: Machine) -> None:
+    """Only a night's comparison can find it."""
+    state.lying_answer(lies=["NOTHING_GIVEN", "HALF"])
+    state.drop_answer(does="both")
+
+
+def a_series_of_one_whose_one_date_was_deleted(state: Machine) -> None:
+    state.iphone_delete_occurrence(number=3, which=2)
+    state.iphone_this_and_future(number=2, place=4, which=8)
+
+
+def a_write_that_was_sent_to_a_calendar_that_went(state: Machine) -> None:
+    """The owner unlinks before anyone knows; it waits to be told another calendar."""
+    state.book(halves=3, place=30)
+    state.write()
+    state.iphone_delete_calendar(which=0)
+    state.reschedule(place=44, which=0)
+    state.drop_answer(does="push")
+    state.link(which=0)
+
+
+STORIES: tuple[Story, ...] = (
+    an_old_text_without_an_etag,
+    an_event_that_came_while_a_delta_left_half_out,
+    a_series_of_one_whose_one_date_was_deleted,
+    a_write_that_was_sent_to_a_calendar_that_went,
+)
