@@ -66,6 +66,18 @@ _AMOUNTS: Mapping[str, str] = {
 }
 
 
+# The kinds whose amount is a number: from, to, and whether it is whole.
+_NUMBERS: Mapping[str, tuple[float, float, bool]] = {
+    Failing.STATUS: (100, 599, True),
+    Failing.SLOW: (0, 3600, False),
+    Failing.DRIP: (1, 1e9, True),
+    Failing.SILENCE: (0, 3600, False),
+    Failing.RESET: (0, 1e9, True),
+    Lie.GZIP_BOMB: (1, 4000, True),
+    Lie.HUGE_TEXT: (1, 1000, True),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that goes wrong with one request. Its text is `kind` or `kind:amount`, as `status:502`."""
@@ -78,6 +90,8 @@ class Fault:
             raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(KINDS)}")
         if not self.amount:
             object.__setattr__(self, "amount", _AMOUNTS.get(self.kind, ""))
+        if self.kind in _NUMBERS:
+            _require_number(self, *_NUMBERS[self.kind])
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
@@ -90,6 +104,16 @@ class Fault:
     @property
     def is_lie(self) -> bool:
         return self.kind in tuple(Lie)
+
+
+def _require_number(fault: Fault, least: float, most: float, whole: bool) -> None:  # noqa: FBT001 - a row's column.
+    try:
+        number = int(fault.amount) if whole else float(fault.amount)
+    except ValueError:
+        number = -1
+    if not least <= number <= most:
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"{fault.kind} takes {kind} from {least:g} to {most:g}, not {fault.amount!r}")
 
 
 @dataclass(slots=True)

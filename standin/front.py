@@ -177,13 +177,13 @@ class Front:
             case Lie.STALE:
                 kept = member.faults.answers.get(_question(request))
                 return await self._honest(request, member) if kept is None else kept
-            case Lie.OTHER_CALENDAR:
+            case Lie.OTHER_CALENDAR if request.method in {"PROPFIND", "REPORT"}:
                 return await self._honest(_of_another(request, member), member)
         honest = await self._honest(request, member)
         if fault.is_lie:
             calendar = _calendar_of(request, member)
             return lies.tell(fault, honest, calendar=calendar, form=self.manners.token_form)
-        return replace(honest, delivery=_delivery(fault, honest))
+        return replace(honest, delivery=_delivery(fault))
 
     def _is_within_budget(self, member: Member) -> bool:
         limit = self.manners.requests_a_minute
@@ -252,12 +252,12 @@ def _packed(response: Response) -> Response:
     return replace(response, body=gzip.compress(response.body, 1), headers=headers)
 
 
-def _delivery(fault: Fault, response: Response) -> Delivery:
+def _delivery(fault: Fault) -> Delivery:
     match fault.kind:
         case Failing.DRIP:
             return Delivery(rate=int(fault.amount))
         case Failing.HALF:
-            return Delivery(cut_at=len(response.body) // 2)
+            return Delivery(half=True)
         case Failing.RESET:
             return Delivery(cut_at=int(fault.amount))
         case Failing.TWICE:

@@ -55,6 +55,7 @@ class Delivery:
 
     after: float = 0.0  # Seconds of silence first.
     cut_at: int | None = None  # The connection is reset after so many bytes of the body; -1: before the head.
+    half: bool = False  # Likewise after half of it.
     rate: int = 0  # Bytes a second.
     twice: bool = False
 

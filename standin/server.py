@@ -240,13 +240,14 @@ async def _deliver(
     how = response.delivery or _AT_ONCE
     if how.after:
         await _silent(how.after, receive)
-    if how.cut_at is not None and how.cut_at < 0:
+    cut_at = len(response.body) // 2 if how.half else how.cut_at
+    if cut_at is not None and cut_at < 0:
         await _abort(transport)
         return
     headers = _headers(response)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if how.cut_at is not None and how.cut_at < len(response.body):
-        await send({"type": "http.response.body", "body": response.body[: how.cut_at], "more_body": True})
+    if cut_at is not None and cut_at < len(response.body):
+        await send({"type": "http.response.body", "body": response.body[:cut_at], "more_body": True})
         await asyncio.sleep(0)  # Written, before the reset overtakes it.
         await _abort(transport)
         return

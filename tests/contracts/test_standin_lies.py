@@ -3,7 +3,7 @@
 import gzip
 import http.client
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from lxml import etree
@@ -244,8 +244,49 @@ async def test_a_drawn_schedule_is_the_same_from_its_seed_and_can_be_replayed(da
     faults.replay({str(number): text for number, text in drawn.items()})
     assert await statuses() == first
     assert Schedule.drawn(7, requests=12, rate=0.5, kinds=kinds).texts == drawn
+    assert 0 < len(drawn) < 12
     assert [number for number, status in enumerate(first) if status != 207] == sorted(drawn)
     assert await statuses() == [207] * 12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_whatever_a_fault_meets_the_stand_in_goes_on(dav: Dav, kind: str) -> None:
+    small: dict[str, str] = {
+        Failing.SLOW: "0.01",
+        Failing.SILENCE: "0.01",
+        Failing.DRIP: "900000",
+        Lie.GZIP_BOMB: "1",
+    }
+    faults = dav.icloud.faults(APPLE_ID)
+    fault = Fault(kind, small.get(kind, ""))
+    faults.inject(str(fault), times=-1)
+    asked: tuple[Callable[[], Awaitable[Reply]], ...] = (
+        dav.listing,
+        lambda: dav.sync("home"),
+        lambda: dav.multiget("home", f"{dav.home}home/e0.ics"),
+        lambda: dav.query("home", '<c:comp-filter name="VEVENT"/>'),
+        lambda: dav.call("GET", f"{dav.home}home/e0.ics"),
+        lambda: dav.put("home/e9.ics", event("e9")),
+        lambda: dav.call("DELETE", f"{dav.home}home/e1.ics"),
+        lambda: dav.call("MKCALENDAR", f"{dav.home}another/"),
+    )
+    for ask in asked:
+        try:
+            assert (await ask()).text != "Internal Server Error"
+        except (*Cut, UnicodeDecodeError):
+            pass
+    faults.clear()
+    done = await dav.sync("home")
+    assert f"{dav.home}home/e0.ics" in done.hrefs
+    assert {seen.fault for seen in dav.icloud.requests[-9:-1]} == {str(fault)}
+
+
+@pytest.mark.parametrize(
+    "text", ["status:abc", "status:7", "drip:0", "silence:-1", "gzip-bomb:1.5", "reset:x"]
+)
+def test_an_amount_that_makes_no_sense_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=f"{text.partition(':')[0]} takes"):
+        Fault.parse(text)
 
 
 def test_every_kind_has_a_text_that_leads_back_to_it() -> None:
