@@ -11,7 +11,7 @@ from server.wire import WebSocketWire
 # A reader that takes nothing for so long is let go; it resumes from its cursor.
 SEND_WITHIN = 10.0
 # What may wait beside what the connection itself holds back, which is some 64 KiB.
-MOST_WAITING = 2 * 1024 * 1024
+MOST_WAITING = 4 * 1024 * 1024
 MOST_WAITING_IN_ALL = 16 * 1024 * 1024
 
 
@@ -39,6 +39,16 @@ class Outgoing:
             raise _too_slow() from None
         finally:
             self._wait_with(-size)
+
+    async def calm(self) -> None:
+        """Until the reader has taken what waits for it: an answer is not worked out to lie about."""
+        if self._wire.is_writable and not self._turn.locked():
+            return
+        try:
+            async with asyncio.timeout(SEND_WITHIN), self._turn:
+                await self._wire.writable.wait()
+        except TimeoutError:
+            raise _too_slow() from None
 
     def _wait_with(self, size: int) -> None:
         self._waiting += size

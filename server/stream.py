@@ -17,7 +17,7 @@ from schema.errors import Code, error
 from server.engine import Answer
 from server.framing import Framing
 from server.sockets import Ending
-from server.wire import cut
+from server.wire import cut, keep_little
 
 log = logging.getLogger("server.requests")
 
@@ -66,6 +66,7 @@ class Stream(Response):
         why = End.GONE
         try:
             with self.held:
+                keep_little(scope)
                 why = await self._go_on(receive)
                 if why in {End.RESTART, End.TOO_SLOW}:
                     # Cut short, and seen to be: clients come back from what broke, not from what was completed.

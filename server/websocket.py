@@ -34,8 +34,8 @@ INIT_WITHIN = 10.0
 # After so long a silence; browsers answer no ping of RFC 6455 that a page could see.
 PING_EVERY = 15.0
 MOST_OPERATIONS = 100
-# Queries and mutations that run on one socket at a time; what comes after waits.
-MOST_ANSWERING = 8
+# Queries and mutations that run on one socket at a time; what comes after waits, and for the reader too.
+MOST_ANSWERING = 4
 # Long enough for a slow reader to come by what was sent and learn why it was let go.
 LINGER = 30.0
 _LONGEST_ID = 200
@@ -204,6 +204,7 @@ class _Connection:
                     work.outcome = outcome_of(await self._follow(name, ready, operation))
             else:
                 async with self._answering:
+                    await self._out.calm()
                     with self._front.watch(work):
                         answer = await self._front.engine.execute(ready.prepared, ready.request, operation)
                         work.outcome = outcome_of(codes_of(answer))

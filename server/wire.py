@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,8 +23,21 @@ MOST_HEAD_BYTES = 64 * 1024
 # For a peer to take the goodbye, and what was sent before it, after which it is gone either way.
 PART_WITHIN = 5.0
 STOP_WITHIN = 2.0
+_KEPT_BY_THE_KERNEL = 128 * 1024
 _WIRE = "wire"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def keep_little(scope: Scope) -> None:
+    """Of a connection over HTTP that will stay open: see `_bounded`."""
+    wire = scope["state"][_WIRE]
+    assert isinstance(wire, HTTPWire)
+    _bounded(wire.transport)
+
+
+def _bounded(transport: asyncio.Transport) -> None:
+    """The kernel keeps up to 4 MiB for a reader that takes nothing, unless it is told to keep less."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KEPT_BY_THE_KERNEL)
 
 
 class GoneError(Exception):
@@ -92,6 +107,10 @@ class HTTPWire(HttpToolsProtocol):
 
 class WebSocketWire(WebSocketsSansIOProtocol):
     _at_end: Callable[[], None] | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        _bounded(self.transport)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

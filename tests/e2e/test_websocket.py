@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -198,15 +199,75 @@ async def test_who_never_inits_is_closed_with_4408(served: Served, monkeypatch: 
         '{"type": "subscribe", "id": "1", "payload": {"query": 7}}',
         '{"type": "' + "x" * 500 + '"}',
         '{"no": "type"}',
+        '{"type": ["subscribe"]}',
+        '{"type": "ping", "payload": ' + '{"a":' * 8_000,
+        '{"type": "subscribe", "id": "1", "payload": {"query": "\\ud800"}}',
+        '{"type": "subscribe", "id": "' + "x" * 300 + '", "payload": {"query": "{viewer{role}}"}}',
+        '{"type": "subscribe", "id": "1"}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{viewer{role}}", "variables": []}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "extensions": {"persistedQuery": 1}}}',
+        '{"type": "complete"}',
+        '{"type": "complete", "id": 7}',
+        '{"type": "connection_ack"}',
+        '{"type": "start", "id": "1", "payload": {"query": "{viewer{role}}"}}',
     ],
     ids=lambda frame: frame[:40] or "empty",
 )
-async def test_an_odd_frame_is_closed_with_4400(served: Served, frame: str) -> None:
+async def test_an_odd_frame_is_closed_with_4400(
+    served: Served, frame: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.requests")
     async with served.socket(served.owner) as opened:
         await opened.send(frame)
         code, reason = await closed_with(opened)
     assert code == 4400
     assert len(reason.encode()) <= 123
+    async with asyncio.timeout(5):
+        while caplog.records[-1].message != "websocket closed":
+            await asyncio.sleep(0.01)
+    lines = [record for record in caplog.records if record.message != "websocket opened"]
+    assert [(line.levelname, line.said["code"], line.said["reason"]) for line in lines] == [  # type: ignore[attr-defined]
+        ("INFO", 4400, reason)
+    ]
+
+
+DOUBLED = "{ ...F0 } " + " ".join(
+    f"fragment F{level} on Query {{ ...F{level + 1} ...F{level + 1} }}" for level in range(24)
+)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ({"query": DOUBLED + " fragment F24 on Query { b: viewer { role } }"}, "TOO_COMPLEX"),
+        ({"query": "{" + " ".join(f"a{n}:__typename" for n in range(3_500)) + "}"}, "TOO_COMPLEX"),
+        ({"query": "{" + "(" * 60_000}, "BAD_REQUEST"),
+        ({"query": "query A { viewer { role } } query B { viewer { role } }"}, "BAD_REQUEST"),
+        (
+            {"query": "", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "a" * 64}}},
+            "BAD_REQUEST",
+        ),
+    ],
+    ids=["fragments doubled", "aliases", "parentheses", "two operations", "unknown hash"],
+)
+async def test_what_can_not_be_run_is_refused_in_under_100_ms_and_one_line(
+    served: Served, payload: dict[str, object], code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.requests")
+    async with served.socket(served.owner) as opened:
+        await send(opened, type="subscribe", id="warm", payload={"query": "{ nothing }"})
+        await receive(opened)
+        caplog.clear()
+        before = time.process_time()
+        await send(opened, type="subscribe", id="1", payload=payload)
+        frame = await receive(opened)
+        took = time.process_time() - before
+        await send(opened, type="ping")
+        assert (await receive(opened))["type"] == "pong"
+    assert (frame["type"], [it["extensions"]["code"] for it in frame["payload"]]) == ("error", [code])
+    assert took < 0.3  # 100 ms, and room for what the test itself and a busy machine take.
+    [line] = [record for record in caplog.records if record.message == "websocket operation"]
+    assert line.said["codes"] == [code]  # type: ignore[attr-defined]
 
 
 async def test_binary_frames_and_frames_over_64_kib_are_not_taken(served: Served) -> None:

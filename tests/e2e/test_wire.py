@@ -1,0 +1,169 @@
+"""What is below GraphQL: heads and bodies that never end, frames that are no text, silence, and readers that stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+from graphql import get_introspection_query
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+from models.bell import Bell
+from models.database import Database
+from server import http, outgoing, websocket, wire
+from tests.e2e.serving import Served, send, serving
+from tests.integration.world import world_on
+
+
+@pytest.fixture
+async def served(database: Database, bell: Bell) -> AsyncIterator[Served]:
+    async with serving(await world_on(database, bell)) as running:
+        yield running
+
+
+async def said_to(served: Served, *pieces: bytes, within: float = 10) -> bytes:
+    """All that is answered to these bytes until the server hangs up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(within):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "piece", [b"", b"POST /graphql HTTP/1.1\r\nhost: x\r\nx: "], ids=["nothing", "half a head"]
+)
+async def test_a_head_that_never_ends_is_waited_for_for_a_while(
+    served: Served, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "HEAD_WITHIN", 0.3)
+    assert await said_to(served, piece, within=5) == b""
+
+
+async def test_a_second_request_on_a_connection_is_waited_for_no_longer(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "HEAD_WITHIN", 0.3)
+    first = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    answer = await said_to(served, first, b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: ", within=5)
+    assert answer.count(b"200 OK") == 1
+
+
+async def test_a_head_over_64_kib_is_431(served: Served) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: "
+    answer = await said_to(served, head, *[b"x" * 8192] * 9)
+    assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""
+
+
+async def test_a_body_that_never_ends_is_408(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "BODY_WITHIN", 0.3)
+    head = (
+        f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {served.owner}\r\n"
+        "content-type: application/json\r\ncontent-length: 40\r\n\r\n"
+    )
+    answer = await said_to(served, head.encode() + b'{"query":', within=5)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"BAD_REQUEST" in answer
+
+
+async def test_a_frame_that_is_no_utf_8_is_1007_and_no_trace_in_the_log(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served.socket(served.owner) as opened:
+        opened.transport.write(Frame(Opcode.TEXT, b'{"type":"\xff"}').serialize(mask=True))
+        await opened.wait_closed()
+        assert opened.close_code == 1007
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_pieces_of_a_frame_are_counted_together(served: Served) -> None:
+    async with served.socket(served.owner) as opened:
+        await opened.send(["x" * 40_000, "x" * 40_000])
+        await opened.wait_closed()
+        assert opened.close_code == 1009
+
+
+async def test_the_server_pings_a_silent_socket_in_words_a_page_can_see(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "PING_EVERY", 0.1)
+    async with served.socket(served.owner) as opened, asyncio.timeout(5):
+        for _ in range(3):
+            assert json.loads(await opened.recv()) == {"type": "ping"}
+            await send(opened, type="pong")
+
+
+async def ask_much(opened: ClientConnection) -> None:
+    for number in range(90):
+        payload = {"query": get_introspection_query()}
+        await send(opened, type="subscribe", id=str(number), payload=payload)
+
+
+FREE = """subscription($input: AvailabilityInput!) { availabilityChanges(input: $input) { availability {
+    windows { start end } slots { start end } slotStarts } } }"""
+
+
+async def follow_much(served: Served, opened: ClientConnection) -> None:
+    asked = {
+        "userIds": [served.world.anna.user],
+        "durationMinutes": 15,
+        "from": "2026-10-27T00:00:00Z",
+        "to": "2026-11-26T00:00:00Z",
+    }
+    for number in range(90):
+        payload = {"query": FREE, "variables": {"input": asked}}
+        await send(opened, type="subscribe", id=str(number), payload=payload)
+
+
+@pytest.mark.parametrize("bound", ["MOST_WAITING", "MOST_WAITING_IN_ALL"])
+async def test_more_than_may_wait_for_a_reader_is_4410_at_once(
+    served: Served, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, bound, 200_000)
+    monkeypatch.setattr(outgoing, "SEND_WITHIN", 600.0)
+    async with served.socket(served.owner) as opened:
+        await follow_much(served, opened)
+        async with asyncio.timeout(30):
+            while served.sockets.waiting == 0:
+                await asyncio.sleep(0.05)
+            while served.sockets.waiting > 0:
+                assert served.sockets.waiting <= 200_000
+                await asyncio.sleep(0.05)
+        with suppress(ConnectionClosed):
+            async with asyncio.timeout(20):
+                async for _ in opened:
+                    pass
+        assert opened.close_code == 4410
+
+
+async def test_who_asks_much_and_reads_it_is_answered_all(served: Served) -> None:
+    async with served.socket(served.owner) as opened:
+        await ask_much(opened)
+        ended = 0
+        async with asyncio.timeout(60):
+            while ended < 90:
+                ended += json.loads(await opened.recv())["type"] == "complete"
+    assert served.sockets.waiting == 0
+
+
+async def test_what_was_told_to_go_counts_until_it_has_gone(served: Served) -> None:
+    async with served.raw_socket() as opened:
+        await asyncio.sleep(0.2)
+        assert len(served.sockets) == 1
+        await send(opened, type="nonsense")
+        await opened.wait_closed()
+    async with asyncio.timeout(5):
+        while len(served.sockets):
+            await asyncio.sleep(0.02)
