@@ -30,7 +30,7 @@ def read_body(body: bytes) -> Asked | str:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return "The body is not JSON."
+        return "The body is not JSON, or has a number that is out of range."
     return read_request(found)
 
 
