@@ -1,0 +1,57 @@
+"""A wire that can be cut: TCP passed on to a server, until it is told to drop what is open and take nothing new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Wire:
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._open: set[asyncio.StreamWriter] = set()
+        self.is_cut = False
+
+    def cut(self) -> None:
+        self.is_cut = True
+        for writer in self._open:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        self.is_cut = False
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_cut:
+            writer.transport.abort()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        self._open |= {writer, back}
+        try:
+            await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+        finally:
+            self._open -= {writer, back}
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while part := await reader.read(65_536):
+            writer.write(part)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def wire_to(port: int) -> AsyncIterator[tuple[Wire, str]]:
+    """The wire, and the address of its near end."""
+    wire = Wire(port)
+    server = await asyncio.start_server(wire.carry, "127.0.0.1", 0)
+    try:
+        yield wire, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        wire.cut()
+        server.close()
+        await server.wait_closed()
