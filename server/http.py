@@ -33,7 +33,11 @@ log = logging.getLogger("server.requests")
 
 # A client that is still sending then is let go: what it asks is 64 KiB at most.
 BODY_WITHIN = 10.0
-_PREFLIGHT_FOR = "600"
+# Two hours are the most that browsers keep.
+_PREFLIGHT_FOR = "7200"
+_TAKEN_HEADERS = "authorization, content-type, if-none-match, traceparent"
+# What a page may read beside the few that every page may.
+_SHOWN_HEADERS = "etag, retry-after"
 _METHODS = "GET, HEAD, POST, OPTIONS"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _ONLY_POST = "POST, OPTIONS"
@@ -172,6 +176,7 @@ def _complete(response: Response, exchange: _Exchange) -> None:
     if (origin := exchange.caller.origin) is not None and response.status_code != 403:
         # No cookies are involved: what a page may read is decided by the key that it holds.
         headers["access-control-allow-origin"] = origin
+        headers["access-control-expose-headers"] = _SHOWN_HEADERS
 
 
 async def _read(exchange: _Exchange, media_type: str) -> Asked | Response:
@@ -234,7 +239,7 @@ def _preflight() -> Response:
         status_code=204,
         headers={
             "access-control-allow-methods": "GET, POST",
-            "access-control-allow-headers": "authorization, content-type",
+            "access-control-allow-headers": _TAKEN_HEADERS,
             "access-control-max-age": _PREFLIGHT_FOR,
         },
     )

@@ -51,6 +51,8 @@ async def test_pages_use_a_booking_key_from_its_origins_alone(served: Served) ->
     key = await issue(served.world, Role.BOOKING, origins=[PAGE])
     good = await served.post(key, ASK, origin=PAGE)
     assert (good.status_code, good.headers["access-control-allow-origin"]) == (200, PAGE)
+    assert "retry-after" in good.headers["access-control-expose-headers"]
+    assert "Origin" in good.headers["vary"]
     for origin in (
         "https://evil.example.com",
         "null",
@@ -72,7 +74,11 @@ async def test_a_preflight_is_answered_for_any_page_without_a_key(served: Served
         )
     assert answer.status_code == 204
     assert answer.headers["access-control-allow-origin"] == PAGE
-    assert "authorization" in answer.headers["access-control-allow-headers"]
+    taken = answer.headers["access-control-allow-headers"].split(", ")
+    assert {"authorization", "content-type", "if-none-match"} <= set(taken)
+    assert answer.headers["access-control-allow-methods"] == "GET, POST"
+    assert answer.headers["access-control-max-age"] == "7200"
+    assert "Origin" in answer.headers["vary"]
     assert "access-control-allow-credentials" not in answer.headers
 
 

@@ -34,7 +34,8 @@ def test_clients_are_told_every_code_and_the_limits() -> None:
     told = set(re.findall(r"`([A-Z_]+)`(?=[^|\n]*\|)", FOR_CLIENTS.partition("## Errors")[2]))
     assert told == set(Code)
     assert f"{limits.TOKENS:,} tokens, {limits.DEPTH} levels, {limits.ALIASES} aliases" in FOR_CLIENTS
-    assert f"{limits.DIRECTIVES} directives and some {limits.COST:,} fields" in FOR_CLIENTS
+    assert f"{limits.DIRECTIVES} directives, {limits.REPEATS} fields of one name" in FOR_CLIENTS
+    assert f"some {limits.COST:,} fields of answer" in FOR_CLIENTS
 
 
 def test_clients_are_told_every_code_that_closes_a_socket() -> None:
