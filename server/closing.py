@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+NOT_UTF8 = 1007
 RESTARTING = 1012
 AGAIN_LATER = 1013
 BROKEN = 1011

@@ -14,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
+from server.closing import NOT_UTF8
+
 if TYPE_CHECKING:
     from websockets.http11 import Request
 
@@ -149,9 +151,14 @@ class WebSocketWire(WebSocketsSansIOProtocol):
         if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
             # RFC 6455 8.1: what uvicorn does, without the trace that it logs.
             self.frames = []
-            self.part(1007, "Text frames are UTF-8", within=PART_WITHIN)
+            self.part(NOT_UTF8, "Text frames are UTF-8", within=PART_WITHIN)
             return
         super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        """A peer that answers no ping has gone; if it has not, it may come back, as none does after uvicorn's 1011."""
+        self.stop_keepalive()
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """1012 and the end: a reader that takes nothing must not keep the process."""

@@ -94,6 +94,21 @@ async def test_pieces_of_a_frame_are_counted_together(served: Served) -> None:
         assert opened.close_code == 1009
 
 
+async def test_a_peer_that_answers_no_ping_is_dropped_so_that_it_may_come_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served.server.config, "ws_ping_interval", 0.1)
+    monkeypatch.setattr(served.server.config, "ws_ping_timeout", 0.2)
+    async with served.socket(served.owner) as opened:
+        opened.transport.pause_reading()  # Its pongs are sent by who reads.
+        async with asyncio.timeout(5):
+            while len(served.sockets):
+                await asyncio.sleep(0.05)
+        opened.transport.resume_reading()
+        await opened.wait_closed()
+        assert opened.close_code == 1006
+
+
 async def test_the_server_pings_a_silent_socket_in_words_a_page_can_see(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
