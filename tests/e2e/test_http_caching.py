@@ -15,7 +15,7 @@ from models.bell import Bell
 from models.database import Database
 from resolvers import keys
 from tests.e2e.serving import Served, serving
-from tests.integration.pages import page
+from tests.integration.pages import booked, page
 from tests.integration.world import world_on
 
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -104,9 +104,18 @@ async def test_what_a_guests_token_shows_is_kept_by_no_cdn(served: Served) -> No
     await register(served, served.booking, by_variable, input=asked)
     shared = await get(served, served.booking, by_variable, variables={"input": asked})
     assert shared.headers["cache-control"].startswith("public")
-    own = await get(
-        served, served.booking, by_variable, variables={"input": asked | {"manageToken": "x" * 30}}
+    token = (await booked(served.world)).manage_token
+    own = await get(served, served.booking, by_variable, variables={"input": asked | {"manageToken": token}})
+    assert own.json()["data"]["availability"]["__typename"] == "Availability"
+    assert own.headers["cache-control"] == "private, no-cache"
+    by_text = (
+        'query($from: DateTime!, $to: DateTime!) { availability(input: {bookingPage: "intro-call", from: $from,'
+        f' to: $to, manageToken: "{token}"}}) {{ __typename }} }}'
     )
+    given = {"from": WEEK["from"], "to": WEEK["to"]}
+    await register(served, served.booking, by_text, **given)
+    own = await get(served, served.booking, by_text, variables=given)
+    assert own.json()["data"]["availability"]["__typename"] == "Availability"
     assert own.headers["cache-control"] == "private, no-cache"
 
 
