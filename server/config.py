@@ -30,6 +30,7 @@ class Settings:
     sealing_key_file: Path
     caldav_url: str
     caldav_hosts: frozenset[str]
+    caldav_ca_file: Path | None
     caldav_is_icloud: bool
     icloud_china: bool
     poll_watched: int
@@ -143,6 +144,12 @@ def _path_or_none(value: str) -> Path | None:
     return Path(value) if value else None
 
 
+def _file_or_none(value: str) -> Path | None:
+    if value and not Path(value).is_file():
+        raise ConfigError("give the path of a file that is there")
+    return _path_or_none(value)
+
+
 SETTINGS = (
     Setting(
         "SLOTWIRE_DATABASE_URL",
@@ -195,6 +202,13 @@ SETTINGS = (
         "further hosts that passwords may go to (`name` or `name:port`), separated by commas; iCloud's are known",
         "caldav_hosts",
         _list,
+    ),
+    Setting(
+        "SLOTWIRE_CALDAV_CA_FILE",
+        "",
+        "certificates, in PEM, of an authority to trust beside the machine's: for a calendar server of your own",
+        "caldav_ca_file",
+        _file_or_none,
     ),
     Setting(
         "SLOTWIRE_CALDAV_IS_ICLOUD",

@@ -73,6 +73,7 @@ def sync_settings(settings: Settings) -> SyncSettings:
     return SyncSettings(
         caldav_url=settings.caldav_url,
         caldav_hosts=settings.caldav_hosts,
+        caldav_ca_file=settings.caldav_ca_file,
         allows_china=settings.icloud_china,
         horizon_days=settings.horizon_days,
         watched_every=settings.poll_watched,

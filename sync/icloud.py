@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import niquests
@@ -66,6 +67,8 @@ class TransportSettings:
     requests_per_minute: int | None = None
     "For one account, at most; None for any number."
     user_agent: str = "Slotwire/0.1"
+    ca_file: Path | None = None
+    "An authority to trust beside the machine's: that of a server of one's own."
 
 
 class ICloud:
@@ -81,6 +84,7 @@ class ICloud:
             connections=self.settings.connections,
             most_bytes=self.settings.most_bytes,
             user_agent=self.settings.user_agent,
+            ca_file=self.settings.ca_file,
         )
 
     def sign_in(self, apple_id: str, password: Secret, *, home_url: str | None = None) -> Account:
@@ -139,6 +143,7 @@ class _Client(AsyncDAVClient):  # type: ignore[misc]
             enable_rfc6764=False,
             features=_FEATURES,
             rate_limit_handle=False,
+            ssl_verify_cert=True if settings.ca_file is None else str(settings.ca_file),
             timeout=settings.request_seconds,
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": "gzip"},
         )

@@ -182,6 +182,7 @@ def server_of(settings: SyncSettings) -> ICloud:
         request_seconds=settings.request_seconds,
         most_bytes=settings.most_answer_bytes,
         requests_per_minute=settings.requests_per_minute,
+        ca_file=settings.caldav_ca_file,
     )
     return ICloud(guard, transport)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 ICLOUD_URL = "https://caldav.icloud.com/"
 
@@ -14,6 +15,8 @@ class SyncSettings:
     caldav_url: str = ICLOUD_URL
     caldav_hosts: frozenset[str] = frozenset()
     "Hosts (`name` or `name:port`) allowed beside the URL's own; iCloud's partition hosts need no mention."
+    caldav_ca_file: Path | None = None
+    "An authority to trust beside the machine's."
     allows_china: bool = False
     "Whether `caldav.icloud.com.cn` and its partitions are allowed."
 

@@ -12,6 +12,7 @@ import zlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -46,7 +47,10 @@ class Asked:
 class Pool:
     """At most so many connections, over all hosts; a request more waits for its turn."""
 
-    def __init__(self, *, connections: int, most_bytes: int, user_agent: str) -> None:
+    def __init__(
+        self, *, connections: int, most_bytes: int, user_agent: str, ca_file: Path | None = None
+    ) -> None:
+        self._ca_file = ca_file
         self._most_bytes = most_bytes
         self._user_agent = user_agent
         self._turn = asyncio.Semaphore(connections)
@@ -93,7 +97,7 @@ class Pool:
             self._drop_oldest()
         secure = scheme == "https"
         if secure and self._tls is None:
-            self._tls = ssl.create_default_context()
+            self._tls = _verifying(self._ca_file)
         loop = asyncio.get_running_loop()
         connection = _Connection(self._open, self._most_bytes)
         try:
@@ -130,6 +134,14 @@ class Pool:
                 return await asyncio.to_thread(inflate, reply.wire, self._most_bytes)
             case coding:
                 raise UnexpectedAnswer(f"an answer in {coding[:40]}")
+
+
+def _verifying(ca_file: Path | None) -> ssl.SSLContext:
+    """Whom the machine trusts, and the operator's own authority."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def inflate(wire: bytes, most: int) -> bytes:
