@@ -13,7 +13,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from resolvers import outcomes
 from resolvers.live import RefusedError
 from resolvers.outcomes import Refusal
-from schema import rules
+from schema import front, rules
 from schema.binding import BIND, Resolve, binding
 from schema.errors import refused
 from schema.mutation import Mutation
@@ -35,9 +35,10 @@ def build() -> tuple[GraphQLSchema, str]:
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
     schema = made._schema  # noqa: SLF001  # graphql-core's own: what the executor takes.
+    schema.description = front.DESCRIPTION
     rules.check(schema)
     _guard(schema, made.schema_converter)
-    return schema, made.as_str() + "\n"
+    return schema, f"{front.PRINTED}\n{made.as_str()}\n"
 
 
 def _guard(schema: GraphQLSchema, converter: GraphQLCoreConverter) -> None:

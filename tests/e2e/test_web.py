@@ -244,7 +244,7 @@ async def test_graphiql_shows_the_docs_and_completes_to_an_owner(facts: Facts, b
     await open_graphiql(facts, browser)
     await open_docs(browser)
     docs = "document.querySelector('.graphiql-doc-explorer').innerText"
-    await browser.wait_until(f"{docs}.includes('Mutation')")
+    await browser.wait_until(f"{docs}.includes('Mutation') && {docs}.includes('keeps iCloud calendars')")
     await browser.screenshot(PICTURES / "graphiql-docs.png")
     await browser.run(
         "(editor => (editor.setValue('{ viewer { ro } }'), editor.setPosition({lineNumber: 1, column: 14}),"
@@ -287,6 +287,11 @@ async def test_graphiql_with_a_wrong_key_shows_the_servers_sentence(facts: Facts
 
 def test_the_bundle_names_no_registry_and_loads_nothing_from_elsewhere(web: Path) -> None:
     assert '"resolved"' not in (web / "graphiql/package-lock.json").read_text()
+    notices = (web / "graphiql/dist/LICENCES.txt").read_text()
+    assert all(
+        name in notices for name in ("Fira Code Project Authors", "SIL OPEN FONT LICENSE", "Roboto 2.137")
+    )
+    assert "Apache License\n" in notices.partition("Roboto 2.137")[2]
     page = (web / "graphiql/dist/index.html").read_text()
     assert "//" not in page.replace("<!doctype", "")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from graphql import OperationDefinitionNode, parse, validate
+from graphql import FieldNode, OperationDefinitionNode, parse, validate
 
 from schema import limits
 from schema.build import build
@@ -17,6 +18,7 @@ from server.config import SETTINGS
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 FOR_CLIENTS = (ROOT / "docs" / "api.md").read_text()
+EXAMPLES = ROOT / "web" / "graphiql" / "src" / "examples.json"
 DOCUMENTS = re.findall(r"```graphql\n(.*?)```", README + FOR_CLIENTS, re.DOTALL)
 
 
@@ -51,3 +53,19 @@ def is_close_code(value: object) -> bool:
 def test_the_readme_lists_every_setting_and_no_other() -> None:
     listed = re.findall(r"^\| `(SLOTWIRE_\w+)` \|", README, re.MULTILINE)
     assert listed == [setting.name for setting in SETTINGS]
+
+
+def root_fields(document: str) -> set[str]:
+    return {
+        selection.name.value
+        for node in parse(document).definitions
+        if isinstance(node, OperationDefinitionNode)
+        for selection in node.selection_set.selections
+        if isinstance(selection, FieldNode)
+    }
+
+
+def test_every_operation_of_the_readme_is_a_tab_of_graphiql() -> None:
+    tabs = [root_fields(example["query"]) for example in json.loads(EXAMPLES.read_text())]
+    for document in re.findall(r"```graphql\n(.*?)```", README, re.DOTALL):
+        assert root_fields(document) in tabs, document

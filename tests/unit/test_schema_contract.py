@@ -106,6 +106,11 @@ def test_the_schema_holds_nothing_that_the_contract_does_not_know() -> None:
     assert not sorted(promises(OURS) - promises(CONTRACT))
 
 
+def test_the_schema_itself_says_how_it_is_reached() -> None:
+    assert OURS.description == build()[0].description
+    assert "Authorization: Bearer KEY" in (OURS.description or "")
+
+
 def test_everything_is_described_by_more_than_its_name() -> None:
     described = [each for kind in own_types(OURS) for each in descriptions(kind)]
     assert not [name for name, description in described if only_repeats(name, description)]
