@@ -140,8 +140,7 @@ async def authenticate(services: Services, secret: str) -> Actor | None:
         return None
     actor = _actor(row)
     services.keyring.keep(secret_hash, actor, now=now)
-    if row.last_used_at is None or now - row.last_used_at >= _USE_NOTED_EVERY:
-        await _note_use(services, row.id, now)
+    await _note_use(services, [row] if _is_to_note(row, now) else [], now)
     return actor
 
 
@@ -154,9 +153,7 @@ async def no_longer_good(services: Services, secrets_: Collection[str]) -> froze
             rows = await Key.filter(secret_hash__in=hashes, revoked_at=None).using_db(db)
         gone.difference_update(row.secret_hash for row in rows)
         now = services.clock()
-        for row in rows:
-            if row.last_used_at is None or now - row.last_used_at >= _USE_NOTED_EVERY:
-                await _note_use(services, row.id, now)
+        await _note_use(services, [row for row in rows if _is_to_note(row, now)], now)
     for secret_hash in gone:
         services.keyring.forget(secret_hash)
     return frozenset(by_hash[secret_hash] for secret_hash in gone)
@@ -171,11 +168,17 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-async def _note_use(services: Services, key_id: str, now: float) -> None:
+def _is_to_note(row: Key, now: float) -> bool:
+    return row.last_used_at is None or now - row.last_used_at >= _USE_NOTED_EVERY
+
+
+async def _note_use(services: Services, used: Sequence[Key], now: float) -> None:
+    if not used:
+        return
     # A key stays good while the database takes no writes: what was used is only for people to read.
     with contextlib.suppress(OperationalError):
         async with services.database.writing() as db:
-            await execute(db, "UPDATE api_key SET last_used_at = $1 WHERE id = $2", now, key_id)
+            await Key.filter(id__in=[key.id for key in used]).using_db(db).update(last_used_at=now)
 
 
 async def _issue(

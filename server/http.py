@@ -124,6 +124,10 @@ class GraphQLOverHTTP:
         media_type = accepts.streams(is_subscription=True)
         if media_type is None:
             return _answered(wrong(_HOW_TO_FOLLOW), accepts, exchange)
+        if exchange.http.method == "HEAD":
+            # What has no body has no end either, and would keep the connection.
+            message = "Follow subscriptions by POST, or by GET."
+            return replies.refused(405, accepts.told, Code.BAD_REQUEST, message, allow="GET, POST, OPTIONS")
         operation = self._front.operation(actor, address=exchange.caller.address)
         answers = self._front.engine.subscribe(ready.prepared, ready.request, operation)
         with ExitStack() as held:

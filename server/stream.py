@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from schema.errors import Code, error
 from server.engine import Answer
 from server.framing import Framing
+from server.front import codes_of
 from server.sockets import Ending
 from server.wire import cut, keep_little
 
@@ -115,6 +116,8 @@ class Stream(Response):
             async for answer in self._answers:
                 await self._write(self._framing.event(answer))
                 self._events += 1
+                if codes := codes_of(answer):
+                    self._said["codes"] = codes
         await self._write(self._framing.ending, is_last=True)
 
     async def _last_word(self) -> End:

@@ -160,12 +160,17 @@ async def test_who_likes_json_as_much_is_answered_in_json(served: Served) -> Non
         assert answer.headers["content-type"].startswith("application/"), accept
 
 
-async def test_a_refused_subscription_is_told_and_completed(served: Served) -> None:
+async def test_a_refused_subscription_is_told_and_completed(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.requests")
     async with following(served, EVENTS, key=served.booking) as reader:
         whole = await reader.rest()
     opening, event, complete, _ = whole.split(b"\n\n")
     assert (opening, complete) == (b":", b"event: complete\ndata:")
     assert data_of(event)["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    await none_is_open(served)
+    assert caplog.records[-1].said["codes"] == ["FORBIDDEN"]  # type: ignore[attr-defined]
 
 
 async def test_a_subscription_is_followed_by_get_too_by_its_hash(served: Served) -> None:
@@ -186,6 +191,9 @@ async def test_a_subscription_is_followed_by_get_too_by_its_hash(served: Served)
         await asyncio.sleep(0.3)
         await block(served, 1)
         assert data_of(await reader.until(b"\n\n"))["data"]
+    async with served.client(served.owner, accept=EVENTS) as client:
+        head = await client.head("/graphql", params=parameters)
+    assert (head.status_code, head.headers["allow"]) == (405, "GET, POST, OPTIONS")
 
 
 @pytest.mark.parametrize("accept", [EVENTS, PARTS])

@@ -101,6 +101,29 @@ async def test_the_use_of_a_key_is_noted_at_most_once_a_minute(world: World) -> 
     assert [await used_at(moment) for moment in (0, 30, 58, 60, 90)] == [0, 0, 0, 60, 60]
 
 
+async def test_many_keys_are_looked_at_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_LOOKED_AT_ONCE", 2)
+    made = [await make(world) for _ in range(5)]
+    _, owners = await make(world, Role.OWNER, user_id=world.anna.user)
+    unknown = "sw_admin_" + "x" * 43
+    secrets = [*(secret for _, secret in made), owners]
+    assert await keys.no_longer_good(world.services, secrets) == frozenset()
+    rows = await world.rows("SELECT last_used_at FROM api_key")
+    assert [row["last_used_at"] for row in rows] == [NOW] * 6
+    await world.admin(keys.revoke_key, key_id=made[1][0].id)
+    await world.admin(people.remove_user, user_id=world.anna.user)
+    gone = await keys.no_longer_good(world.services, [*secrets, unknown])
+    assert gone == {made[1][1], owners, unknown}
+
+
+async def test_a_key_found_gone_lets_nobody_in_at_once(world: World) -> None:
+    _, secret = await make(world)
+    assert await keys.authenticate(world.services, secret)
+    await world.write("UPDATE api_key SET revoked_at = $1", NOW)
+    await keys.no_longer_good(world.services, [secret])
+    assert await keys.authenticate(world.services, secret) is None
+
+
 class ReadOnly(Database):
     """Takes no writes: as one whose disk is full, or that another process holds."""
 
