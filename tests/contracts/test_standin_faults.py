@@ -93,6 +93,94 @@ async def test_the_log_has_every_request_and_no_credentials() -> None:
     assert "Basic" not in repr(dav.icloud.requests)
 
 
+async def test_the_log_counts_what_an_account_was_asked_and_how_often_within_a_minute() -> None:
+    async with served() as dav:
+        now = 1000.0
+        dav.icloud.front._now = lambda: now
+        for at in (1000.0, 1001.0, 1050.0, 1060.0, 1061.5, 1300.0):
+            now = at
+            await dav.sync("home")
+        await probe(dav)
+        log, dsid = dav.icloud.log, dav.account.dsid
+        counted = json.loads((await dav.call("GET", f"/-/accounts/{APPLE_ID}/requests", password=None)).text)
+    assert log.by_question(dsid) == {"sync-collection": 6, "PROPFIND": 1}
+    assert log.most_in_a_minute(dsid) == 3
+    assert log.most_in_a_minute("somebody else") == 0
+    assert counted == {"byQuestion": {"sync-collection": 6, "PROPFIND": 1}, "mostInAMinute": 3, "mails": 0}
+
+
+async def test_every_request_names_its_account_its_size_and_its_fault() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).inject("status:502")
+        await dav.sync("home")
+        reply = await dav.sync("home")
+        failed, honest = dav.icloud.requests
+    assert (failed.account, failed.fault, failed.sent) == (dav.account.dsid, "status:502", 0)
+    assert (honest.fault, honest.sent) == (None, len(reply.text.encode()))
+
+
+async def test_manners_are_read_and_set_over_http() -> None:
+    async with served() as dav:
+        before = json.loads((await dav.call("GET", "/-/manners", password=None)).text)
+        wanted = json.dumps({"mode": "hostile", "flags": ["no-gzips", "lag-polls=4"]})
+        after = json.loads((await dav.call("POST", "/-/manners", wanted, password=None)).text)
+        odd = await dav.call("POST", "/-/manners", '{"mode": "strict", "flags": ["explode"]}', password=None)
+        assert dav.icloud.manners.lag_polls == 4
+    assert (before["gzips"], before["lag_polls"], before["redirect_root"]) == (False, 0, 0)
+    assert (after["gzips"], after["lag_polls"], after["redirect_root"]) == (False, 4, 301)
+    assert odd.status == 400
+
+
+async def test_everything_that_can_be_done_to_an_account_can_be_done_over_http() -> None:
+    said: dict[str, dict[str, object]] = {
+        "inject": {"fault": "reset:5", "on": "PUT"},
+        "lie": {"lie": "html", "times": 2},
+        "throttle": {"times": 1, "retry_after": "soon"},
+        "unauthorized": {},
+        "fail": {"status": 421},
+        "drop-put-answers": {},
+        "lose-answers": {"on": "DELETE"},
+        "reset": {"at": 3},
+        "drip": {"bytes_a_second": 100},
+        "silence": {"seconds": 1},
+        "slow": {"seconds": 0},
+        "bucket": {"per_minute": 60},
+        "lag": {"polls": 1},
+        "draw": {"seed": 7, "requests": 20, "kinds": ["html", "status:502"]},
+        "replay": {"schedule": {"0": "html", "3": "reset:9"}},
+        "allow": {"passwords": ["qrst-uvwx-yzab-cdef"]},
+        "revoke": {"passwords": ["qrst-uvwx-yzab-cdef"]},
+        "move-partition": {"old_host": "redirects"},
+        "touch": {"calendar": "home"},
+        "housekeep": {"calendar": "home"},
+        "read-only": {"calendar": "home"},
+        "rename": {"calendar": "home", "name": "House"},
+        "recolour": {"calendar": "home", "color": "#000000FF"},
+        "share": {"calendar": "home"},
+        "unshare": {"calendar": "home"},
+        "purge-tokens": {},
+        "delete-calendar": {"calendar": "work"},
+        "clear": {},
+    }
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        assert said.keys() == dav.icloud.faults(APPLE_ID).commands().keys()
+        for name, arguments in said.items():
+            done = await dav.call(
+                "POST", f"/-/accounts/{APPLE_ID}/{name}", json.dumps(arguments), password=None
+            )
+            assert done.status in {200, 204}, (name, done.text)
+        member = dav.icloud.cloud.member(APPLE_ID)
+        assert (member.account.partition, "work" in member.calendars) == (181, False)
+
+
+async def test_all_of_an_account_s_tokens_are_purged_at_once() -> None:
+    async with served() as dav:
+        tokens = {name: (await dav.sync(name)).token for name in ("home", "work")}
+        dav.icloud.faults(APPLE_ID).purge_tokens()
+        assert [(await dav.sync(name, token)).status for name, token in tokens.items()] == [403, 403]
+
+
 async def test_the_admin_api_wants_its_token_and_names_what_is_wrong() -> None:
     async with StandIn(admin_token="letmein") as icloud:
         account = icloud.add_account(APPLE_ID, "abcd-efgh-ijkl-mnop")
