@@ -4,7 +4,7 @@ import asyncio
 import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,10 @@ from radicale import item as radicale_item
 from radicale.app import Application
 from radicale.app.report import _expand as radicale_expand
 from radicale.item import filter as radicale_filter
+from radicale.pathutils import is_safe_filesystem_path_component
 
 from standin.catalog import CalendarFacts
-from standin.ics import stamped_once, without_overrides
+from standin.ics import contents, stamped_once, without_overrides
 from standin.storage import verbatim
 
 _TIME_RANGE = "{urn:ietf:params:xml:ns:caldav}time-range"
@@ -57,6 +58,7 @@ class Backend:
         configuration.update({"storage": {"_filesystem_fsync": "False"}}, "stand-in", privileged=True)
         self._radicale = Application(configuration)
         self._storage = self._radicale._storage  # noqa: SLF001 - the one instance that holds the lock.
+        self._root = folder / "collection-root"
         self._made: set[tuple[str, str]] = set()
 
     async def put(self, dsid: str, calendar: CalendarFacts, name: str, text: str) -> Answer:
@@ -76,22 +78,32 @@ class Backend:
         return await asyncio.to_thread(self._between, dsid, calendar, span, as_moved)
 
     def load(self, dsid: str, calendar: CalendarFacts, texts: Mapping[str, str]) -> list[Stored]:
-        """Store many resources under one lock, as the seed does."""
+        """Store many resources at once, as they are: also such as no PUT would be taken for."""
         self._make(dsid, calendar)
-        stored = []
-        with self._collection(dsid, calendar.id, "w") as collection:
+        folder = self._folder(dsid, calendar.id)
+        with self._storage.acquire_lock("w", dsid):
             for name, text in texts.items():
-                (component,) = radicale_item.read_components(stamped_once(text))
-                item = radicale_item.Item(collection_path=collection.path, vobject_item=component)
-                item.prepare()
-                with verbatim(text):
-                    uploaded, _ = collection.upload(name, item)
-                stored.append(Stored(name, uploaded.uid, uploaded.etag))
-        return stored
+                _file(folder, name).write_bytes(text.encode())
+        return [_stored(name, text) for name, text in texts.items()]
 
     def stored(self, dsid: str, calendar: str) -> list[Stored]:
-        with self._collection(dsid, calendar, "r") as collection:
-            return [Stored(item.href, item.uid, item.etag) for item in _items(collection)]
+        folder = self._folder(dsid, calendar)
+        if not folder.is_dir():
+            return []
+        found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        return [_stored(path.name, path.read_bytes().decode()) for path in found]
+
+    def _bodies(self, dsid: str, calendar: str, names: list[str]) -> dict[str, str]:
+        """Straight from the files, which Radicale replaces as wholes."""
+        folder = self._folder(dsid, calendar)
+        texts = {}
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+                texts[name] = _file(folder, name).read_bytes().decode()
+        return texts
+
+    def _folder(self, dsid: str, calendar: str) -> Path:
+        return self._root / dsid / calendar
 
     def _put(self, dsid: str, calendar: CalendarFacts, name: str, text: str) -> Answer:
         self._make(dsid, calendar)
@@ -111,12 +123,6 @@ class Backend:
             if next(iter(self._storage.discover(f"/{dsid}/{calendar.id}/")), None) is None:
                 self._storage.create_collection(f"/{dsid}/{calendar.id}/", props=props)
         self._made.add((dsid, calendar.id))
-
-    def _bodies(self, dsid: str, calendar: str, names: list[str]) -> dict[str, str]:
-        with self._collection(dsid, calendar, "r") as collection:
-            if collection is None:
-                return {}
-            return {name: item.serialize() for name, item in collection.get_multi(names) if item is not None}
 
     def _between(self, dsid: str, calendar: str, span: tuple[str, str], as_moved: bool) -> set[str]:  # noqa: FBT001 - to_thread takes positions.
         bounds = {key: value for key, value in zip(("start", "end"), span, strict=True) if value}
@@ -165,6 +171,17 @@ class Backend:
 
         self._radicale(environ, start)
         return answers[0]
+
+
+def _file(folder: Path, name: str) -> Path:
+    if not is_safe_filesystem_path_component(name):
+        raise ValueError(f"{name!r} is no name for a resource")
+    return folder / name
+
+
+def _stored(name: str, text: str) -> Stored:
+    uids = contents(text).uids
+    return Stored(name, min(uids, default=""), radicale_item.get_etag(text))
 
 
 def _items(collection: Any) -> Iterator[radicale_item.Item]:

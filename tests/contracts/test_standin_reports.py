@@ -108,6 +108,27 @@ async def test_what_reached_radicale_without_the_journal_is_told_after_a_restart
     assert f"{dav.home}home/torn.ics" in reply.hrefs
 
 
+async def test_what_no_put_is_taken_for_can_be_loaded_and_outlives_a_restart(tmp_path: Path) -> None:
+    texts = {"cut.ics": "BEGIN:VCALENDAR\r\nBEGIN:VEV", "page.ics": "<html>", "fine.ics": event("fine")}
+    async with served(storage=tmp_path) as dav:
+        dav.icloud.cloud.load(dav.icloud.cloud.member(APPLE_ID).calendar("home"), texts)
+        token = (await dav.sync("home")).token
+    async with served(storage=tmp_path) as dav:
+        after = await dav.sync("home", token)
+        reply = await dav.multiget("home", *[f"{dav.home}home/{name}" for name in texts])
+    assert after.hrefs == []
+    found = [text.replace("\n", "\r\n") for text in reply.texts(".//c:calendar-data")]
+    assert found == list(texts.values())
+
+
+@pytest.mark.parametrize("name", ["..", ".hidden", "a%2Fb.ics"])
+async def test_a_name_does_not_lead_out_of_its_calendar(name: str) -> None:
+    async with served() as dav:
+        assert (await dav.put(f"home/{name}", event())).status in {400, 403, 404, 409}
+        assert (await dav.call("GET", f"{dav.home}home/{name}")).status == 404
+        assert (await dav.sync("home")).hrefs == []
+
+
 async def test_a_limit_is_ignored() -> None:
     async with served() as dav:
         for number in range(3):

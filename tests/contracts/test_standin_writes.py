@@ -185,11 +185,14 @@ async def test_a_zone_gives_way_to_icloud_s_own_and_an_unknown_one_stays() -> No
     async with served() as dav:
         await dav.put("home/a.ics", zoned("a", "Europe/Berlin"))
         await dav.put("home/b.ics", zoned("b", "My own zone"))
+        await dav.put("home/c.ics", zoned("c", "UTC"))
         known = (await dav.call("GET", f"{dav.home}home/a.ics")).text
         unknown = (await dav.call("GET", f"{dav.home}home/b.ics")).text
+        utc = (await dav.call("GET", f"{dav.home}home/c.ics")).text
     assert "X-MINE" not in known
     assert "BEGIN:DAYLIGHT" in known
     assert "X-MINE" in unknown
+    assert "X-MINE" in utc
 
 
 async def test_the_owner_s_address_becomes_their_principal_and_nobody_else_s_does() -> None:
