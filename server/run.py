@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from server.app import make_app
 from server.config import ConfigError, Settings
+from server.metrics import Metrics
 from server.request import MOST_BYTES
 from server.services import Parts, open_parts
 from server.telemetry import Telemetry, open_telemetry
@@ -54,6 +55,8 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
     _make_room(settings.connections)
     with _listening(settings) as listener:
         async with _watched_parts(settings, environment) as (parts, telemetry):
+            if telemetry.metrics is not None:
+                _follow(telemetry.metrics, parts)
             app = make_app(parts.services, settings, telemetry)
             server = Server(config_of(app))
 
@@ -73,6 +76,14 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
                 await server.serve(sockets=[listener])
             finally:
                 await _ended(looping)
+
+
+def _follow(metrics: Metrics, parts: Parts) -> None:
+    sync = parts.sync
+    metrics.follow(
+        "slotwire_compared_calendars", "Calendars held against a full listing.", lambda: sync.compared
+    )
+    metrics.follow("slotwire_missed_resources", "What that found and no delta had told.", lambda: sync.missed)
 
 
 async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None:

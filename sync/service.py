@@ -116,6 +116,16 @@ class Sync:
     async def run(self) -> None:
         await self._loop.run()
 
+    @property
+    def compared(self) -> int:
+        """Calendars held against a full listing since the start."""
+        return self.context.memory.compared
+
+    @property
+    def missed(self) -> int:
+        """Resources that were found to differ by it, and that no delta had told."""
+        return self.context.memory.missed
+
     def lags(self) -> list[float]:
         return self._loop.lags()
 
