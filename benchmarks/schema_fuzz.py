@@ -47,7 +47,6 @@ class Found:
 
     sent: int = 0
     answers: Counter[str] = field(default_factory=Counter)
-    typenames: Counter[str] = field(default_factory=Counter)
     reseeded: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -144,11 +143,6 @@ def _look(answer: httpx2.Response, document: str, found: Found) -> None:
             found.failures.append(f"{problem}: {error}: {document}")
     codes = sorted({str(error.get("extensions", {}).get("code")) for error in errors})
     found.answers[f"{answer.status_code} {' '.join(codes) or 'data'}"] += 1
-    found.typenames.update(
-        it["__typename"]
-        for it in (shown.get("data") or {}).values()
-        if isinstance(it, dict) and "__typename" in it
-    )
 
 
 def _problem(error: dict[str, Any]) -> str | None:
@@ -232,10 +226,6 @@ def main() -> int:
     print(f"people made anew {found.reseeded} times")
     for answer, count in found.answers.most_common():
         print(f"{count:8} {answer}")
-    print(
-        "of results that told their type: "
-        + ", ".join(f"{name} {n}" for name, n in found.typenames.most_common())
-    )
     for failure in found.failures[:20]:
         print(failure)
     return bool(found.failures)

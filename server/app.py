@@ -32,12 +32,14 @@ from server.websocket import GraphQLOverWebSocket
 
 log = logging.getLogger(__name__)
 
+Looks = Sequence[Callable[[], Coroutine[Any, Any, None]]]
+
 WEB_ROOT = Path(__file__).resolve().parents[1] / "web"
 
 
 def make_app(services: Services, settings: Settings, telemetry: Telemetry | None = None) -> Starlette:
     told = telemetry or Telemetry()
-    gate = Gate(services, allowed_origins=settings.allowed_origins, trusted_proxies=settings.trusted_proxies)
+    gate = gate_of(services, settings)
     engine = Engine(build()[0], booking_introspection=settings.booking_introspection)
     sockets = Sockets(services, caps_of(settings))
     front = Front(services, gate, engine, Documents(), sockets, told.watch)
@@ -69,10 +71,26 @@ def make_app(services: Services, settings: Settings, telemetry: Telemetry | None
             "slotwire_waiting_bytes", "Bytes that wait for slow readers.", lambda: sockets.waiting
         )
         looking.append(told.metrics.look_at_the_loop)
+    return _app(routes, looking, sockets, health)
+
+
+def make_watch_app(services: Services, settings: Settings, telemetry: Telemetry) -> Starlette:
+    """For a process that answers no operations: how it is, and what it counted."""
+    sockets, health = Sockets(services, caps_of(settings)), Health(services)
+    gate, metrics = gate_of(services, settings), telemetry.metrics
+    routes = [*health.routes(), *metrics_routes(metrics, services, gate, settings.metrics_from)]
+    return _app(routes, [] if metrics is None else [metrics.look_at_the_loop], sockets, health)
+
+
+def _app(routes: Sequence[BaseRoute], looking: Looks, sockets: Sockets, health: Health) -> Starlette:
     app = Starlette(routes=routes, lifespan=_looking(looking))
     app.state.sockets = sockets
     app.state.health = health
     return app
+
+
+def gate_of(services: Services, settings: Settings) -> Gate:
+    return Gate(services, allowed_origins=settings.allowed_origins, trusted_proxies=settings.trusted_proxies)
 
 
 def caps_of(settings: Settings) -> Caps:
@@ -83,9 +101,7 @@ def caps_of(settings: Settings) -> Caps:
     )
 
 
-def _looking(
-    looks: Sequence[Callable[[], Coroutine[Any, Any, None]]],
-) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _looking(looks: Looks) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     """What goes on beside the requests, for as long as the application lives."""
 
     @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
-from server.app import make_app
+from server.app import make_app, make_watch_app
 from server.config import ConfigError, Settings
 from server.metrics import Metrics
 from server.request import MOST_BYTES
@@ -87,13 +87,31 @@ def _follow(metrics: Metrics, parts: Parts) -> None:
 
 
 async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None:
-    async with _watched_parts(settings, environment) as (parts, _):
+    """Raises ConfigError or DatabaseUnusableError where it can't start."""
+    async with _watched_parts(settings, environment) as (parts, telemetry):
         stopping = asyncio.Event()
         _on_signals(stopping.set)
-        looping = _looping(parts, stopping.set)
-        log.info("The sync loop runs.")
-        await stopping.wait()
-        await _ended(looping)
+        async with _watchable(settings, parts, telemetry):
+            looping = _looping(parts, stopping.set)
+            log.info("The sync loop runs.")
+            await stopping.wait()
+            await _ended(looping)
+
+
+@asynccontextmanager
+async def _watchable(settings: Settings, parts: Parts, telemetry: Telemetry) -> AsyncIterator[None]:
+    """Where metrics are kept, someone can come and read them, and ask how the process is."""
+    if telemetry.metrics is None:
+        yield
+        return
+    with _listening(settings) as listener:
+        server = Server(config_of(make_watch_app(parts.services, settings, telemetry)))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving
 
 
 @asynccontextmanager

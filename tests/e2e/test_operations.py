@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -18,10 +20,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.campaigns.connected import connect
 from benchmarks.client import Client
-from benchmarks.world import APPLE_ID, PASSWORD, World, world
+from benchmarks.world import APPLE_ID, PASSWORD, ROOT, Process, World, free_ports, world
 from domain.work import Work
 from models.bell import Bell
 from models.database import Database
+from server.database import migrate
 from server.metrics import Metrics
 from server.telemetry import Telemetry, outcome_of
 from server.traces import Traces
@@ -258,6 +261,37 @@ async def until(running: World, name: str, labels: tuple[str, ...]) -> str:
             if (name, labels) in samples(text):
                 return text
             await asyncio.sleep(0.2)
+
+
+@pytest.mark.slow
+async def test_a_loop_by_itself_can_be_watched_too(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    settings = {
+        "SLOTWIRE_DATABASE_URL": f"sqlite:///{tmp_path / 'slotwire.sqlite3'}",
+        "SLOTWIRE_SEALING_KEY_FILE": str(tmp_path / "sealing.key"),
+        "SLOTWIRE_METRICS": "on",
+        "SLOTWIRE_PORT": str(port),
+    }
+    await migrate(settings["SLOTWIRE_DATABASE_URL"])
+    process = Process(["-m", "server", "sync"], settings, tmp_path / "sync.log")
+    process.start()
+    try:
+        await process.answers(f"http://127.0.0.1:{port}/readyz")
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            assert "slotwire_pending_writes 0.0" in (await http.get("/metrics")).text
+            assert (await http.post("/graphql", json=VIEWER)).status_code == 404
+    finally:
+        assert await asyncio.to_thread(process.stop) == 0
+
+
+def test_nothing_of_opentelemetry_is_imported_where_no_collector_is_named() -> None:
+    asked = (
+        "import server.run, sys; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "[]\n"
 
 
 @pytest.mark.slow
