@@ -21,7 +21,7 @@ from sync.ical_times import day_of, second_of
 
 # What makes it more than one date, and what is not written as it is looked up below.
 _ODD = re.compile(
-    r"\n(?:R(?:RULE|DATE|ECURRENCE-ID)|EX(?:DATE|RULE)|DURATION|X-APPLE-TRAVEL-|(?:UID|SUMMARY|STATUS|TRANSP);)"
+    r"\n(?:R(?:RULE|DATE|ECURRENCE-ID)|EX(?:DATE|RULE)|DURATION|X-APPLE-TRAVEL-(?:DURATION|RETURN)|(?:UID|SUMMARY|STATUS|TRANSP);)"
 )
 _WHEN = r"(?:;TZID=([A-Za-z0-9_+/-]+)|;VALUE=(DATE))?:(\d{8})(?:T(\d{6})(Z)?)?\n"
 _START = re.compile(rf"\nDTSTART{_WHEN}", re.ASCII)
