@@ -10,22 +10,27 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from sync.ical_text import Component, Document, properties_of, read_document
+from sync.ical_text import Component, Document, properties_of, read_document, unfold
 
 _BEGIN, _END = "\nBEGIN:VEVENT", "\nEND:VEVENT"
 _LONGEST, _LONGEST_FRAME = 32_000, 8_000
-# A name that is not in capitals alone, and a component inside.
-_ODD = re.compile(r"\n(?:[A-Z0-9-]*+[^A-Z0-9\n:;-]|BEGIN[:;]|END[:;])")
-_ALARMS = re.compile(r"(?:\nBEGIN:VALARM(?:\n(?!(?i:BEGIN|END):).*)*+\nEND:VALARM)++\n")
+_FIRST = re.compile(r"\r?\n(?![ \t])")
+# A line of no property, one whose name is not in capitals or not whole before a fold, and a component inside.
+_ODD = re.compile(r"\n(?:(?:BEGIN|END)[:;]|(?![ \t]|[A-Z0-9-]++[:;]|\Z))")
+_AT_END = r"\r?(?=\n(?![ \t]))"
+_ALARMS = re.compile(
+    rf"(?:\nBEGIN:VALARM{_AT_END}(?:\n(?:[ \t]|(?!(?i:BEGIN|END):)[^\n:;]*[:;]).*)*+\nEND:VALARM{_AT_END})++\n"
+)
 
 
 class Framed(NamedTuple):
     bodies: list[str]
-    """The content lines of each event, unfolded and without alarms: a line end before each, and one at the end."""
+    """The content lines of each event as written, without alarms: a line end before each, and one at the end.
+    Where a line goes on in the next, it does so after its name."""
     zones: tuple[Component, ...]
 
     def document(self) -> Document:
-        events = [Component("VEVENT", properties_of(body)) for body in self.bodies]
+        events = [Component("VEVENT", properties_of(unfold(body))) for body in self.bodies]
         return Document(events, list(self.zones))
 
 
@@ -63,14 +68,9 @@ def _zones_of(head: str, tail: str) -> tuple[Component, ...] | None:
 
 def _body(written: str) -> str | None:
     lines = f"{written}\n"
-    if "\r" in lines:
-        lines = lines.replace("\r\n", "\n")
-        if "\r" in lines:  # It ends a line too, by itself.
-            return None
-    if "\n " in lines:
-        lines = lines.replace("\n ", "")
-    if "\t" in lines:
-        lines = lines.replace("\n\t", "")
+    # A CR ends a line too, by itself.
+    if not _FIRST.match(lines) or ("\r" in lines and lines.count("\r") != lines.count("\r\n")):
+        return None
     if not lines.isascii():  # Half of a surrogate pair can be held in a str, but never stored.
         lines = lines.encode("utf-8", "replace").decode()
     alarms = lines.find("\nBEGIN:")
@@ -78,7 +78,7 @@ def _body(written: str) -> str | None:
         if not _ALARMS.fullmatch(lines, alarms):
             return None
         lines = lines[: alarms + 1]
-    return None if lines[0] != "\n" or _ODD.search(lines) else lines
+    return None if _ODD.search(lines) else lines
 
 
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.

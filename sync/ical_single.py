@@ -16,16 +16,17 @@ from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT, UTC_ZONE, Zone
 from sync.ical_event import LONGEST_TEXT, participation_of, show_as_of, status_of
 from sync.ical_keys import day_key, instant_key, iso_day
 from sync.ical_reading import Reading
-from sync.ical_text import plain_text, properties_of
+from sync.ical_text import plain_text, properties_of, unfold
 from sync.ical_times import day_of, second_of
 
 # What makes it more than one date, and what is not written as it is looked up below.
 _ODD = re.compile(
     r"\n(?:R(?:RULE|DATE|ECURRENCE-ID)|EX(?:DATE|RULE)|DURATION|X-APPLE-TRAVEL-(?:DURATION|RETURN)|(?:UID|SUMMARY|STATUS|TRANSP);)"
 )
-_WHEN = r"(?:;TZID=([A-Za-z0-9_+/-]+)|;VALUE=(DATE))?:(\d{8})(?:T(\d{6})(Z)?)?\n"
+_WHEN = r"(?:;TZID=([A-Za-z0-9_+/-]+)|;VALUE=(DATE))?:(\d{8})(?:T(\d{6})(Z)?)?\r?\n(?![ \t])"
 _START = re.compile(rf"\nDTSTART{_WHEN}", re.ASCII)
 _END = re.compile(rf"\nDTEND{_WHEN}", re.ASCII)
+_BLANKS = (" ", "\t")
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
 
 
@@ -119,10 +120,14 @@ def _value(lines: str, name: str) -> str:
     if at < 0:
         return ""
     at += len(name)
-    return lines[at : lines.find("\n", at)].strip()
+    end = lines.find("\n", at)
+    while lines[end + 1 : end + 2] in _BLANKS:
+        end = lines.find("\n", end + 1)
+    value = lines[at:end]
+    return (unfold(value) if "\n" in value else value).strip()
 
 
 def _participation(lines: str, addresses: frozenset[str]) -> Participation | None:
     if not addresses or "\nATTENDEE" not in lines:
         return None
-    return participation_of(properties_of(lines).get("ATTENDEE", []), addresses)
+    return participation_of(properties_of(unfold(lines)).get("ATTENDEE", []), addresses)

@@ -81,7 +81,7 @@ class Document:
 
 def read_document(text: bytes | str) -> Document:
     decoded, fault = _decode(text)
-    document = _components(_unfold(decoded[:_MOST_READ]))
+    document = _components(unfold(decoded[:_MOST_READ]))
     if fault or len(decoded) > _MOST_READ:
         document.is_whole = False
     if len(decoded) > MOST_CHARACTERS:
@@ -122,7 +122,7 @@ def _decode(text: bytes | str) -> tuple[str, str | None]:
         return text.decode("utf-8-sig", "replace"), "is not valid UTF-8"
 
 
-def _unfold(text: str) -> str:
+def unfold(text: str) -> str:
     """RFC 5545 3.1: a line goes on in the next where that begins with a space or tab."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -4,8 +4,8 @@ icalendar is asked after what the two see differently has been made alike or lef
 * a CR alone ends a line for us, and is a character of the value for it (RFC 5545 3.1 knows CRLF alone, some write CR);
 * folds after an empty line, which it takes away with the line (3.1: a fold is one line end and one blank);
 * a line without a colon has no value for it, and of blanks in a name it knows nothing: no lines for us (3.1);
-* a line that it refuses, or in which a quote is never closed: it costs us the line's parameters at most, as a lost DTSTART
-  would open time (3.1 has no such line);
+* a line that it refuses, or in which a quote is never closed: it costs us the line's parameters at most, as a lost
+  DTSTART would open time (3.1 has no such line);
 * a parameter with several values or with escapes of RFC 6868, which no parameter that we ask for has (3.2);
 * a mark of the byte order, half of a surrogate pair: not iCalendar (3.1.4).
 """
@@ -22,8 +22,22 @@ from sync.ical_text import Component, read_document
 from tests.unit.test_ical_short_ways import CORPUS, IN_CI, MADE, changed
 
 NAMES = frozenset(
-    "UID SEQUENCE DTSTART DTEND DURATION RRULE RDATE EXDATE EXRULE RECURRENCE-ID SUMMARY STATUS TRANSP ATTENDEE"
-    " X-APPLE-TRAVEL-DURATION X-APPLE-TRAVEL-RETURN-DURATION DESCRIPTION".split()
+    [
+        *(
+            "UID",
+            "SEQUENCE",
+            "DTSTART",
+            "DTEND",
+            "DURATION",
+            "RRULE",
+            "RDATE",
+            "EXDATE",
+            "EXRULE",
+            "RECURRENCE-ID",
+        ),
+        *("SUMMARY", "STATUS", "TRANSP", "ATTENDEE", "DESCRIPTION"),
+        *("X-APPLE-TRAVEL-DURATION", "X-APPLE-TRAVEL-RETURN-DURATION"),
+    ]
 )
 PARAMS = ["TZID", "VALUE", "RANGE", "PARTSTAT", "EMAIL"]
 Line = tuple[str, tuple[str | None, ...], str]
@@ -34,7 +48,7 @@ def theirs(text: str) -> list[list[Line]]:
     """The lines of each event, in order, by icalendar's parser; raises ValueError where it refuses one."""
     events: list[list[Line]] = []
     open_: list[list[Line] | None] = []
-    for line in Contentlines.from_ical(alike(text)):
+    for line in content_lines(text):
         if not re.match(r"[\w-]+[;:]", line) or ":" not in line:
             continue
         name, params, value = line.raw_parts()
@@ -51,6 +65,10 @@ def theirs(text: str) -> list[list[Line]]:
     return events
 
 
+def content_lines(text: str) -> Contentlines:
+    return Contentlines(Contentlines.from_ical(alike(text)))  # type: ignore[no-untyped-call]
+
+
 def ours(events: list[Component]) -> list[list[Line]]:
     return [
         [
@@ -65,13 +83,17 @@ def ours(events: list[Component]) -> list[list[Line]]:
 
 def is_asked(text: str) -> bool:
     """Whether icalendar takes the text, and none of what is named above is in it."""
-    lines = Contentlines.from_ical(alike(text))
     if read_document(text).fault or re.search(r"\n[ \t]*\n[ \t]|[\ufeff\ud800-\udfff^]", alike(text)):
         return False
-    if any(line.count('"') % 2 for line in lines):
+    if any(line.count('"') % 2 for line in content_lines(text)):
         return False
     try:
-        return all(not isinstance(value, list) for event in theirs(text) for _, params, _ in event for value in params)
+        return all(
+            not isinstance(value, list)
+            for event in theirs(text)
+            for _, params, _ in event
+            for value in params
+        )
     except ValueError:
         return False
 
