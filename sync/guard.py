@@ -6,6 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
@@ -18,6 +19,7 @@ _ICLOUD_CHINA = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com\.cn", re.ASCI
 _ODD = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 # A path that is the same however it is resolved and quoted.
 _PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)+/?", re.ASCII)
+_SIMPLE = re.compile(rf"(https?://[A-Za-z0-9.-]+(?::[0-9]+)?)({_PLAIN.pattern})", re.ASCII)
 _LONGEST = 1000
 
 
@@ -43,6 +45,12 @@ class Guard:
 
     def check(self, url: str) -> str:
         """The same address in its plain form; raises ForeignHost."""
+        if simple := _SIMPLE.fullmatch(url):
+            # Where the rest is a plain path, all that can be foreign is the origin, and there are few of them.
+            return _checked_origin(self, simple[1]) + simple[2]
+        return self._check(url)
+
+    def _check(self, url: str) -> str:
         if _ODD.search(url):
             raise ForeignHost("an address with characters that no address has")
         try:
@@ -88,6 +96,11 @@ class Guard:
 
     def _names(self) -> Iterable[str]:
         return {(urlsplit(self.entry).hostname or ""), *(_host_and_port(text)[0] for text in self.hosts)}
+
+
+@lru_cache(maxsize=1024)
+def _checked_origin(guard: Guard, origin: str) -> str:
+    return guard._check(f"{origin}/").removesuffix("/")  # noqa: SLF001
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -31,7 +31,8 @@ _WANTED = {
 }
 _FRAMING = (b"content-length", b"transfer-encoding")
 
-Place = tuple[str, str, int | None]
+Origin = str
+"""`https://name` or `https://name:port`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +57,18 @@ class Pool:
         self._turn = asyncio.Semaphore(connections)
         self._most = connections
         self._open: set[_Connection] = set()
-        self._idle: dict[Place, deque[_Connection]] = {}
+        self._idle: dict[Origin, deque[_Connection]] = {}
         self._tls: ssl.SSLContext | None = None
 
     async def ask(self, asked: Asked, *, anew: bool = False) -> Answer:
         """One answer, whatever its status. `anew`: over a connection that nothing was asked on yet."""
-        parts = urlsplit(asked.where.url)
-        place: Place = (parts.scheme, parts.hostname or "", parts.port)
+        scheme, _, host, target = asked.where.url.split("/", 3)
+        origin = f"{scheme}//{host}"
         async with self._turn:
-            connection = (None if anew else self._kept(place)) or await self._connect(place)
-            reply = await connection.exchange(self._written(parts, asked))
+            connection = (None if anew else self._kept(origin)) or await self._connect(origin)
+            reply = await connection.exchange(self._written(host, target, asked))
             if reply.is_kept:
-                self._idle.setdefault(place, deque()).append(connection)
+                self._idle.setdefault(origin, deque()).append(connection)
         return Answer(reply.status, reply.headers, await self._decoded(reply), asked.where.url)
 
     async def close(self) -> None:
@@ -76,9 +77,9 @@ class Pool:
         if self._open:
             await asyncio.wait([connection.lost for connection in self._open], timeout=1)
 
-    def _kept(self, place: Place) -> _Connection | None:
+    def _kept(self, origin: Origin) -> _Connection | None:
         """The one used last, so that those too many grow old and are closed."""
-        idle = self._idle.get(place)
+        idle = self._idle.get(origin)
         if not idle:
             return None
         now = asyncio.get_running_loop().time()
@@ -88,21 +89,24 @@ class Pool:
             connection = idle.pop()
             if connection.is_open:
                 return connection
-        del self._idle[place]
+        del self._idle[origin]
         return None
 
-    async def _connect(self, place: Place) -> _Connection:
-        scheme, host, port = place
+    async def _connect(self, origin: Origin) -> _Connection:
+        parts = urlsplit(origin)
         if len(self._open) >= self._most:
             self._drop_oldest()
-        secure = scheme == "https"
+        secure = parts.scheme == "https"
         if secure and self._tls is None:
             self._tls = _verifying(self._ca_file)
         loop = asyncio.get_running_loop()
         connection = _Connection(self._open, self._most_bytes)
         try:
             await loop.create_connection(
-                lambda: connection, host, port or (443 if secure else 80), ssl=self._tls if secure else None
+                lambda: connection,
+                parts.hostname or "",
+                parts.port or (443 if secure else 80),
+                ssl=self._tls if secure else None,
             )
         except OSError as error:
             raise Unreachable(type(error).__name__) from None
@@ -114,11 +118,10 @@ class Pool:
         if idle:
             min(idle, key=lambda each: each.used_at).end()
 
-    def _written(self, parts: SplitResult, asked: Asked) -> bytes:
-        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    def _written(self, host: str, target: str, asked: Asked) -> bytes:
         lines = "".join(f"{name}: {value}\r\n" for name, value in asked.headers.items())
         head = (
-            f"{asked.method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"{asked.method} /{target} HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: {asked.where.authorization}\r\nUser-Agent: {self._user_agent}\r\n"
             f"Accept-Encoding: gzip\r\nContent-Length: {len(asked.body)}\r\n{lines}\r\n"
         )

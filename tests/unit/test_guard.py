@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from sync.guard import Guard, is_member, path_key, raw_path
@@ -128,3 +130,21 @@ def test_two_spellings_of_one_path_are_the_same() -> None:
 )
 def test_a_member_lies_straight_in_its_calendar(path: str, *, is_one: bool) -> None:
     assert is_member(path, "/c/home/") is is_one
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/1/calendars/", "/1/%40x/", "/1/../2/", "/1//2", "/1?a=b", "/~x/a.ics"]
+)
+@pytest.mark.parametrize("guard", [ICLOUD, LOCAL, OWN])
+def test_an_address_that_was_seen_before_is_checked_like_any(guard: Guard, path: str) -> None:
+    """What is remembered of an origin says nothing else than the check of the whole address."""
+    origins = ("https://caldav.icloud.com:443", "http://127.0.0.1:5232", "https://dav.example.com:8443")
+    for origin in (*origins, "https://evil.test", "http://caldav.icloud.com", "https://127.0.0.1.evil.test"):
+        assert _outcome(guard.check, origin + path) == _outcome(guard._check, origin + path)
+
+
+def _outcome(check: Callable[[str], str], url: str) -> str:
+    try:
+        return check(url)
+    except ForeignHost as error:
+        return f"refused: {error}"

@@ -1,0 +1,240 @@
+"""The sync's speed beside its floors and its peers: `python -m benchmarks.sync`, or one of its parts.
+
+A server of our own answers from memory, in another process, so that what is counted is the client: CPU of its process,
+the median of a few runs, and the ratio to a floor of the same run. Ends with 1 where a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.ical import MissingError
+from benchmarks.sync import peers, servers
+
+Figures = dict[str, float]
+_WITHIN = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    events: int
+    rounds: int
+    accounts: int
+    seconds: float
+    databases: tuple[str, ...]
+    postgres: str
+    with_peers: bool
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sync", description=__doc__)
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all of them where none is named")
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--accounts", type=int, default=10_000, help="that are kept in step")
+    parser.add_argument("--seconds", type=float, default=60, help="for which they are watched")
+    parser.add_argument("--database", choices=["sqlite", "postgres", "both"], default="both")
+    parser.add_argument("--postgres", default="postgres://postgres@127.0.0.1:5432/postgres")
+    parser.add_argument("--no-peers", action="store_true", help="ours and the floors alone")
+    given = parser.parse_args()
+    if unknown := set(given.part) - PARTS.keys():
+        parser.error(f"no such part: {', '.join(unknown)}")
+    asked = Asked(
+        events=given.events,
+        rounds=given.rounds,
+        accounts=given.accounts,
+        seconds=given.seconds,
+        databases=("sqlite", "postgres") if given.database == "both" else (given.database,),
+        postgres=given.postgres,
+        with_peers=not given.no_peers,
+    )
+    met = [PARTS[part](asked) for part in given.part or PARTS]
+    return 0 if all(met) else 1
+
+
+# --- The parts: each says whether its goals are met
+
+
+def poll(asked: Asked) -> bool:
+    """A poll without a change."""
+    with _replay(20) as url:
+        floor = _median(_child("floor-poll", url) for _ in range(asked.rounds))["cpu"]
+        print(
+            f"\nA poll without a change, 13 calendars: CPU ms\n{'floor: a socket and a regex':36}{floor:9.3f}"
+        )
+        met = True
+        for database in asked.databases:
+            found = _child("polls", url, database, asked.postgres, accounts=2_000, every=2.0, seconds=10.0)
+            name = f"Slotwire, {database}, all told"
+            met &= _goal(name, found["cpu"], floor, 3)
+            met &= _most("  a poll's share of a core-second", found["cpu"], 0.5, "ms: 2,000 a second")
+            met &= _most("  requests beside it", found["others"], 0, "")
+            met &= _most("  rows of events and of the log", found["rows"], 0, "")
+    return met
+
+
+def first(asked: Asked) -> bool:
+    """A first sync: stored, expanded over 400 days, and committed."""
+    with _replay(asked.events) as url:
+        floor = _median(_child("floor-first", url) for _ in range(asked.rounds))["cpu"]
+        print(
+            f"\nFirst sync of {asked.events} events: CPU ms\n{'floor: etags, multiget, expat':36}{floor:9.0f}"
+        )
+        ours: dict[str, float] = {}
+        met = True
+        for database in asked.databases:
+            runs = (_child("first", url, database, asked.postgres) for _ in range(asked.rounds))
+            found = _median(runs)
+            ours[database] = found["cpu"]
+            met &= _goal(f"Slotwire, {database}, stored, expanded", found["cpu"], floor, 3)
+            met &= _most("  MB at most", found["peak"], 100, f"of which {found['base']:.0f} before it began")
+            met &= _most("  the loop waited at worst, ms", found["loop_worst"], 50, "wall, shared machine")
+        if asked.with_peers:
+            met &= _beside(url, min(ours.values()))
+    return met
+
+
+def _beside(url: str, ours: float) -> bool:
+    met = True
+    works: list[tuple[str, Callable[[str], float]]] = [
+        ("tsdav, fetched only", peers.tsdav),
+        ("vdirsyncer, into files", peers.vdirsyncer),
+        ("python-caldav, fetched only", peers.python_caldav),
+    ]
+    for name, work in works:
+        try:
+            took = work(url)
+        except (MissingError, subprocess.SubprocessError) as missing:
+            print(f"{name:36}left out: {missing}", flush=True)
+            continue
+        is_ahead = ours < took
+        print(
+            f"{name:36}{took:9.0f}{took / ours:7.1f}x ours   {'ahead' if is_ahead else 'BEHIND'}", flush=True
+        )
+        met &= is_ahead
+    return met
+
+
+def change(asked: Asked) -> bool:
+    """One change, and a hundred, in a big calendar and in one of a tenth."""
+    found: dict[int, Figures] = {}
+    floors: dict[int, Figures] = {}
+    small = asked.events // 10
+    counts = (1, 100, 200)
+    for events in (small, asked.events):
+        with _replay(events) as url:
+            floors[events] = _child("floor-change", url, accounts=9, changes=counts)
+            found[events] = _child("change", url, "sqlite", asked.postgres, accounts=9, changes=counts)
+    big, floor = found[asked.events], floors[asked.events]
+    print(f"\nChanges among {asked.events} events, stored, expanded and committed (SQLite): CPU ms")
+    print(f"{'floor, 1 and 100: requests, expat':36}{floor['cpu_1']:9.2f}{floor['cpu_100']:9.2f}")
+    met = _most("one change", big["cpu_1"], 3, f"wall {big['wall_1']:.1f} ms")
+    met &= _most("  requests", big["requests_1"], 3, "")
+    ratio = big["cpu_1"] / found[small]["cpu_1"]
+    met &= _most(f"  to what it costs among {small}", ratio, 1.3, "times")
+    met &= _most("a hundred", big["cpu_100"], 60, f"wall {big['wall_100']:.0f} ms")
+    met &= _most("  two hundred to that", big["cpu_200"] / big["cpu_100"], 2.2, "times: linear")
+    return met
+
+
+def idle(asked: Asked) -> bool:
+    """Many accounts, each polled once a minute, in one process."""
+    met = True
+    with _replay(20) as url:
+        for database in asked.databases:
+            few = _child("polls", url, database, asked.postgres, accounts=100, every=2.0, seconds=5.0)
+            found = _child(
+                "polls", url, database, asked.postgres, accounts=asked.accounts, every=60.0,
+                seconds=asked.seconds,
+            )  # fmt: skip
+            print(f"\n{asked.accounts} accounts, one poll a minute each, {database}, {asked.seconds:.0f} s")
+            due = asked.accounts / 60 * asked.seconds
+            met &= _most("  polls that did not come, of a hundred", 100 - found["polls"] / due * 100, 5, "")
+            met &= _most("  share of a core", found["share"], 0.5, f"{found['cpu']:.3f} ms a poll")
+            met &= _most(
+                "  a poll begins late, p99, ms", found["lag_p99"], 1000, f"p50 {found['lag_p50']:.1f}"
+            )
+            late = f"p50 {found['loop_p50']:.2f}, worst {found['loop_worst']:.0f}; wall, shared machine"
+            met &= _most("  the loop is late, p99, ms", found["loop_p99"], 50, late)
+            each = (found["peak"] - few["peak"]) / (asked.accounts - 100) * 1024
+            met &= _most("  KB an account", each, 10, f"{found['peak']:.0f} MB in all")
+            print(f"{'  the round in which each was read':36}{found['warm_cpu']:9.2f}   ms an account")
+    return met
+
+
+PARTS: dict[str, Callable[[Asked], bool]] = {
+    "poll": poll,
+    "first": first,
+    "change": change,
+    "idle": idle,
+    "servers": lambda asked: servers.compare(asked.rounds),
+}
+
+
+# --- What is printed
+
+
+def _goal(name: str, value: float, floor: float, most: float) -> bool:
+    ratio = value / floor
+    verdict = "met" if ratio <= most else "MISSED"
+    print(f"{name:36}{value:9.3f}{ratio:7.1f}x the floor   goal {most}x: {verdict}", flush=True)
+    return ratio <= most
+
+
+def _most(name: str, value: float, most: float, note: str) -> bool:
+    verdict = "met" if value <= most else "MISSED"
+    print(f"{name:42}{value:9.2f}   at most {most:g}: {verdict}   {note}", flush=True)
+    return value <= most
+
+
+# --- Processes
+
+
+@contextmanager
+def _replay(events: int) -> Iterator[str]:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.sync.replay", "--events", str(events)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/"
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def _child(
+    what: str,
+    url: str,
+    database: str = "sqlite",
+    postgres: str = "",
+    *,
+    accounts: int = 1,
+    every: float = 60.0,
+    seconds: float = 10.0,
+    changes: tuple[int, ...] = (1,),
+) -> Figures:
+    command = [sys.executable, "-m", "benchmarks.sync.child", what, "--url", url, "--database", database]
+    command += ["--postgres", postgres, "--accounts", str(accounts), "--every", str(every)]
+    command += ["--seconds", str(seconds), "--changes", *map(str, changes)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=_WITHIN)
+    found: Figures = json.loads(done.stdout)
+    return found
+
+
+def _median(runs: Iterator[Figures]) -> Figures:
+    every = list(runs)
+    return {name: median(run[name] for run in every) for name in every[0]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""One measurement in a process of its own, so that its CPU and memory are its own: prints a line of JSON.
+
+`python -m benchmarks.sync.child WHAT --url http://127.0.0.1:PORT/` with `benchmarks.sync.replay` behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from statistics import median
+
+from benchmarks.sync import accounts, raw
+from benchmarks.sync.fast import run
+from models.database import fetch
+from sync.context import SyncContext
+from sync.loop import Loop
+from sync.settings import SyncSettings
+
+NOW = 1_780_275_600.0
+"""A year into the three that `benchmarks.calendars` makes."""
+Figures = dict[str, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sync.child", description=__doc__)
+    parser.add_argument("what", choices=sorted(WHATS))
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--postgres", default="postgres://postgres@127.0.0.1:5432/postgres")
+    parser.add_argument("--accounts", type=int, default=1)
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two polls of an account")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--changes", type=int, nargs="*", default=[1])
+    run(_report(parser.parse_args()))
+
+
+async def _report(given: argparse.Namespace) -> None:
+    print(json.dumps(await WHATS[given.what](given)), flush=True)
+
+
+def peak() -> float:
+    """MB of this process, at its most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def cpu_of(work: Callable[[], Awaitable[object]]) -> Figures:
+    since, wall = time.process_time(), time.perf_counter()
+    await work()
+    return {"cpu": (time.process_time() - since) * 1000, "wall": (time.perf_counter() - wall) * 1000}
+
+
+# --- One account
+
+
+async def floor_first(given: argparse.Namespace) -> Figures:
+    """ETags and texts over one socket, through expat, nothing kept: what a first sync can't do without."""
+
+    async def read() -> None:
+        with raw.Socket(given.url) as socket:
+            raw.read_all(socket)
+
+    return {**await cpu_of(read), "peak": peak()}
+
+
+async def first(given: argparse.Namespace) -> Figures:
+    async with (
+        accounts.a_database(given.database, given.postgres) as database,
+        accounts.an_engine(database, given.url, now=NOW) as engine,
+    ):
+        [account] = await accounts.add_accounts(database, given.url, 1, calendars=13)
+        base = peak()
+        late: list[float] = []
+        watching = asyncio.create_task(_watch(late))
+        figures = await cpu_of(lambda: accounts.poll(engine, account))
+        watching.cancel()
+        async with database.reading() as db:
+            rows = await fetch(db, "SELECT COUNT(*) AS number FROM event")
+        return {**figures, "peak": peak(), "base": base, "events": rows[0]["number"], "loop_worst": max(late)}
+
+
+async def floor_change(given: argparse.Namespace) -> Figures:
+    """The same requests over one socket, each answer through expat, nothing kept."""
+    with raw.Socket(given.url) as socket:
+        token = raw.token_now(socket)
+        found: dict[str, list[float]] = {}
+        for _ in range(given.accounts):
+            for count in given.changes:
+                raw.admin(given.url, f"change/{count}")
+
+                async def read(since: str = token) -> None:
+                    nonlocal token
+                    token = raw.read_changes(socket, since)
+
+                found.setdefault(f"cpu_{count}", []).append((await cpu_of(read))["cpu"])
+    return {name: median(values) for name, values in found.items()}
+
+
+async def change(given: argparse.Namespace) -> Figures:
+    """From the poll's first byte to stored, expanded and committed, for each number of changes: medians."""
+    now = NOW
+
+    def clock() -> float:
+        return now
+
+    async with (
+        accounts.a_database(given.database, given.postgres) as database,
+        accounts.an_engine(database, given.url, now=clock) as engine,
+    ):
+        [account] = await accounts.add_accounts(database, given.url, 1, calendars=13)
+        await accounts.poll(engine, account)
+        await accounts.poll(engine, account)
+        found: dict[str, list[float]] = {}
+        for _ in range(given.accounts):
+            for count in given.changes:
+                raw.admin(given.url, f"change/{count}")
+                raw.admin(given.url, "asked")
+                now += 1
+                figures = await cpu_of(lambda: accounts.poll(engine, account))
+                asked = raw.asked(given.url)
+                found.setdefault(f"cpu_{count}", []).append(figures["cpu"])
+                found.setdefault(f"wall_{count}", []).append(figures["wall"])
+                found.setdefault(f"requests_{count}", []).append(sum(asked.values()))
+        return {name: median(values) for name, values in found.items()}
+
+
+# --- Many
+
+
+async def floor_poll(given: argparse.Namespace) -> Figures:
+    """The home asked over one socket, and the tokens found in the answer: no client can do less."""
+    count = 2_000
+    tokens = re.compile(rb"<getctag[^>]*>([^<]*)<")
+
+    async def ask() -> None:
+        with raw.Socket(given.url) as socket:
+            for number in range(count):
+                tokens.findall(raw.home(socket, f"a{number:05}"))
+
+    figures = await cpu_of(ask)
+    return {"cpu": figures["cpu"] / count}
+
+
+async def _watch(late: list[float]) -> None:
+    """How late the event loop is, in ms, time and again."""
+    while True:
+        since = time.perf_counter()
+        await asyncio.sleep(0.005)
+        late.append((time.perf_counter() - since - 0.005) * 1000)
+
+
+async def polls(given: argparse.Namespace) -> Figures:
+    """A loop over idle accounts, each polled every so often; the first round, in which each is read, is not counted."""
+    every = given.every
+    settings = SyncSettings(usual_every=every, watched_every=every, quiet_every=every, jitter=0.05)
+    async with (
+        accounts.a_database(given.database, given.postgres) as database,
+        accounts.an_engine(database, given.url, settings) as engine,
+    ):
+        base = peak()
+        count = given.accounts
+        await accounts.add_accounts(database, given.url, count, calendars=13, is_read=True, due_over=every)
+        prepared = peak()
+        loop = Loop(engine)
+        running = asyncio.create_task(loop.run())
+        warm = await cpu_of(lambda: _until_known(engine, count))
+        await asyncio.sleep(2)
+        before = await _log_rows(engine)
+        raw.admin(given.url, "asked")
+        loop._lags.clear()
+        late: list[float] = []
+        watching = asyncio.create_task(_watch(late))
+        figures = await cpu_of(lambda: asyncio.sleep(given.seconds))
+        asked = raw.asked(given.url)
+        watching.cancel()
+        lags, made = sorted(loop.lags()), await _log_rows(engine) - before
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    done, own = asked.get("home", 0), sorted(late)
+    return {
+        "polls": done,
+        "others": sum(asked.values()) - done,
+        "cpu": figures["cpu"] / max(done, 1),
+        "share": figures["cpu"] / figures["wall"],
+        "per_second": done / figures["wall"] * 1000,
+        "warm_cpu": warm["cpu"] / count,
+        "lag_p50": lags[len(lags) // 2] * 1000,
+        "lag_p99": lags[len(lags) * 99 // 100] * 1000,
+        "loop_p50": own[len(own) // 2],
+        "loop_p99": own[len(own) * 99 // 100],
+        "loop_worst": own[-1],
+        "rows": made,
+        "peak": peak(),
+        "base": base,
+        "prepared": prepared,
+    }
+
+
+async def _until_known(engine: SyncContext, count: int) -> None:
+    while len(engine.memory.quiet) < count:
+        await asyncio.sleep(0.1)
+
+
+async def _log_rows(engine: SyncContext) -> int:
+    async with engine.database.reading() as db:
+        rows = await fetch(db, "SELECT COUNT(*) AS number FROM change")
+        events = await fetch(db, "SELECT COUNT(*) AS number FROM event")
+    return int(rows[0]["number"]) + int(events[0]["number"])
+
+
+WHATS: dict[str, Callable[[argparse.Namespace], Awaitable[Figures]]] = {
+    "floor-first": floor_first,
+    "first": first,
+    "floor-change": floor_change,
+    "change": change,
+    "floor-poll": floor_poll,
+    "polls": polls,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The same engine against Radicale and Xandikos, warmed. Wall time: there the server is what it goes to.
+
+A thousand events, and a first round that is not counted: both make an index of their own when a store is first read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from statistics import median
+
+import httpx2
+
+from benchmarks.calendars import make_calendar
+from models.bell import Bell
+from models.calendar import store_listing
+from models.database import Database, fetch
+from models.icloud import ICloudAccount
+from models.seal import Secret
+from server.database import migrate, open_database
+from sync.guard import Guard
+from sync.icloud import ICloud
+from tests.contracts import radicale_server, xandikos_server
+from tests.fakes.calendar_server import FakeServer
+from tests.integration.engine import Engine
+
+EVENTS = 1_000
+_SERVERS: dict[str, tuple[Callable[[Path], AbstractAsyncContextManager[str]], str, str]] = {
+    "Radicale": (radicale_server.plain_radicale, radicale_server.NAME, radicale_server.PASSWORD),
+    "Xandikos": (xandikos_server.plain_xandikos, xandikos_server.NAME, xandikos_server.PASSWORD),
+}
+
+
+def compare(rounds: int) -> bool:
+    return asyncio.run(_compare(rounds))
+
+
+async def _compare(rounds: int) -> bool:
+    print(f"\n{EVENTS} events on real servers, warmed: wall ms, client CPU ms")
+    met = True
+    for name, (serve, user, password) in _SERVERS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            async with serve(Path(folder)) as url:
+                met &= await _measure(name, url, user, password, rounds)
+    return met
+
+
+async def _measure(name: str, url: str, user: str, password: str, rounds: int) -> bool:
+    async with _signed(url, user, password) as (server, home_url, calendar):
+        await _fill(url, calendar, user, password)
+        floors, takes = [], []
+        for number in range(rounds + 1):
+            floor = await _floor(server, home_url, calendar, user, password)
+            took, cpu, events = await _first(server, user, password)
+            assert events >= EVENTS
+            if number:
+                floors.append(floor)
+                takes.append((took, cpu))
+        floor, (took, cpu) = (
+            median(floors),
+            (median(wall for wall, _ in takes), median(cpu for _, cpu in takes)),
+        )
+    verdict = "met" if took <= 2 * floor else "MISSED"
+    print(f"{name + ', listing and texts, not kept':36}{floor:9.0f}")
+    print(
+        f"{name + ', Slotwire, stored, expanded':36}{took:9.0f}{cpu:9.0f}{took / floor:7.1f}x   goal 2x: {verdict}"
+    )
+    return took <= 2 * floor
+
+
+@asynccontextmanager
+async def _signed(url: str, user: str, password: str) -> AsyncIterator[tuple[ICloud, str, str]]:
+    server = ICloud(Guard(url))
+    try:
+        account = server.sign_in(user, Secret(password))
+        found = await account.discover()
+        listed = await account.list_calendars(found.home_url)
+        yield server, found.home_url, next(each.path for each in listed if each.name == "Home")
+    finally:
+        await server.close()
+
+
+async def _fill(url: str, calendar: str, user: str, password: str) -> None:
+    async with httpx2.AsyncClient(auth=(user, password), trust_env=False, timeout=60) as http:
+        for number, text in enumerate(make_calendar(EVENTS)):
+            where = f"{url.rstrip('/')}{calendar}event{number}.ics"
+            answer = await http.put(where, content=text, headers={"Content-Type": "text/calendar"})
+            assert answer.status_code in {200, 201, 204}, answer.text
+
+
+async def _floor(server: ICloud, home_url: str, calendar: str, user: str, password: str) -> float:
+    account = server.sign_in(user, Secret(password), home_url=home_url)
+    since = time.perf_counter()
+    await account.list_calendars(home_url)
+    hrefs = [item.href for item in (await account.list_changes(calendar, None)).items]
+    for start in range(0, len(hrefs), 50):
+        await account.fetch(calendar, hrefs[start : start + 50])
+    return (time.perf_counter() - since) * 1000
+
+
+async def _first(server: ICloud, user: str, password: str) -> tuple[float, float, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        database_url = f"sqlite:///{Path(folder) / 'slotwire.sqlite3'}"
+        await migrate(database_url)
+        async with open_database(database_url) as database:
+            engine = await _engine(database, server, user, password)
+            since, cpu = time.perf_counter(), time.process_time()
+            outcome = await engine.poll()
+            took = ((time.perf_counter() - since) * 1000, (time.process_time() - cpu) * 1000)
+            assert outcome.error is None, outcome.error
+            async with database.reading() as db:
+                rows = await fetch(db, "SELECT COUNT(*) AS number FROM resource")
+    return *took, rows[0]["number"]
+
+
+async def _engine(database: Database, server: ICloud, user: str, password: str) -> Engine:
+    account = server.sign_in(user, Secret(password))
+    found = await account.discover()
+    engine = Engine(database, Bell(), FakeServer(), remote=server, now=time.time())
+    await engine.set_up(home_url=found.home_url, apple_id=user, principal=found.principal_path)
+    async with database.writing() as db:
+        row = await ICloudAccount.all().using_db(db).get()
+        row.sealed_password = engine.sealer.seal(Secret(password), row=row.id)
+        await row.save(using_db=db)
+        await store_listing(db, row, await account.list_calendars(found.home_url), now=engine.now)
+    await engine.choose("Home")
+    return engine
