@@ -24,6 +24,10 @@ from models.database import Database, Db, execute, execute_many, fetch
 _SLOT_FACTS = tuple(each.name for each in fields_of(Slot))
 
 
+_Slots = tuple[Slot | None, Slot | None]
+"""A slot as it is now, and as it was."""
+
+
 class Timeline(Model):
     user_id = fields.CharField(max_length=32, primary_key=True)
     subaccount_id = fields.CharField(max_length=32)
@@ -75,7 +79,7 @@ class Ledger:
     user: UserRef
     position: int
     now: float
-    _noted: list[tuple[ChangeKind, str | None, str | None]] = field(default_factory=list)
+    _noted: list[tuple[ChangeKind, str | None, _Slots | None]] = field(default_factory=list)
     _slots: int = 0
 
     def note(self, kind: ChangeKind, subject_id: str | None = None) -> None:
@@ -108,7 +112,7 @@ class Ledger:
             return
         subject = slot or previous
         assert subject is not None
-        self._noted.append((kind, subject.id, _dump(slot, previous)))
+        self._noted.append((kind, subject.id, (slot, previous)))
 
     async def write(self) -> None:
         """Numbers and stores what was noted; a transaction that noted nothing uses no number."""
@@ -129,10 +133,10 @@ class Ledger:
                     self.position + number,
                     str(kind),
                     subject,
-                    payload,
+                    slots and _dump(*slots),
                     self.now,
                 )
-                for number, (kind, subject, payload) in enumerate(noted, 1)
+                for number, (kind, subject, slots) in enumerate(noted, 1)
             ],
         )
         self.position += len(noted)

@@ -262,7 +262,8 @@ def _dialect(statement: str, dialect: str) -> tuple[str, tuple[int, ...] | None]
     if dialect != "sqlite":
         return statement, None
     # Plain marks: Python 3.12 up to 3.12.3 takes `?1` for a name, and warns of it.
-    order = tuple(int(number) - 1 for number in _MARK.findall(statement))
+    found = tuple(int(number) - 1 for number in _MARK.findall(statement))
+    order = None if found == tuple(range(len(found))) else found
     # SQLite compares texts by code point anyway, which is what "C" asks of PostgreSQL.
     return _MARK.sub("?", statement.replace(' COLLATE "C"', "")), order
 

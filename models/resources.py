@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,13 @@ class ReadResource:
 
 
 def resource_id(calendar: Calendar, href: str) -> str:
-    return derived_id(Kind.RESOURCE, calendar.id, href)
+    return _resource_id(calendar.id, href)
+
+
+@functools.lru_cache(maxsize=2048)
+def _resource_id(calendar_id: str, href: str) -> str:
+    """Of one page, each is asked for a few times."""
+    return derived_id(Kind.RESOURCE, calendar_id, href)
 
 
 async def store_resources(
@@ -100,15 +107,14 @@ async def store_resources(
     await _upsert(ledger.db, calendar, found, salts, owns)
     read = [each for each in found if not each.keeps_events]
     ids = [resource_id(calendar, each.href) for each in read]
-    wanted = {
-        row["id"]: row
-        for each in read
-        for row in _event_rows(calendar, each, salts[each.href], _id_of(owns.get(each.href)))
-    }
+    wanted: dict[str, Row] = {}
+    known: dict[str, Occurrence] = {}
+    for each in read:
+        for row, occurrence in _event_rows(calendar, each, salts[each.href], _id_of(owns.get(each.href))):
+            wanted[row["id"]], known[row["id"]] = row, occurrence
     events = await _replace_events(ledger.db, ids, wanted)
-    await settle_events(
-        ledger, calendar, events, await _of_resources(ledger.db, "blocked_slot", ids), roll=roll
-    )
+    stored_slots = await _of_resources(ledger.db, "blocked_slot", ids)
+    await settle_events(ledger, calendar, events, stored_slots, roll=roll, known=known)
 
 
 async def known_etags(db: Db, calendar: Calendar, hrefs: Sequence[str] | None) -> dict[str, str]:
@@ -161,13 +167,35 @@ async def own_appointments(
     and a database that is older than the calendar knows what was written since.
     """
     mine = Appointment.filter(subaccount_id=calendar.subaccount_id, user_id=calendar.user_id).using_db(db)
-    hrefs = [each.href for each in found]
-    by_href = {each.href: each for each in await mine.filter(calendar_id=calendar.id, href__in=hrefs)}
+    placed = await _placed(db, calendar, [each.href for each in found])
+    by_href = {each.href: each for each in await mine.filter(id__in=placed)} if placed else {}
     names = {each.href: appointment_of(each.uid or "") for each in found if each.href not in by_href}
     wanted = {name for name in names.values() if name is not None}
     by_name = {each.id: each for each in await mine.filter(id__in=list(wanted))} if wanted else {}
     owns = {each.href: by_href.get(each.href) or by_name.get(names.get(each.href) or "") for each in found}
     return {href: own for href, own in owns.items() if own is not None}
+
+
+async def _placed(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[str]:
+    """The appointments whose copies stand there. Of most pages none, and plain SQL finds that out quickly."""
+    rows = await _named(
+        db,
+        "SELECT id FROM appointment WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id = $3 AND href IN",
+        hrefs,
+        calendar.subaccount_id,
+        calendar.user_id,
+        calendar.id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def held_bodies(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, str]:
+    """The texts that are stored of these, by href."""
+    ids = [resource_id(calendar, href) for href in hrefs]
+    return {
+        row["href"]: row["body"]
+        for row in await _named(db, "SELECT href, body FROM resource WHERE id IN", ids)
+    }
 
 
 async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
@@ -307,7 +335,8 @@ def _problems(each: ReadResource) -> tuple[str, bool]:
 
 def _event_rows(
     calendar: Calendar, each: ReadResource, salt: str, appointment_id: str | None
-) -> Iterable[Row]:
+) -> Iterable[tuple[Row, Occurrence]]:
+    resource = resource_id(calendar, each.href)
     seen: dict[tuple[str, str], int] = {}
     for occurrence in each.occurrences:
         uid = occurrence.uid[:_LONGEST_UID]
@@ -316,12 +345,12 @@ def _event_rows(
         count = seen[uid, name] = seen.get((uid, name), 0) + 1
         # A component of another UID than its resource's can have a namesake elsewhere: its href keeps them apart.
         apart = salt if uid and uid == (each.uid or "")[:_LONGEST_UID] else each.href
-        yield {
+        row = {
             "id": derived_id(Kind.EVENT, calendar.id, uid, name, apart, str(count)),
             "subaccount_id": calendar.subaccount_id,
             "user_id": calendar.user_id,
             "calendar_id": calendar.id,
-            "resource_id": resource_id(calendar, each.href),
+            "resource_id": resource,
             "uid": uid,
             "key": occurrence.key,
             "title": occurrence.title,
@@ -341,6 +370,7 @@ def _event_rows(
             "blocks": False,
             "appointment_id": appointment_id,
         }
+        yield row, occurrence
 
 
 async def _replace_events(db: Db, resources: Sequence[str], wanted: dict[str, Row]) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 
 from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, Participation, ShowAs, blocked_span
 from domain.changes import BlockedSlotSource, ChangeKind, Slot
@@ -98,14 +99,19 @@ async def settle_events(
     stored: Sequence[Row],
     *,
     roll: Roll | None = None,
+    known: Mapping[str, Occurrence] = MappingProxyType({}),
 ) -> None:
-    """Stores the slots of these events in place of `stored`, and says on each event whether it blocks."""
+    """Stores the slots of these events in place of `stored`, and says on each event whether it blocks.
+
+    `known`: the events' occurrences by id, where they were read just now.
+    """
     owns = await _own_copies(ledger.db, {event["resource_id"] for event in events if event["appointment_id"]})
     policy = policy_of(calendar)
     wanted: dict[str, Row] = {}
     blocks: list[tuple[bool, str]] = []
     for event in events:
-        found = pieces(occurrence_of(event), policy, owns.get(event["resource_id"]))
+        occurrence = known.get(event["id"]) or occurrence_of(event)
+        found = pieces(occurrence, policy, owns.get(event["resource_id"]))
         if bool(event["blocks"]) != bool(found):
             blocks.append((bool(found), event["id"]))
         for piece, span in found:

@@ -29,11 +29,15 @@ async def confirm_absence(
     return PullPlan({**again.fetch, **plan.fetch}, gone)
 
 
+async def _count(poll: Poll, calendar: Calendar) -> int:
+    async with poll.context.database.reading() as db:
+        return await Resource.filter(calendar_id=calendar.id).using_db(db).count()
+
+
 async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
     """Much gone at once waits for a second, full listing a minute later that says the same."""
     since = poll.context.memory.removals_since
-    async with poll.context.database.reading() as db:
-        known = await Resource.filter(calendar_id=calendar.id).using_db(db).count() if plan.forget else 0
+    known = await _count(poll, calendar) if plan.forget else 0
     if not is_mass_removal(known, len(plan.forget)):
         since.pop(calendar.id, None)
         return True

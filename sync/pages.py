@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from domain.accounts import AccountStatus
 from domain.changes import ChangeKind
 from models.booking import Appointment
-from models.calendar import Calendar, Resource
+from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
 from models.icloud import ICloudAccount
-from models.resources import ReadResource, own_appointments, store_resources
+from models.resources import ReadResource, held_bodies, own_appointments, store_resources
 from models.settle import settle_conflicts
 from sync.own import note_seen
 from sync.poll import Poll
@@ -123,12 +123,8 @@ async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_rea
     """What was left as it is, and has to be asked for again."""
     hrefs = [each.href for each in page.fetched]
     async with poll.context.database.reading() as db:
-        held = (
-            await Resource.filter(calendar_id=calendar.id, href__in=hrefs)
-            .using_db(db)
-            .values_list("href", "body")
-        )
-    read = await read_all(poll, page.fetched, {str(href): str(body) for href, body in held})
+        held = await held_bodies(db, calendar, hrefs)
+    read = await read_all(poll, page.fetched, held)
     poll.context.at("page read")
     left: set[Href] = set()
     clock = asyncio.get_running_loop().time
