@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from standin.catalog import Kind
 from standin.cloud import Cloud, Member
 from standin.faults import FOREVER, KINDS, Bucket, Failing, Fault, Faults, Lag, Lie, Planned, Schedule
+from standin.lagging import Unsettled
 from standin.partitions import OLD_HOSTS, Partitions
 
 __all__ = ["FOREVER", "AccountFaults"]
@@ -31,6 +32,7 @@ class AccountFaults:
     def clear(self) -> None:
         """Nothing goes wrong any more. What was done to calendars, passwords and the partition stays."""
         self._member.faults = Faults(remembers=self._member.faults.remembers)
+        self._member.unsettled = Unsettled()
 
     # --- One request, or some
 

@@ -1,14 +1,13 @@
 """The front: signs a request in, lets the account's faults act on it, and hands it to the room that answers."""
 
 import asyncio
-import gzip
 import re
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from standin import calendars, lies, listing, reports, writes
+from standin.apple import challenge, dressed
 from standin.catalog import Calendar
 from standin.cloud import Cloud, Member
 from standin.faults import Bucket, Failing, Fault, Lag, Lie
@@ -20,10 +19,7 @@ from standin.partitions import Partitions
 
 _DAV = "1, access-control, calendar-access, calendar-schedule, calendar-auto-schedule, calendarserver-sharing"
 _ALLOW = "OPTIONS, GET, HEAD, POST, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MOVE"
-_EXPOSED = "X-Apple-Request-UUID,X-Responding-Instance,Via"
-_GZIP_FROM = 200
 _MOST_KEPT = 64 * 1024
-_HREF = re.compile(rb"<href>[^<]*@[^<]*</href>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +42,20 @@ class Front:
         self._cloud = cloud
         self._partitions = partitions
         self._now = now
+        self._budgets: dict[tuple[str, int], Bucket] = {}
 
     async def answer(self, request: Request) -> Response:
         started = self._now()
         met = await self._met(request)
-        response = self._from_apple(met.response, met.member, request)
+        account = None if met.member is None else met.member.account
+        partition = None if account is None else account.partition
+        response = dressed(met.response, request, self._manners_for(request), partition=partition)
         seen = Seen.of(
             request,
             response,
             at=started,
             seconds=self._now() - started,
-            account=None if met.member is None else met.member.account.dsid,
+            account=None if account is None else account.dsid,
             fault=None if met.fault is None else str(met.fault),
         )
         self.log.append(seen)
@@ -72,14 +71,14 @@ class Front:
             return _Met(Response(200, headers=(("DAV", _DAV), ("Allow", _ALLOW))))
         member = self._signed_in(request)
         if member is None:
-            return _Met(self._challenge())
+            return _Met(challenge(self.manners))
         if request.by_owner:
             return _Met(await self._honest(request, member), member)
         if member.faults.slow:
             await asyncio.sleep(member.faults.slow)
         fault = member.faults.next_for(request)
-        if fault is None and not self._is_within_budget(member):
-            fault = Fault(Failing.THROTTLE, _bucket_of(member).retry_after)
+        if fault is None and (bucket := self._over_budget(member)):
+            fault = Fault(Failing.THROTTLE, bucket.retry_after)
         response = await (self._honest if fault is None else self._faulty)(request, member, fault)
         self._remember(request, member, response, fault)
         return _Met(response, member, fault)
@@ -118,8 +117,7 @@ class Front:
             case "GET" | "HEAD":
                 return await writes.get(request, member, cloud, manners)
             case "PUT":
-                self._let_lag(member)
-                return await writes.put(request, member, cloud, manners)
+                return await writes.put(request, member, cloud, manners, lag=self._lag_of(member))
             case "DELETE":
                 return await writes.delete(request, member, cloud, manners)
             case "MKCALENDAR":
@@ -163,7 +161,7 @@ class Front:
         assert fault is not None
         match fault.kind:
             case Failing.UNAUTHORIZED:
-                return self._challenge()
+                return challenge(self.manners)
             case Failing.THROTTLE | Failing.TOO_MANY:
                 status = 503 if fault.kind == Failing.THROTTLE else 429
                 return Response(status, headers=(("Retry-After", fault.amount),))
@@ -185,17 +183,19 @@ class Front:
             return lies.tell(fault, honest, calendar=calendar, form=self.manners.token_form)
         return replace(honest, delivery=_delivery(fault))
 
-    def _is_within_budget(self, member: Member) -> bool:
-        limit = self.manners.requests_a_minute
-        if member.faults.bucket is None and limit:
-            member.faults.bucket = Bucket(limit, burst=limit)
+    def _over_budget(self, member: Member) -> Bucket | None:
+        """The bucket that has nothing left: the one set for the account, or that of the manners."""
         bucket = member.faults.bucket
-        return bucket is None or bucket.takes(self._now())
+        limit = self.manners.requests_a_minute
+        if bucket is None and limit:
+            bucket = self._budgets.setdefault((member.account.dsid, limit), Bucket(limit, burst=limit))
+        return None if bucket is None or bucket.takes(self._now()) else bucket
 
-    def _let_lag(self, member: Member) -> None:
+    def _lag_of(self, member: Member) -> Lag | None:
         manners = self.manners
         if member.faults.lag is None and (manners.lag_polls or manners.lag_seconds):
-            member.faults.lag = Lag(manners.lag_seconds, manners.lag_polls, manners.lag_shows_old)
+            return Lag(manners.lag_seconds, manners.lag_polls, manners.lag_shows_old)
+        return member.faults.lag
 
     def _remember(self, request: Request, member: Member, response: Response, fault: Fault | None) -> None:
         """What the `stale` lie tells again: small honest answers, of accounts for which something was planned."""
@@ -214,43 +214,6 @@ class Front:
     def _manners_for(self, request: Request) -> Manners:
         return STRICT if request.by_owner else self.manners
 
-    def _challenge(self) -> Response:
-        """One 401 for whatever is wrong: unknown, revoked, the main password, or none at all."""
-        realm = self.manners.realm
-        challenges = [f'Basic realm="{realm}"', f'X-MobileMe-AuthToken realm="{realm}"']
-        if not self.manners.basic_first:
-            challenges.reverse()
-        if self.manners.challenges_merged:
-            challenges = [", ".join(challenges)]
-        return Response(401, headers=tuple(("WWW-Authenticate", challenge) for challenge in challenges))
-
-    def _from_apple(self, response: Response, member: Member | None, request: Request) -> Response:
-        partition = 29 if member is None else member.account.partition
-        headers = (
-            ("Server", "AppleHttpServer/68565d4f92ea"),
-            ("X-Responding-Instance", f"caldavj:3:p{partition}-caldavj-standin"),
-            ("x-apple-user-partition", str(partition)),
-            ("X-Apple-Request-UUID", secrets.token_hex(16)),
-            ("X-Apple-Edge-Response-Time", "1"),
-            ("Via", "xrail:standin:8301:24R1:grp0"),
-            ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
-            ("Access-Control-Expose-Headers", _EXPOSED),
-        )
-        response = replace(response, headers=(*response.headers, *headers))
-        if self._manners_for(request).at_signs_escaped and b"@" in response.body:
-            spelled = _HREF.sub(lambda found: found[0].replace(b"@", b"%40"), response.body)
-            response = replace(response, body=spelled)
-        if self.manners.gzips and "gzip" in request.headers.get("accept-encoding", ""):
-            return _packed(response)
-        return response
-
-
-def _packed(response: Response) -> Response:
-    if len(response.body) < _GZIP_FROM or response.header("Content-Encoding"):
-        return response
-    headers = (*response.headers, ("Content-Encoding", "gzip"))
-    return replace(response, body=gzip.compress(response.body, 1), headers=headers)
-
 
 def _delivery(fault: Fault) -> Delivery:
     match fault.kind:
@@ -264,11 +227,6 @@ def _delivery(fault: Fault) -> Delivery:
             return Delivery(twice=True)
         case _:
             return Delivery(cut_at=-1)
-
-
-def _bucket_of(member: Member) -> Bucket:
-    assert member.faults.bucket is not None
-    return member.faults.bucket
 
 
 def _question(request: Request) -> tuple[str, ...]:

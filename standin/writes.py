@@ -6,6 +6,7 @@ from standin import ics, markup
 from standin.backend import Stored
 from standin.catalog import Calendar, Kind, Resource
 from standin.cloud import Cloud, Member
+from standin.faults import Lag
 from standin.lagging import Old
 from standin.listing import SPECIAL
 from standin.manners import Manners
@@ -39,7 +40,9 @@ def _read(resource: Resource, text: str) -> Response:
     return Response(200, text.encode(), headers)
 
 
-async def put(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
+async def put(
+    request: Request, member: Member, cloud: Cloud, manners: Manners, *, lag: Lag | None
+) -> Response:
     calendar, name = _resource_at(request, member, manners)
     async with cloud.writing:
         held = calendar.get(name)
@@ -54,15 +57,15 @@ async def put(request: Request, member: Member, cloud: Cloud, manners: Manners) 
         holder = member.holder_of(uid) if manners.account_wide_uids else None
         if holder not in (None, (calendar.facts.id, name)) or (held is not None and held.uid != uid):
             return _uid_conflict(manners)
-        old = await _old(member, calendar, held, cloud)
+        old = await _old(calendar, held, cloud) if lag is not None and lag.shows_old else None
         text = rewritten(text, member.account, manners)
         answer = await cloud.backend.put(calendar.dsid, calendar.facts, name, text)
         if answer.status not in (201, 204):
             return Response(answer.status)
         member.mails += 0 if request.by_owner else facts.guests
         resource = cloud.note_put(calendar, Stored(name, uid, answer.etag))
-        if member.faults.lag is not None:
-            member.unsettled.note(calendar.facts.id, name, member.faults.lag, now=cloud.clock(), old=old)
+        if lag is not None:
+            member.unsettled.note(calendar.facts.id, name, lag, now=cloud.clock(), old=old)
     headers = (("ETag", f'"{resource.etag}"'),) if manners.etag_on_put else ()
     return Response(201 if held is None else 204, headers=headers)
 
@@ -73,8 +76,8 @@ def _uid_conflict(manners: Manners) -> Response:
     return failed(403, _caldav_condition(manners.uid_conflict))
 
 
-async def _old(member: Member, calendar: Calendar, held: Resource | None, cloud: Cloud) -> Old | None:
-    if held is None or member.faults.lag is None or not member.faults.lag.shows_old:
+async def _old(calendar: Calendar, held: Resource | None, cloud: Cloud) -> Old | None:
+    if held is None:
         return None
     bodies = await cloud.backend.bodies(calendar.dsid, calendar.facts.id, [held.name])
     return Old(held, bodies[held.name]) if held.name in bodies else None

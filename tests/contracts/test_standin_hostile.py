@@ -217,6 +217,23 @@ async def test_what_is_new_is_told_at_once_and_given_later() -> None:
     assert read.status == 200
 
 
+async def test_a_lag_of_the_manners_ends_with_them() -> None:
+    async with served(manners=Manners(lag_polls=5)) as dav:
+        await dav.put("home/a.ics", event("a"))
+        dav.icloud.manners = STRICT
+        await dav.put("home/b.ics", event("b"))
+        both = [f"{dav.home}home/{name}.ics" for name in "ab"]
+        assert (await dav.multiget("home", *both)).gone == both[:1]
+
+
+async def test_what_lags_is_known_once_the_faults_are_cleared() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).lag(polls=5)
+        await dav.put("home/a.ics", event("a"))
+        dav.icloud.faults(APPLE_ID).clear()
+        assert (await dav.multiget("home", f"{dav.home}home/a.ics")).gone == []
+
+
 async def test_what_changed_can_show_its_old_body_for_a_while() -> None:
     async with served() as dav:
         href = f"{dav.home}home/a.ics"
