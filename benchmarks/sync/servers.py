@@ -28,7 +28,7 @@ from tests.contracts import radicale_server, xandikos_server
 from tests.fakes.calendar_server import FakeServer
 from tests.integration.engine import Engine
 
-EVENTS = 1_000
+EVENTS = 500
 _SERVERS: dict[str, tuple[Callable[[Path], AbstractAsyncContextManager[str]], str, str]] = {
     "Radicale": (radicale_server.plain_radicale, radicale_server.NAME, radicale_server.PASSWORD),
     "Xandikos": (xandikos_server.plain_xandikos, xandikos_server.NAME, xandikos_server.PASSWORD),
