@@ -25,6 +25,16 @@ def an_event_that_came_while_a_delta_left_half_out(state: Machine) -> None:
     state.drop_answer(does="both")
 
 
+def an_old_text_where_the_listing_names_no_etag(state: Machine) -> None:
+    """Found by the night's comparison."""
+    state.revoke()
+    state.lag(place=42, which=0)
+    state.lying_answer(lies=["NO_TOKEN", "TWICE", "NO_ETAGS"])
+    state.wait(seconds=301)
+    state.renew()
+    state.clock_jump(seconds=-61)
+
+
 def a_series_of_one_whose_one_date_was_deleted(state: Machine) -> None:
     state.iphone_delete_occurrence(number=3, which=2)
     state.iphone_this_and_future(number=2, place=4, which=8)
@@ -43,6 +53,7 @@ def a_write_that_was_sent_to_a_calendar_that_went(state: Machine) -> None:
 STORIES: tuple[Story, ...] = (
     an_old_text_without_an_etag,
     an_event_that_came_while_a_delta_left_half_out,
+    an_old_text_where_the_listing_names_no_etag,
     a_series_of_one_whose_one_date_was_deleted,
     a_write_that_was_sent_to_a_calendar_that_went,
 )

@@ -1,0 +1,228 @@
+"""One connected account over the stand-in, in this process: what goes wrong, and what must hold then and after."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from benchmarks.world import fresh_database
+from domain.accounts import AccountStatus
+from models.bell import Bell
+from models.booking import Appointment
+from models.calendar import store_listing
+from models.database import Database, execute, fetch
+from models.icloud import ICloudAccount
+from models.seal import Secret
+from server.database import migrate, open_database
+from standin.account_faults import AccountFaults
+from standin.owner import Phone
+from standin.server import StandIn
+from sync.context import SyncContext
+from sync.guard import Guard
+from sync.icloud import ICloud, TransportSettings
+from sync.pull import PullOutcome
+from sync.remote import RemoteError
+from sync.settings import SyncSettings
+from tests.fakes.calendar_server import APPLE_ID, PASSWORD, FakeServer
+from tests.integration.engine import NOW, Engine
+
+CALENDARS = ("Home", "Work")
+OURS = "slotwire-"
+FIRST = datetime(2026, 11, 10, 8, tzinfo=UTC)
+MOST_EVENTS = 8
+_ROUNDS = 60
+Slots = Counter[tuple[int, int, str]]
+
+
+@dataclass(slots=True)
+class Account:
+    engine: Engine
+    fresh: Engine
+    icloud: StandIn
+    phone: Phone
+    chance: random.Random
+    context: SyncContext
+    "One process's memory, over all trials."
+    calendars: tuple[str, ...] = CALENDARS
+    events: list[str] = field(default_factory=list)
+    booked: list[str] = field(default_factory=list)
+    deleted: set[str] = field(default_factory=set)
+    "Appointments whose copies went with their calendar."
+
+    @property
+    def faults(self) -> AccountFaults:
+        return self.icloud.faults(APPLE_ID)
+
+    def call(self, home: str, work: str) -> None:
+        """The calendars' names from now on; the phone looks anew."""
+        self.calendars = (home, work)
+        self.phone = Phone(self.icloud.entry_url, APPLE_ID, PASSWORD)
+
+    # --- Before a trial: something to read, something to write
+
+    async def live(self) -> None:
+        """The owner changes one event, and a guest books, moves or cancels."""
+        dice = self.chance.random()
+        if self.events and (dice < 0.3 or len(self.events) >= MOST_EVENTS):
+            await self.phone.delete(self.events.pop(self.chance.randrange(len(self.events))))
+        if self.events and dice < 0.5:
+            await self.phone.move(self.chance.choice(self.events), *self._span())
+        else:
+            self.events.append(
+                await self.phone.add(self.chance.choice(self.calendars), "Busy", *self._span())
+            )
+        await self._book_or_cancel()
+
+    async def _book_or_cancel(self) -> None:
+        if len(self.booked) > 3:
+            await self.engine.change(self.booked.pop(0), status="CANCELLED")
+            return
+        start, end = (int(moment.timestamp()) for moment in self._span())
+        async with self.engine.database.reading() as db:
+            taken = (
+                await Appointment.filter(status="CONFIRMED", starts__lt=end, ends__gt=start)
+                .using_db(db)
+                .exists()
+            )
+            number = await Appointment.all().using_db(db).count()
+        if not taken:
+            self.booked.append(await self.engine.book(start, end, name=f"apt_{number:026}"))
+
+    def _span(self) -> tuple[datetime, datetime]:
+        start = FIRST + timedelta(minutes=15 * self.chance.randrange(2000))
+        return start, start + timedelta(minutes=15 * self.chance.randint(1, 8))
+
+    # --- During it
+
+    async def act(self) -> RemoteError | None:
+        """A poll and the writes that are due. Nothing but a RemoteError may come of them."""
+        outcome: PullOutcome = await self.engine.poll(self.context)
+        await self.engine.push(self.context)
+        return outcome.error
+
+    # --- After it
+
+    async def heal(self) -> None:
+        """The fault has ended: until one sync went well, and nothing is left to write."""
+        self.faults.clear()
+        for _ in range(_ROUNDS):
+            self.engine.now += 61
+            outcome = await self.engine.poll(self.context)
+            await self.engine.push(self.context)
+            async with self.engine.database.writing() as db:
+                await execute(db, "UPDATE pending_write SET due_at = $1", self.engine.now)
+            account = await self.engine.account()
+            is_read = account.last_synced_at == self.engine.now and outcome.error is None
+            if is_read and not await self.engine.pending():
+                return
+        raise AssertionError(f"never healed: {account.status}, {account.problem_code}, {outcome}")
+
+    async def slots(self) -> Slots:
+        return await _slots(self.engine.database)
+
+    async def check(self) -> None:
+        """As a fresh sync into an empty database, and each appointment stands once."""
+        stored, wanted = await self.slots(), await self._slots_of_a_fresh_sync()
+        assert stored == wanted, f"too many {stored - wanted}, missing {wanted - stored}"
+        async with self.engine.database.reading() as db:
+            confirmed = await Appointment.filter(status="CONFIRMED").using_db(db)
+        text = "".join([event.text for name in self.calendars for event in await self.phone.events(name)])
+        uids = Counter(re.findall(rf"^UID:({OURS}\S*)", text, re.MULTILINE))
+        wanted_uids = Counter(own.uid for own in confirmed if own.id not in self.deleted)
+        assert uids == wanted_uids, f"too many {uids - wanted_uids}, missing {wanted_uids - uids}"
+        account = await self.engine.account()
+        assert account.status == AccountStatus.CONNECTED, account.status
+
+    async def _slots_of_a_fresh_sync(self) -> Slots:
+        async with self.fresh.database.writing() as db:
+            for table in _TABLES:
+                await execute(db, f"DELETE FROM {table}")
+        self.fresh.now = self.engine.now
+        await connect(self.fresh, self.calendars)
+        outcome = await self.fresh.poll()
+        assert outcome.error is None, outcome.error
+        return await _slots(self.fresh.database)
+
+
+_TABLES = (
+    *("blocked_slot", "event", "resource", "calendar", "icloud_account", "change", "timeline", "users"),
+)
+
+
+@asynccontextmanager
+async def account(folder: Path, kind: str, *, postgres: str, seed: int) -> AsyncIterator[Account]:
+    """Connected, with Home linked, and read once."""
+    settings = TransportSettings(request_seconds=REQUEST_SECONDS, most_bytes=8 * 1024 * 1024)
+    async with (
+        StandIn() as icloud,
+        _database(folder / "main", kind, postgres) as main,
+        _database(folder / "fresh", kind, postgres) as other,
+    ):
+        icloud.add_account(APPLE_ID, PASSWORD)
+        server = ICloud(Guard(icloud.entry_url), settings)
+        try:
+            engine = _engine(main, server)
+            made = Account(
+                engine,
+                _engine(other, server),
+                icloud,
+                Phone(icloud.entry_url, APPLE_ID, PASSWORD),
+                random.Random(seed),
+                engine.context(),
+            )
+            await connect(made.engine, CALENDARS)
+            for _ in range(4):
+                await made.live()
+            await made.heal()
+            yield made
+        finally:
+            await server.close()
+
+
+REQUEST_SECONDS = 1.0
+"""For one request; the product's own is 20."""
+
+
+async def connect(engine: Engine, calendars: tuple[str, ...]) -> None:
+    assert engine.remote is not None
+    signed_in = engine.remote.sign_in(APPLE_ID, Secret(PASSWORD))
+    found = await signed_in.discover()
+    await engine.set_up(home_url=found.home_url, principal=found.principal_path)
+    async with engine.database.writing() as db:
+        row = await ICloudAccount.all().using_db(db).get()
+        await store_listing(db, row, await signed_in.list_calendars(found.home_url), now=engine.now)
+    await engine.choose(*calendars, linked="Home")
+
+
+def _engine(database: Database, server: ICloud) -> Engine:
+    settings = SyncSettings(request_seconds=REQUEST_SECONDS, poll_seconds=20)
+    return Engine(database, Bell(), FakeServer(), remote=server, now=NOW, settings=settings)
+
+
+@asynccontextmanager
+async def _database(folder: Path, kind: str, postgres: str) -> AsyncIterator[Database]:
+    folder.mkdir()
+    async with fresh_database(kind, folder, postgres=postgres) as url:
+        await migrate(url)
+        async with open_database(url) as database:
+            yield database
+
+
+async def _slots(database: Database) -> Slots:
+    """What iCloud's own events close; copies of our appointments are looked at for themselves."""
+    async with database.reading() as db:
+        rows = await fetch(
+            db,
+            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b JOIN event e ON e.id = b.event_id"
+            f" WHERE e.uid NOT LIKE '{OURS}%'",
+        )
+    return Counter((row["starts"], row["ends"], row["uid"]) for row in rows)
+
+
+Trial = Callable[[Account], Awaitable[None]]
