@@ -37,6 +37,19 @@ async def test_concurrent_changes_are_numbered_without_gaps(database: Database, 
     assert {row.slot.start for row in rows if row.slot} == set(range(40))
 
 
+async def test_a_position_is_of_one_user_alone(database: Database, bell: Bell) -> None:
+    """A number that the whole table shares would be no cursor: another user's rows come between."""
+    other = UserRef("sub_1", "usr_2")
+    async with database.writing() as db:
+        await Timeline.create(using_db=db, user_id=other.user, subaccount_id=other.subaccount)
+    for number in range(6):
+        async with changing(database, bell, (USER, other)[number % 2], now=float(number)) as ledger:
+            ledger.slot_added(slot(number))
+    async with database.reading() as db:
+        left = [[row.seq for row in await read_after(db, USER, after)] for after in range(4)]
+    assert left == [[1, 2, 3], [2, 3], [3], []]
+
+
 async def test_a_refusal_uses_no_number(database: Database, bell: Bell) -> None:
     async with changing(database, bell, USER, now=1.0):
         pass

@@ -141,6 +141,11 @@ def test_a_listing_of_something_else_is_refused() -> None:
         read_resources(read_multistatus(answer(response("/1/calendars/work/"))), CALENDAR)
 
 
+def test_a_listing_that_names_nothing_is_no_proof_that_nothing_is_there() -> None:
+    with pytest.raises(UnexpectedAnswer):
+        read_resources(read_multistatus(answer(token="")), CALENDAR)
+
+
 def _privileges(*names: str) -> str:
     each = "".join(f"<privilege>{name}</privilege>" for name in names)
     return f"<current-user-privilege-set>{each}</current-user-privilege-set>"
