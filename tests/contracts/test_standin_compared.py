@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from standin.account_faults import AccountFaults
+from standin.actions import ACTIONS
+from standin.faults import KINDS
 from standin.manners import MODES
 from standin.server import StandIn
 from tests.contracts import radicale_server, xandikos_server
@@ -52,3 +57,13 @@ async def test_each_server_does_what_is_said_of_it(peers: dict[str, Peer], claim
 def test_the_docs_show_the_tables_as_they_are(shown: str) -> None:
     """`python -m tests.contracts.compared` prints them."""
     assert shown in DOCS.read_text()
+
+
+def test_the_docs_name_every_fault_every_command_and_every_action() -> None:
+    shown = set(re.findall(r"`([^`\s(]+)", DOCS.read_text()))
+    assert {*KINDS, *ACTIONS, *_commands()} - shown == set()
+
+
+def _commands() -> set[str]:
+    called = inspect.getmembers(AccountFaults, inspect.isfunction)
+    return {name for name, _ in called if not name.startswith("_") and name != "commands"}

@@ -226,6 +226,14 @@ async def test_a_lag_of_the_manners_ends_with_them() -> None:
         assert (await dav.multiget("home", *both)).gone == both[:1]
 
 
+async def test_an_account_s_own_lag_goes_before_that_of_the_manners() -> None:
+    async with served(manners=Manners(lag_polls=5)) as dav:
+        dav.icloud.faults(APPLE_ID).lag(polls=1)
+        await dav.put("home/a.ics", event("a"))
+        href = f"{dav.home}home/a.ics"
+        assert [(await dav.multiget("home", href)).gone for _ in range(2)] == [[href], []]
+
+
 async def test_what_lags_is_known_once_the_faults_are_cleared() -> None:
     async with served() as dav:
         dav.icloud.faults(APPLE_ID).lag(polls=5)
