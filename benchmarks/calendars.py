@@ -111,10 +111,10 @@ def _rule(random: Random, day: datetime) -> str:
         ]
     )
     if rule == "FREQ=DAILY":
-        return f"{rule};COUNT={random.randrange(3, 40)}"
+        return f"{rule};COUNT={random.randrange(5, 40)}"
     match random.randrange(6):
         case 0:
-            return f"{rule};COUNT={random.randrange(4, 80)}"
+            return f"{rule};COUNT={random.randrange(8, 80)}"
         case 1:
             end = day + timedelta(days=random.randrange(60, 900), hours=12)
             return f"{rule};UNTIL={end:%Y%m%dT%H%M%SZ}"

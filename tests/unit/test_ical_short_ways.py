@@ -60,6 +60,7 @@ ODD_LINES = [
     *("END:VTIMEZONE", "BEGIN:VTIMEZONE", "BEGIN:VCALENDAR", " STATUS:CANCELLED", "\tFOLDED", "", " ", "X-A"),
     *(":", ";", "\ufeff", "BEGIN:VEV\r\n ENT", "END:VEV\r\n\tENT", "\r\n BEGIN:VEVENT"),
     *("DTST\r\n ART:20261110T110000Z", "X-A:b\rSTATUS:CANCELLED", "X-A:b\nSTATUS:CANCELLED"),
+    *("X-A:b\rEND:VALARM", "X-A:b\rBEGIN:X-PART", "X-A:b\r\n c", "SUMMARY:a\r\n b\r\n\t c", "UID:a\r\n\tb"),
 ]  # fmt: skip
 ODD_SIGNS = '\r\n\t :;,"\\09TZaſ\x00\ud800\ufeff'
 
@@ -106,6 +107,20 @@ zones = st.sampled_from(["Europe/Berlin", "Europe/Berlin", "Pacific/Kiritimati",
 def test_a_short_way_finds_what_the_general_one_finds(text: str, window: Span, zone: str) -> None:
     short = read_resource(text, zone=zone, addresses=ADDRESSES, window=window)
     assert short == read_in_general(text, zone=zone, addresses=ADDRESSES, window=window)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+@pytest.mark.parametrize("odd", ODD_LINES)
+def test_an_odd_line_anywhere_is_seen(odd: str, end: str) -> None:
+    window = Span(NOVEMBER - 800 * DAY, NOVEMBER + 800 * DAY)
+    lines = next(text for text in MADE if "VALARM" in text and "\r\nRRULE:FREQ=W" in text).split("\r\n")
+    for text in (lines, [line for line in lines if not line.startswith("RRULE:FREQ=W")]):
+        for at in range(len(text)):
+            changed_ = end.join([*text[:at], odd, *text[at:]])
+            short = read_resource(changed_, zone="Europe/Berlin", addresses=ADDRESSES, window=window)
+            assert short == read_in_general(
+                changed_, zone="Europe/Berlin", addresses=ADDRESSES, window=window
+            )
 
 
 def test_plain_events_are_read_the_short_way() -> None:
