@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 from uuid import uuid4
 
 import asyncpg
+import httpx2
 import pytest
 
 from benchmarks.campaigns.connected import connect
@@ -97,6 +98,7 @@ async def test_the_password_shows_nowhere_in_a_whole_run(slotwire: World) -> Non
     for secret in (MISTYPED, PASSWORD, OWN):
         await _connect_badly(heard, secret)
     await connect(slotwire)
+    await _go_wrong(slotwire)
     await _go_on(heard)
     places = {
         "answers": "\n".join(heard.texts).encode(),
@@ -154,6 +156,16 @@ async def _connect_badly(heard: Heard, secret: str) -> None:
         await heard.say(document, {"input": right})
 
 
+async def _go_wrong(running: World) -> None:
+    """What the write and the polls after it meet. All the other kinds: tests/integration/test_answers.py."""
+    planned = (("lost", "PUT"), ("foreign-hrefs", "sync-collection"), ("html", "calendar-multiget"))
+    async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": "Bearer for-tests"}) as http:
+        for fault, on in planned:
+            asked = {"fault": fault, "on": on}
+            answer = await http.post(f"{running.caldav_url}-/accounts/{APPLE_ID}/inject", json=asked)
+            assert answer.is_success, answer.text
+
+
 async def _go_on(heard: Heard) -> None:
     """What is done with it afterwards: reads, a write, a poll, a wrong renewal, a right one."""
     user = heard.running.people.user_id
@@ -181,7 +193,7 @@ async def _go_on(heard: Heard) -> None:
         {"input": {"userId": user}},
     )
     span = {"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat()}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while '"WRITTEN"' not in await heard.say(q.APPOINTMENTS, {"user": user, **span}):
             await asyncio.sleep(0.2)
     await heard.say(

@@ -5,6 +5,7 @@ Against the stand-in over HTTP, with its lies told once to each question that a 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from sync.guard import Guard
 from sync.icloud import ICloud, TransportSettings
 from sync.plan import ProblemCode
 from sync.remote import RemoteError
+from tests.e2e.test_secrets import forms
 from tests.integration.engine import Engine, at
 from tests.integration.test_pull_servers import APPLE_ID, PASSWORD, Connected, connected
 
@@ -64,8 +66,9 @@ async def until_well(engine: Engine, context: SyncContext) -> None:
 
 @pytest.mark.parametrize("wrong", [str(each) for each in WRONG])
 async def test_no_answer_opens_time_and_every_one_is_got_over(
-    icloud: StandIn, apple: Connected, wrong: str
+    icloud: StandIn, apple: Connected, wrong: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     engine, faults = apple.engine, icloud.faults(APPLE_ID)
     phone = Phone(icloud.entry_url, APPLE_ID, PASSWORD)
     for day in range(3):
@@ -91,6 +94,9 @@ async def test_no_answer_opens_time_and_every_one_is_got_over(
         account = await engine.account()
         assert (account.status, account.problem_code) == (AccountStatus.CONNECTED, None)
         assert account.last_synced_at == engine.now
+    kept = caplog.text + repr([vars(row) for row in (await engine.account(), *await engine.resources())])
+    assert "calendar" in kept
+    assert [form for form in forms(PASSWORD) if form in kept.encode()] == []
 
 
 async def _is_honest(engine: Engine, met: RemoteError | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,8 @@ from standin.server import StandIn
 from sync.guard import Guard
 from sync.icloud import ICloud
 from sync.plan import ProblemCode
-from sync.remote import RemoteCalendars
+from sync.remote import Href, RemoteCalendars
+from sync.settings import SyncSettings
 from tests.contracts import radicale_server
 from tests.fakes.calendar_server import FakeServer
 from tests.integration.engine import USER, Engine, at, event
@@ -223,3 +225,34 @@ async def test_a_plain_server_is_kept_in_step_too(database: Database, bell: Bell
         assert (await engine.appointment(name)).write_state == WriteState.REMOVED
         assert (await plain.account.list_resources(plain.listed["Home"])).items == ()
         await server.close()
+
+
+async def test_a_first_reading_that_is_cut_off_fetches_nothing_twice(
+    icloud: StandIn, apple: Connected
+) -> None:
+    engine = apple.engine
+    engine.settings = SyncSettings(batch=10, answers_stored_at_once=2)
+    for number in range(80):
+        path = Href(f"{apple.listed['Home']}n{number}.ics")
+        await apple.account.create(path, event(f"n{number}", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+
+    def kill(step: str) -> None:
+        if step == "page stored":
+            polling.cancel()
+
+    polling = asyncio.create_task(engine.poll(engine.context("killed", kill)))
+    with pytest.raises(asyncio.CancelledError):
+        await polling
+    held = len(await engine.slots())
+    assert 0 < held < 80
+    before = len(icloud.requests)
+    engine.now += engine.settings.lease + 1
+    context = engine.context("next")
+    await engine.poll(context)
+    asked = Counter(seen.report for seen in icloud.requests[before:])
+    assert (asked["sync-collection"], asked["calendar-multiget"]) == (1, (80 - held) // 10)
+    for _ in range(4):  # A hostile iCloud gives some of them later.
+        engine.now += 16
+        await engine.poll(context)
+    assert len(await engine.slots()) == 80
