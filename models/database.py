@@ -80,6 +80,10 @@ class Database:
         except (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise GlanceError from error
 
+    def version(self) -> int | None:
+        """Another number after each commit of any process; None where the database tells none without being asked."""
+        return self._glances.version()
+
     async def close(self) -> None:
         """Lets go what glances hold; the connections that were handed in are not ours."""
         await self._glances.close()
@@ -100,6 +104,8 @@ class GlanceError(Exception):
 
 
 class _Glances(Protocol):
+    def version(self) -> int | None: ...
+
     async def fetch(self, statement: str, *values: object) -> list[Row]: ...
 
     async def close(self) -> None: ...
@@ -113,24 +119,32 @@ class _SqliteGlances:
         self._path = writer.filename
         self._connection: sqlite3.Connection | None = None
 
+    def version(self) -> int | None:
+        """A page of shared memory is looked at: this connection writes nothing, so that it sees all who do."""
+        try:
+            (number,) = self._open().execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            return None
+        return int(number)
+
     async def fetch(self, statement: str, *values: object) -> list[Row]:
+        text, order = _dialect(statement, "sqlite")
+        cursor = self._open().execute(text, _ordered(values, order))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             # In autocommit mode each statement is a snapshot of its own. WAL keeps no reader waiting for a writer.
             self._connection = sqlite3.connect(
                 self._path, timeout=0.1, isolation_level=None, check_same_thread=False
             )
             self._connection.execute("PRAGMA query_only = ON")
-            self._connection.row_factory = _as_row
-        text, order = _dialect(statement, "sqlite")
-        return self._connection.execute(text, _ordered(values, order)).fetchall()
+        return self._connection
 
     async def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-
-
-def _as_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
-    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
 
 
 class _PostgresGlances:
@@ -140,6 +154,9 @@ class _PostgresGlances:
         self._client = client
         self._connection: Any = None
         self._looking = asyncio.Lock()
+
+    def version(self) -> int | None:
+        return None
 
     async def fetch(self, statement: str, *values: object) -> list[Row]:
         async with self._looking:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from domain.actor import UserRef
 from domain.changes import ChangeKind
@@ -18,6 +18,10 @@ from models.database import Database, Db
 
 _RING = 1000
 _BATCH = 500
+_TOGETHER = 1.0
+_MOST_MADE = 32
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,45 @@ class Rings:
         self._listening.close()
 
 
+class Plain(Generic[R]):
+    """What followers need of one and the same thing: made once for all who come to it within a second.
+
+    Who comes later is shown what is then. The same thing is the same object, not an equal one; `name` tells apart
+    what is made of it.
+    """
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, int], tuple[object, float, R]] = OrderedDict()
+
+    def of(self, name: str, thing: object, make: Callable[[], R]) -> R:
+        key = (name, id(thing))
+        held = self._made.get(key)
+        if held is not None and held[0] is thing and time.monotonic() - held[1] <= _TOGETHER:
+            return held[2]
+        self._made.pop(key, None)
+        self._made[key] = (thing, time.monotonic(), made := make())
+        if len(self._made) > _MOST_MADE:
+            self._made.popitem(last=False)
+        return made
+
+    def close(self) -> None:
+        self._made.clear()
+
+
+class Once(Generic[R]):
+    """The same for what takes time to make. One that leaves takes nothing with it: what was begun goes on."""
+
+    def __init__(self) -> None:
+        self._made: Plain[asyncio.Future[R]] = Plain()
+
+    async def of(self, name: str, thing: object, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        future = self._made.of(name, thing, lambda: asyncio.ensure_future(make()))
+        return future.result() if future.done() else await asyncio.shield(future)
+
+    def close(self) -> None:
+        self._made.close()
+
+
 class Feed:
     """One user's log: the newest rows in memory, the older ones read by who needs them."""
 
@@ -100,6 +143,8 @@ class Feed:
         self._watch = watch
         self._rings = Rings(bell, (user.user,), every=look_every)
         self._lookout = Lookout()
+        self.plain: Plain[Any] = Plain()
+        self.once: Once[Any] = Once()
         self._ring: deque[LogRow] = deque(maxlen=_RING)
         # All rows up to here were looked at; None until the first look.
         self._position: int | None = None
@@ -127,11 +172,14 @@ class Feed:
     async def _beyond(self, after: int) -> list[LogRow] | Reset:
         """What comes after a position that the log knows, as soon as there is something."""
         await self._lookout.until(lambda: self._position is not None and self._position > after, self._look)
-        first = self._ring[0].seq if self._ring else None
-        if first is None or first > after + 1:
+        assert self._position is not None
+        # Numbers have no gaps: a row's place follows from its own, counted from the end, where most are read.
+        missing = self._position - after
+        if missing > len(self._ring):
             return await self._read(after)
-        # Numbers have no gaps: a row's place follows from its own.
-        return list(islice(self._ring, after + 1 - first, after + 1 - first + _BATCH))
+        if missing == 1:
+            return [self._ring[-1]]
+        return [self._ring[place] for place in range(-missing, min(_BATCH - missing, 0))]
 
     async def _look(self) -> None:
         if self._position is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
 from domain.actor import UserRef
 from domain.changes import SLOT_KINDS, ChangeKind
@@ -23,6 +25,8 @@ from resolvers.views import (
     AvailabilityUpdateView,
     SlotChangeView,
 )
+
+T = TypeVar("T")
 
 _SLOT_KINDS = {
     ChangeKind.SLOT_ADDED: "ADDED",
@@ -54,22 +58,23 @@ async def blocked_slot_changes(
 ) -> AsyncGenerator[SlotChangeView, None]:
     """Every change of the user's blocked slots after the cursor, then each as it lands."""
     user = await _followed(ctx, user_id)
-    async with _following(ctx, user, after) as entries:
+    async with _following(ctx, user, after) as (feed, entries):
         async for entry in entries:
-            if (view := _slot_change(ctx, user, entry)) is not None:
+            view = feed.plain.of("slot", entry, partial(_slot_change, ctx, user, entry))
+            if view is not None:
                 yield view
-                await ctx.renew()
 
 
 async def appointment_changes(
     ctx: Context, user_id: str, after: str | None
 ) -> AsyncGenerator[AppointmentChangeView, None]:
     user = await _followed(ctx, user_id)
-    async with _following(ctx, user, after) as entries:
+    async with _following(ctx, user, after) as (feed, entries):
         async for entry in entries:
-            if (view := await _appointment_change(ctx, user, entry)) is not None:
+            make = partial(_apart, ctx, partial(_appointment_change, user=user, entry=entry))
+            view = await feed.once.of("appointment", entry, make)
+            if view is not None:
                 yield view
-                await ctx.renew()
 
 
 async def account_changes(ctx: Context, user_id: str) -> AsyncGenerator[AccountView | None, None]:
@@ -78,18 +83,29 @@ async def account_changes(ctx: Context, user_id: str) -> AsyncGenerator[AccountV
     # From one snapshot: no change can fall between the state and the position that is followed from.
     position = await read_position(await ctx.db(), user)
     shown = await accounts.account(ctx, user)
-    yield shown
     await ctx.renew()
-    async with _from(ctx, user, position) as entries:
+    yield shown
+    async with _from(ctx, user, position) as (feed, entries):
         async for entry in entries:
             if isinstance(entry, LogRow) and entry.kind not in _ACCOUNT_KINDS:
                 continue
-            await ctx.renew()
-            current = await accounts.account(ctx, user)
+            current = await feed.once.of("account", entry, partial(_apart, ctx, partial(_account, user=user)))
             if current != shown:
                 shown = current
                 yield shown
-            await ctx.renew()
+
+
+async def _account(ctx: Context, user: UserRef) -> AccountView | None:
+    return await accounts.account(ctx, user)
+
+
+async def _apart(ctx: Context, read: Callable[[Context], Awaitable[T]]) -> T:
+    """From a snapshot of its own: it goes on for the others where the one that began it leaves."""
+    own = Context(ctx.services, ctx.actor, address=ctx.address)
+    try:
+        return await read(own)
+    finally:
+        await own.renew()
 
 
 async def availability_changes(
@@ -122,7 +138,7 @@ async def _followed(ctx: Context, user_id: str) -> UserRef:
 @asynccontextmanager
 async def _following(
     ctx: Context, user: UserRef, after: str | None
-) -> AsyncIterator[AsyncIterator[LogRow | Reset]]:
+) -> AsyncIterator[tuple[Feed, AsyncIterator[LogRow | Reset]]]:
     """What lands after a client's cursor; without one, after now."""
     position: int | None
     if after is None:
@@ -133,14 +149,14 @@ async def _following(
         except ForeignCursorError as error:
             raise RefusedError(InvalidInput(str(error), "after")) from None
     await ctx.renew()
-    async with _from(ctx, user, position) as entries:
-        yield entries
+    async with _from(ctx, user, position) as following:
+        yield following
 
 
 @asynccontextmanager
 async def _from(
     ctx: Context, user: UserRef, position: int | None
-) -> AsyncIterator[AsyncIterator[LogRow | Reset]]:
+) -> AsyncIterator[tuple[Feed, AsyncIterator[LogRow | Reset]]]:
     services = ctx.services
 
     async def watch() -> None:
@@ -152,20 +168,12 @@ async def _from(
         )
 
     with services.feeds.sharing(user, make) as feed:
-        async with aclosing(_refusing(feed.follow(position))) as entries:
-            yield entries
-
-
-async def _refusing(
-    entries: AsyncGenerator[LogRow | Reset, None],
-) -> AsyncGenerator[LogRow | Reset, None]:
-    """The end of a user is a refusal, like the lack of one."""
-    async with aclosing(entries):
-        try:
-            async for entry in entries:
-                yield entry
-        except NoSuchUserError:
-            raise RefusedError(scope.NO_SUCH_USER) from None
+        async with aclosing(feed.follow(position)) as entries:
+            try:
+                yield feed, entries
+            except NoSuchUserError:
+                # The end of a user is a refusal, like the lack of one.
+                raise RefusedError(scope.NO_SUCH_USER) from None
 
 
 def _slot_change(ctx: Context, user: UserRef, entry: LogRow | Reset) -> SlotChangeView | None:
@@ -191,7 +199,7 @@ def _reset_of_slots(ctx: Context, user: UserRef, position: int, at: float) -> Sl
 
 
 async def _appointment_change(
-    ctx: Context, user: UserRef, entry: LogRow | Reset
+    ctx: Context, *, user: UserRef, entry: LogRow | Reset
 ) -> AppointmentChangeView | None:
     if isinstance(entry, Reset):
         cursor = write_cursor(ctx.services.epoch, user, entry.position)

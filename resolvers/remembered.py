@@ -7,7 +7,7 @@ come from differs. Whatever is not plain (a booking's own time, a refusal, a row
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from domain.actor import Actor, Role, UserRef
@@ -27,21 +27,30 @@ _EACH = 100  # What an answer weighs beside its instants.
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """An answer, and the stamps that it stands on."""
+    """An answer, and the stamps that it stands on. While the database's version is the same they need no look."""
 
     asked: Asked
     stamps: tuple[Stamp, ...]
     answer: Answer
+    version: int | None
+
+    def stands(self, moment: Moment) -> bool:
+        return self.answer.moment.now <= moment.now < self.answer.next_at
 
 
 async def remembered(ctx: Context, question: AvailabilityQuestion, moment: Moment) -> AvailabilityView | None:
     services, key = ctx.services, _key(ctx.actor, question)
     kept = services.answers.find(key)
     assert isinstance(kept, Remembered | None)
+    # Before the stamps are read: what is committed meanwhile is another version.
+    version = services.database.version() if ctx.asks_once else None
     stamps = None
     if kept is not None:
-        stamps = await _stamps(ctx, kept.asked)
-        if kept.stamps == stamps and kept.answer.moment.now <= moment.now < kept.answer.next_at:
+        is_untouched = version is not None and kept.version == version
+        stamps = kept.stamps if is_untouched else await _stamps(ctx, kept.asked)
+        if kept.stamps == stamps and kept.stands(moment):
+            if not is_untouched and version is not None:
+                services.answers.keep(key, replace(kept, version=version), weight=_weight(kept.answer.view))
             ctx.looks_at(kept.asked.users)
             return kept.answer.view
     asked = _asked(ctx.actor, services, question)
@@ -53,7 +62,7 @@ async def remembered(ctx: Context, question: AvailabilityQuestion, moment: Momen
     if stamps is None or concerned is None or _is_to_refresh(question, concerned, moment):
         return None
     answer = await answer_for(ctx.db, services, asked, concerned, moment)
-    services.answers.keep(key, Remembered(asked, stamps, answer), weight=_weight(answer.view))
+    services.answers.keep(key, Remembered(asked, stamps, answer, version), weight=_weight(answer.view))
     ctx.looks_at(asked.users)
     return answer.view
 

@@ -54,6 +54,7 @@ class Source:
         self._computing = asyncio.Lock()
         self._current: Answer | Refusal | None = None
         self._version = 0
+        self._snapshot: AvailabilityUpdateView | None = None
         self._update: tuple[Answer, Answer, AvailabilityUpdateView] | None = None
 
     def close(self) -> None:
@@ -67,7 +68,7 @@ class Source:
             yield seen
             return
         version = self._version
-        yield AvailabilityUpdateView(is_snapshot=True, availability=seen.view, opened=(), closed=())
+        yield self._begun(seen)
         while True:
             await self._lookout.until(partial(self._is_past, version), self._look)
             version, current = self._version, self._current
@@ -78,6 +79,14 @@ class Source:
             if current is not None and differ(seen, current):
                 yield self._told(seen, current)
                 seen = current
+
+    def _begun(self, seen: Answer) -> AvailabilityUpdateView:
+        """One value for all who begin with the same."""
+        if self._snapshot is None or self._snapshot.availability is not seen.view:
+            self._snapshot = AvailabilityUpdateView(
+                is_snapshot=True, availability=seen.view, opened=(), closed=()
+            )
+        return self._snapshot
 
     def _is_past(self, version: int) -> bool:
         return self._version > version

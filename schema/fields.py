@@ -18,6 +18,6 @@ def done(description: str, as_type: Any, *, name: str | None = None) -> Callable
     return strawberry.mutation(description=description, name=name, graphql_type=as_type)  # type: ignore[no-any-return]
 
 
-def followed(description: str, *, name: str | None = None) -> Callable[[F], F]:
-    """A subscription."""
-    return strawberry.subscription(description=description, name=name)  # type: ignore[no-any-return]
+def followed(description: str, as_type: Any, *, name: str | None = None) -> Callable[[F], F]:
+    """A subscription. Its function gives views; schema.subscription.TOLD makes them what `as_type` says."""
+    return strawberry.subscription(description=description, name=name, graphql_type=as_type)  # type: ignore[no-any-return]

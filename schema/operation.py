@@ -1,6 +1,7 @@
 """What every field gets as `info.context`: one operation's snapshot, and its loaders."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 import strawberry
@@ -28,23 +29,50 @@ Problems: TypeAlias = tuple[EventProblemView, ...] | InvalidInput
 
 
 class Loaders:
-    """Each asks once for all that one level of an answer needs; good for one snapshot."""
+    """Each asks once for all that one level of an answer needs; good for one snapshot, and made when it is needed."""
 
     def __init__(self, ctx: Context) -> None:
-        self.account: DataLoader[UserRef, AccountView | None] = _all(ctx, batches.accounts_by_user)
-        self.calendars: DataLoader[UserRef, tuple[CalendarView, ...] | None] = _all(
-            ctx, calendars.calendars_by_user
-        )
-        self.types: DataLoader[UserRef, tuple[AppointmentTypeView, ...] | None] = _all(
-            ctx, types.types_by_user
-        )
-        self.position: DataLoader[UserRef, str | None] = _all(ctx, batches.positions_by_user)
-        self.event_count: DataLoader[str, int | None] = _all(ctx, calendars.event_counts)
-        self.problems: DataLoader[tuple[str, int], Problems] = DataLoader(load_fn=_problems(ctx))
-        self.event: DataLoader[str, EventView | None] = _all(ctx, events.events_by_id)
-        self.appointment: DataLoader[str, AppointmentView | None] = _all(ctx, batches.appointments_by_id)
-        self.conflicts: DataLoader[str, tuple[SlotView, ...] | None] = _all(ctx, batches.conflicts)
-        self.user: DataLoader[str, UserView | None] = _all(ctx, batches.users_by_id)
+        self._ctx = ctx
+
+    @cached_property
+    def account(self) -> DataLoader[UserRef, AccountView | None]:
+        return _all(self._ctx, batches.accounts_by_user)
+
+    @cached_property
+    def calendars(self) -> DataLoader[UserRef, tuple[CalendarView, ...] | None]:
+        return _all(self._ctx, calendars.calendars_by_user)
+
+    @cached_property
+    def types(self) -> DataLoader[UserRef, tuple[AppointmentTypeView, ...] | None]:
+        return _all(self._ctx, types.types_by_user)
+
+    @cached_property
+    def position(self) -> DataLoader[UserRef, str | None]:
+        return _all(self._ctx, batches.positions_by_user)
+
+    @cached_property
+    def event_count(self) -> DataLoader[str, int | None]:
+        return _all(self._ctx, calendars.event_counts)
+
+    @cached_property
+    def problems(self) -> DataLoader[tuple[str, int], Problems]:
+        return DataLoader(load_fn=_problems(self._ctx))
+
+    @cached_property
+    def event(self) -> DataLoader[str, EventView | None]:
+        return _all(self._ctx, events.events_by_id)
+
+    @cached_property
+    def appointment(self) -> DataLoader[str, AppointmentView | None]:
+        return _all(self._ctx, batches.appointments_by_id)
+
+    @cached_property
+    def conflicts(self) -> DataLoader[str, tuple[SlotView, ...] | None]:
+        return _all(self._ctx, batches.conflicts)
+
+    @cached_property
+    def user(self) -> DataLoader[str, UserView | None]:
+        return _all(self._ctx, batches.users_by_id)
 
 
 def _all(

@@ -84,7 +84,7 @@ def make_watch_app(services: Services, settings: Settings, telemetry: Telemetry)
 
 def _app(routes: Sequence[BaseRoute], looking: Looks, sockets: Sockets, health: Health) -> Starlette:
     app = Starlette(routes=routes, lifespan=_looking(looking))
-    app.state.sockets = sockets
+    app.state.sockets, app.state.engine = sockets, engine
     app.state.health = health
     return app
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
@@ -20,17 +21,20 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
+    create_source_event_stream,
     execute,
     parse,
-    subscribe,
     validate,
 )
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from domain.actor import Role
+from domain.actor import Actor, Role
+from resolvers.context import Context
+from resolvers.feeds import Plain, Shares
+from resolvers.live import RefusedError
 from schema import limits
-from schema.errors import Code, error
+from schema.errors import Code, error, refused
 from schema.limits import Weight
 from schema.operation import Operation
 from server.faults import mended, of_validation
@@ -122,6 +126,9 @@ class Engine:
         self._schema = schema
         self._booking_introspection = booking_introspection
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._told: Shares[Plain[Answer | asyncio.Future[Answer]]] = Shares()
+        # How often graphql-core was asked for an answer, or for what an event is told as.
+        self.executed = 0
 
     def prepare(self, request: Request, role: Role) -> Prepared | Answer:
         """What can be run, or what is wrong with it: the limits come first, for validation takes longer."""
@@ -160,37 +167,75 @@ class Engine:
     async def subscribe(
         self, prepared: Prepared, request: Request, operation: Operation
     ) -> AsyncGenerator[Answer, None]:
-        """Each event's answer. An answer that never began is the last one: the subscription was refused, or broke."""
+        """Each event's answer. An answer that never began is the last one: the subscription was refused, or broke.
+
+        Whether it may be followed is asked for each subscriber; what an event is told as, once for all who follow
+        with the same document, variables and access, and it is the same bytes for all of them.
+        """
         try:
-            made = subscribe(
-                self._schema,
-                prepared.document,
-                context_value=operation,
-                variable_values=dict(request.variables),
-                operation_name=prepared.name,
-                executor_class=StrawberryGraphQLCoreExecutionContext,
-                hide_suggestions=True,
-                max_coercion_errors=_MOST_ERRORS,
-                operation_extensions=None,
-            )
-            results = await made if isawaitable(made) else made
-            if isinstance(results, ExecutionResult):
-                yield _refused(*(results.errors or ()))
+            events = await self._source(prepared, request, operation)
+            if isinstance(events, ExecutionResult):
+                yield _refused(*(events.errors or ()))
                 return
-            async with aclosing(results):  # type: ignore[type-var]  # graphql-core maps with a generator.
-                async for result in results:
-                    # Before the answer is sent: a slow reader keeps no snapshot open.
-                    await operation.renew()
-                    yield _answer(result)
+            key = (prepared.plans, _told_by(prepared, request), access_of(operation.ctx.actor))
+            with self._told.sharing(key, Plain) as told:
+                async with aclosing(events):
+                    async for event in events:
+                        answer = told.of(
+                            "answer",
+                            event,
+                            partial(self._begin_to_tell, prepared, request, operation.ctx, event),
+                        )
+                        # What is there at once costs each socket no more than this look.
+                        yield answer if isinstance(answer, Answer) else await asyncio.shield(answer)
+        except RefusedError as error:
+            yield _refused(refused(error.refusal))
         except Exception as problem:  # noqa: BLE001 - whatever a source raises ends its subscription alone.
             yield refused_by(problem)
         finally:
             await _close(operation)
 
-    async def _execute(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:
-        made = execute(
+    async def _source(
+        self, prepared: Prepared, request: Request, operation: Operation
+    ) -> AsyncGenerator[object, None] | ExecutionResult:
+        executor = StrawberryGraphQLCoreExecutionContext.build(
             self._schema,
             prepared.document,
+            context_value=operation,
+            raw_variable_values=dict(request.variables),
+            operation_name=prepared.name,
+            hide_suggestions=True,
+            max_coercion_errors=_MOST_ERRORS,
+            operation_extensions=None,
+        )
+        if isinstance(executor, list):
+            return ExecutionResult(None, errors=executor)
+        made = create_source_event_stream(executor)
+        return await made if isawaitable(made) else made  # type: ignore[return-value]  # Ours are generators.
+
+    def _begin_to_tell(
+        self, prepared: Prepared, request: Request, ctx: Context, event: object
+    ) -> Answer | asyncio.Future[Answer]:
+        """One event as its subscribers get it, from a snapshot of its own: it is theirs, whoever came first.
+
+        What reads nothing is there at once; what reads goes on though the one that came first leaves.
+        """
+        operation = Operation(Context(ctx.services, ctx.actor, address=ctx.address))
+        made = self._begin(prepared, request, operation, event)
+        return asyncio.ensure_future(_read(made, operation)) if isawaitable(made) else _encoded(_answer(made))
+
+    async def _execute(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:
+        made = self._begin(prepared, request, operation)
+        return _answer(await made if isawaitable(made) else made)
+
+    def _begin(
+        self, prepared: Prepared, request: Request, operation: Operation, event: object = None
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
+        self.executed += 1
+        return execute(
+            self._schema,
+            prepared.document,
+            root_value=event,
             context_value=operation,
             variable_values=dict(request.variables),
             operation_name=prepared.name,
@@ -200,7 +245,6 @@ class Engine:
             max_coercion_errors=_MOST_ERRORS,
             operation_extensions=None,
         )
-        return _answer(await made if isawaitable(made) else made)
 
     def _read(self, text: str) -> _Known:
         known = self._known.get(text)
@@ -262,6 +306,17 @@ def _chosen(known: _Known, name: str | None) -> OperationDefinitionNode:
     raise error(Code.BAD_REQUEST, "This document holds several operations: say which with operationName.")
 
 
+def access_of(actor: Actor) -> tuple[str, Role, str | None]:
+    """Those of whom it is the same may see the same."""
+    return (actor.subaccount, actor.role, actor.user)
+
+
+def _told_by(prepared: Prepared, request: Request) -> str:
+    """The values that decide how an event is told: not those that only say what is followed, and from where."""
+    names = prepared.plans.below_roots
+    return repr([(name, request.variables.get(name)) for name in names])
+
+
 async def _planned(prepared: Prepared, request: Request, operation: Operation) -> Answer | None:
     """None where graphql-core is to run it: what came of a plan until then is forgotten."""
     try:
@@ -273,6 +328,17 @@ async def _planned(prepared: Prepared, request: Request, operation: Operation) -
         data = None if found.data is None else orjson.loads(found.data)
         return _answer(ExecutionResult(data, list(found.errors)))
     return Answer(None, encoded=b'{"data":' + (found.data or b"null") + b"}", fields=found.fields)
+
+
+async def _read(made: Awaitable[ExecutionResult], operation: Operation) -> Answer:
+    try:
+        return _encoded(_answer(await made))
+    finally:
+        await operation.ctx.renew()
+
+
+def _encoded(answer: Answer) -> Answer:
+    return replace(answer, encoded=answer.as_bytes())
 
 
 def _answer(result: ExecutionResult) -> Answer:

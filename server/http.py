@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from graphql import OperationType
 from starlette.requests import ClientDisconnect
@@ -47,13 +49,21 @@ _HOW_TO_FOLLOW = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Exchange:
     """One request on its way to its response; `said` is what its log line will hold."""
 
     http: HTTPRequest
     caller: Caller
     said: dict[str, object] = field(default_factory=dict)
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The first of each name, looked up without a walk over all of them."""
+        return {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(self.http.scope["headers"])
+        }
 
     @property
     def is_safe(self) -> bool:
@@ -74,7 +84,7 @@ class GraphQLOverHTTP:
                 response = await self._answer(exchange)
             except Exception as problem:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
                 response = replies.fault(problem)
-            response = await coded(response, http.headers.get("accept-encoding"))
+            response = await coded(response, exchange.headers.get("accept-encoding"))
             _complete(response, exchange)
             work.kind = str(exchange.said.get("operation", NOT_RUN)).partition(" ")[0]
             work.outcome = outcome_of(exchange.said.get("codes"), status=response.status_code)
@@ -91,11 +101,11 @@ class GraphQLOverHTTP:
             return replies.refused(
                 405, JSON, Code.BAD_REQUEST, "Send operations by POST, or by GET.", allow=_METHODS
             )
-        accepts = accepted(http.headers.get("accept"))
+        accepts = accepted(exchange.headers.get("accept"))
         if accepts.is_nothing:
             message = f"Answers are {GRAPHQL_JSON} or {JSON}: accept one of them."
             return replies.refused(406, JSON, Code.BAD_REQUEST, message)
-        admitted = await self._front.gate.admit(http.headers.get("authorization"), exchange.caller)
+        admitted = await self._front.gate.admit(exchange.headers.get("authorization"), exchange.caller)
         if isinstance(admitted, Denied):
             return replies.denied(admitted, accepts.told)
         exchange.said.update(key=admitted.key, role=str(admitted.role))
@@ -186,7 +196,7 @@ def _complete(response: Response, exchange: _Exchange) -> None:
 async def _read(exchange: _Exchange, media_type: str) -> Asked | Response:
     if exchange.is_safe:
         return _read_query(exchange, media_type)
-    return await _read_post(exchange.http, media_type)
+    return await _read_post(exchange, media_type)
 
 
 def _read_query(exchange: _Exchange, media_type: str) -> Asked | Response:
@@ -200,17 +210,18 @@ def _read_query(exchange: _Exchange, media_type: str) -> Asked | Response:
     return asked
 
 
-async def _read_post(http: HTTPRequest, media_type: str) -> Asked | Response:
-    content_type, _, parameters = http.headers.get("content-type", "").lower().partition(";")
+async def _read_post(exchange: _Exchange, media_type: str) -> Asked | Response:
+    headers = exchange.headers
+    content_type, _, parameters = headers.get("content-type", "").lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
     if content_type.strip() != JSON or charset not in {"", "utf-8", "utf8"}:
         return replies.refused(415, media_type, Code.BAD_REQUEST, f"Send {JSON}, in UTF-8.")
-    if http.headers.get("content-encoding", "identity").lower() != "identity":
-        headers = {"accept-encoding": "identity"}
-        return replies.refused(415, media_type, Code.BAD_REQUEST, "Send the body uncompressed.", **headers)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        told = {"accept-encoding": "identity"}
+        return replies.refused(415, media_type, Code.BAD_REQUEST, "Send the body uncompressed.", **told)
     try:
         async with asyncio.timeout(BODY_WITHIN):
-            body = await _body(http)
+            body = await _body(exchange)
     except TimeoutError:
         message = f"The body took over {BODY_WITHIN:.0f} s."
         return replies.refused(408, media_type, Code.BAD_REQUEST, message, connection="close")
@@ -221,14 +232,14 @@ async def _read_post(http: HTTPRequest, media_type: str) -> Asked | Response:
     return replies.refused(400, media_type, Code.BAD_REQUEST, asked) if isinstance(asked, str) else asked
 
 
-async def _body(http: HTTPRequest) -> bytes | None:
+async def _body(exchange: _Exchange) -> bytes | None:
     """None where it is too long, by its own word or in fact."""
-    declared = http.headers.get("content-length", "0")
+    declared = exchange.headers.get("content-length", "0")
     if not declared.isdigit() or len(declared) > 9 or int(declared) > MOST_BYTES:
         return None
     body = bytearray()
     try:
-        async for chunk in http.stream():
+        async for chunk in exchange.http.stream():
             body += chunk
             if len(body) > MOST_BYTES:
                 return None

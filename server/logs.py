@@ -63,6 +63,8 @@ def set_up(*, level: str, as_json: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # No line shows them, and each costs every line some microseconds.
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Strawberry logs every client's mistake with the text of its document.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENT_STREAM = "text/event-stream"
 MULTIPART = "multipart/mixed"
 _SUBSCRIPTION_SPEC = "1.0"
+_LONGEST_KNOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,18 @@ class _Choice:
 
 
 def accepted(header: str | None) -> Accepted:
+    # Clients send one of a few; what is longer than any of theirs is read each time.
+    return _known(header) if header is None or len(header) <= _LONGEST_KNOWN else _accepted(header)
+
+
+def _accepted(header: str | None) -> Accepted:
     choices = list(_choices(header or "*/*"))
     json, json_weight = _best_json(choices)
     stream, stream_weight = _best_stream(choices)
     return Accepted(json, stream, prefers_stream=stream_weight > json_weight)
+
+
+_known = lru_cache(maxsize=256)(_accepted)
 
 
 def _best_json(choices: list[_Choice]) -> tuple[str | None, float]:

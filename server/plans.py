@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
 from graphql import (
-    BooleanValueNode,
     DirectiveNode,
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLSchema,
+    Node,
     OperationDefinitionNode,
     VariableNode,
     Visitor,
@@ -46,6 +48,24 @@ class Plans:
         self._switches: tuple[str, ...] | None = None
         # None where it is graphql-core's to run.
         self._plans: dict[tuple[object, ...], Plan | None] = {}
+
+    @cached_property
+    def below_roots(self) -> tuple[str, ...]:
+        """The variables used anywhere but in the arguments of root fields."""
+        return tuple(sorted(_variables(*self._below_roots())))
+
+    def _below_roots(self) -> Iterator[Node]:
+        for definition in self._document.definitions:
+            if definition is not self._operation:
+                yield definition
+        yield from self._operation.directives or ()
+        for selection in self._operation.selection_set.selections:
+            if not isinstance(selection, FieldNode):
+                yield selection
+                continue
+            yield from selection.directives or ()
+            if selection.selection_set is not None:
+                yield selection.selection_set
 
     async def run(self, variables: Mapping[str, Any], operation: Operation) -> Found:
         """Raises UnplannedError."""
@@ -87,18 +107,25 @@ def _key(variables: Mapping[str, Any]) -> bytes:
         raise UnplannedError from None
 
 
-def _switches(document: DocumentNode) -> tuple[str, ...]:
-    """The variables that @include and @skip go by."""
+def _variables(*nodes: Node) -> set[str]:
     found: set[str] = set()
 
     class Finder(Visitor):
+        def enter_variable(self, node: VariableNode, *_: object) -> None:
+            found.add(node.name.value)
+
+    for node in nodes:
+        visit(node, Finder())
+    return found
+
+
+def _switches(document: DocumentNode) -> tuple[str, ...]:
+    """The variables that @include and @skip go by."""
+    directives: list[DirectiveNode] = []
+
+    class Finder(Visitor):
         def enter_directive(self, node: DirectiveNode, *_: object) -> None:
-            for argument in node.arguments or ():
-                match argument.value:
-                    case VariableNode():
-                        found.add(argument.value.name.value)
-                    case BooleanValueNode():
-                        pass
+            directives.append(node)
 
     visit(document, Finder())
-    return tuple(sorted(found))
+    return tuple(sorted(_variables(*directives)))

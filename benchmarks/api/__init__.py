@@ -1,0 +1,1 @@
+"""What the API costs beside what it could cost at least, and beside its peers."""
