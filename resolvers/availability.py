@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from domain.actor import UserRef
-from domain.closed import BlockedTime, Reason, Subject, SubjectKind, why_closed
+from domain.closed import BlockedTime, ClosedSpan, Reason, Subject, SubjectKind, why_closed
 from domain.interval import Span
 from models.blocked import BlockedSlot
 from models.booking import Appointment
@@ -127,66 +128,94 @@ async def refreshed(services: Services, users: Sequence[UserRef]) -> bool:
     return bool(users)
 
 
-async def closed_spans(
-    ctx: Context, user: UserRef, *, from_: int, to: int, type_id: str | None
-) -> tuple[ClosedSpanView, ...] | InvalidInput:
-    """All of the range that is not free, each span with every reason. By start."""
-    within = read_range(from_, to, most_days=MOST_DAYS)
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What is asked about closed time: a range, and the type by whose rules."""
+
+    from_: int
+    to: int
+    type_id: str | None
+
+
+async def closed_spans_by_user(
+    ctx: Context, users: Sequence[UserRef], asked: Closed
+) -> Mapping[UserRef, tuple[ClosedSpanView, ...]] | InvalidInput:
+    """All of the range that is not free, each span with every reason. By start. As many queries for all as for one."""
+    within = read_range(asked.from_, asked.to, most_days=MOST_DAYS)
     if isinstance(within, InvalidInput):
         return within
-    if not ctx.actor.may_manage(user):
-        return ()
+    none: dict[UserRef, tuple[ClosedSpanView, ...]] = dict.fromkeys(users, ())
+    reached = [user for user in users if ctx.actor.may_manage(user)]
+    if not reached:
+        return none
     db = await ctx.db()
-    type_ = await scope.appointment_type(ctx, type_id) if type_id is not None else None
+    type_ = await scope.appointment_type(ctx, asked.type_id) if asked.type_id is not None else None
     if isinstance(type_, NotFound):
         return InvalidInput(NO_SUCH_TYPE.message, "appointmentTypeId")
-    people = await read_people(db, (user,))
+    people = await read_people(db, reached)
     if people is None:
-        return ()
+        return none
     now, settings = ctx.now, ctx.services.settings
-    [time] = await load_user_times(
+    times = await load_user_times(
         ctx.db,
         people,
-        Wanted(within=within, now=now, type_id=type_id),
-        closures=[people[0].sync.closure(now - settings.staleness_limit)],
+        Wanted(within=within, now=now, type_id=asked.type_id),
+        closures=[person.sync.closure(now - settings.staleness_limit) for person in people],
         timelines=ctx.services.timelines,
         days_ahead=settings.horizon_ahead_days,
     )
-    slots = await _slots(db, user, within)
-    rules = None if type_ is None else rules_of(type_, time.zone, now=int(now))
-    blocked = (BlockedTime(Span(view.slot.start, view.slot.end), view.slot.id) for view in slots.values())
-    spans = why_closed(time, rules, blocked, within=within, now=int(now))
-    reasons = {reason for span in spans for reason in span.reasons}
-    views = await _views(ctx, db, reasons, slots)
-    return tuple(ClosedSpanView(span.span, tuple(views[reason] for reason in span.reasons)) for span in spans)
+    slots = await _slots(db, reached, within)
+    spans: dict[UserRef, Sequence[ClosedSpan]] = {}
+    for user, time in zip(reached, times, strict=True):
+        rules = None if type_ is None else rules_of(type_, time.zone, now=int(now))
+        own = (view.slot for view in slots.values() if view.user == user)
+        blocked = (BlockedTime(Span(slot.start, slot.end), slot.id) for slot in own)
+        spans[user] = why_closed(time, rules, blocked, within=within, now=int(now))
+    reasons = {reason for found in spans.values() for span in found for reason in span.reasons}
+    views = await _views(ctx, db, reached, reasons, slots)
+    return none | {
+        user: tuple(
+            ClosedSpanView(span.span, tuple(views[reason] for reason in span.reasons)) for span in found
+        )
+        for user, found in spans.items()
+    }
 
 
-async def _slots(db: Db, user: UserRef, within: Span) -> dict[object, SlotView]:
+async def closed_spans(
+    ctx: Context, user: UserRef, *, from_: int, to: int, type_id: str | None
+) -> tuple[ClosedSpanView, ...] | InvalidInput:
+    """One user's."""
+    found = await closed_spans_by_user(ctx, (user,), Closed(from_, to, type_id))
+    return found if isinstance(found, InvalidInput) else found[user]
+
+
+async def _slots(db: Db, users: Sequence[UserRef], within: Span) -> dict[object, SlotView]:
     rows = (
         await BlockedSlot.filter(
-            subaccount_id=user.subaccount,
-            user_id=user.user,
+            subaccount_id=users[0].subaccount,
+            user_id__in=[user.user for user in users],
             starts__lt=within.end + MARGIN,
             ends__gt=within.start - MARGIN,
         )
         .using_db(db)
         .values()
     )
-    return {slot.id: SlotView(user, slot) for slot in slots_of(rows)}
+    return {
+        slot.id: SlotView(UserRef(row["subaccount_id"], row["user_id"]), slot)
+        for row, slot in zip(rows, slots_of(rows), strict=True)
+    }
 
 
 async def _views(
-    ctx: Context, db: Db, reasons: set[Reason], slots: dict[object, SlotView]
+    ctx: Context, db: Db, users: Sequence[UserRef], reasons: set[Reason], slots: dict[object, SlotView]
 ) -> dict[Reason, ClosedReasonView]:
     subjects = {reason.subject for reason in reasons if reason.subject is not None}
     ids = [subject.id for subject in subjects if subject.kind is SubjectKind.APPOINTMENT]
     rows = await Appointment.filter(id__in=ids).using_db(db) if ids else []
     appointments = {Subject(SubjectKind.APPOINTMENT, row.id): appointment_view(row) for row in rows}
-    stale = {
-        subject: await calendars.calendar(ctx, str(subject.id))
-        for subject in subjects
-        if subject.kind is SubjectKind.CALENDAR
-    }
+    is_stale = any(subject.kind is SubjectKind.CALENDAR for subject in subjects)
+    by_user = await calendars.calendars_by_user(ctx, users) if is_stale else {}
+    stale = {Subject(SubjectKind.CALENDAR, view.id): view for views in by_user.values() for view in views}
     views: dict[Reason, ClosedReasonView] = {}
     for reason in reasons:
         subject = reason.subject

@@ -39,18 +39,18 @@ async def events(  # noqa: PLR0917 - in the order that the contract has them
     rows = await _overlapping(Event.filter(**scope.of_user(ctx, user)), Span(from_, to), asked).using_db(
         await ctx.db()
     )
-    return page_of(asked, rows, keys=_keys, view=_event_view)
+    return page_of(asked, rows, keys=_keys, view=event_view)
 
 
 async def event(ctx: Context, event_id: str) -> EventView | None:
     row = await scope.event(ctx, event_id)
-    return None if isinstance(row, NotFound) else _event_view(row)
+    return None if isinstance(row, NotFound) else event_view(row)
 
 
 async def events_by_id(ctx: Context, event_ids: Sequence[str]) -> dict[str, EventView]:
     """Those of many that there are."""
     rows = await Event.filter(id__in=event_ids, **scope.reach(ctx.actor)).using_db(await ctx.db())
-    return {row.id: _event_view(row) for row in rows}
+    return {row.id: event_view(row) for row in rows}
 
 
 async def blocked_slots(  # noqa: PLR0917 - the same
@@ -165,7 +165,7 @@ def _keys(row: Event | BlockedSlot) -> Keys:
     return (row.starts, row.id)
 
 
-def _event_view(row: Event) -> EventView:
+def event_view(row: Event) -> EventView:
     return EventView(
         id=row.id,
         user=UserRef(row.subaccount_id, row.user_id),

@@ -1,6 +1,6 @@
 """What every field gets as `info.context`: one operation's snapshot, and its loaders."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
@@ -8,22 +8,27 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from domain.actor import UserRef
-from resolvers import batches, calendars, events, types
+from resolvers import availability, batches, calendars, events, listings, types
+from resolvers.availability import Closed
 from resolvers.context import Context
+from resolvers.listings import Listing
 from resolvers.outcomes import InvalidInput
 from resolvers.views import (
     AccountView,
     AppointmentTypeView,
     AppointmentView,
     CalendarView,
+    ClosedSpanView,
     EventProblemView,
     EventView,
+    Page,
     SlotView,
     UserView,
 )
 
 K = TypeVar("K")
 V = TypeVar("V")
+L = TypeVar("L", bound=Hashable)
 
 Problems: TypeAlias = tuple[EventProblemView, ...] | InvalidInput
 
@@ -71,6 +76,22 @@ class Loaders:
         return _all(self._ctx, batches.conflicts)
 
     @cached_property
+    def events(self) -> DataLoader[tuple[UserRef, Listing], Page[EventView] | InvalidInput]:
+        return DataLoader(load_fn=_pages(self._ctx, listings.events_by_user))
+
+    @cached_property
+    def blocked_slots(self) -> DataLoader[tuple[UserRef, Listing], Page[SlotView] | InvalidInput]:
+        return DataLoader(load_fn=_pages(self._ctx, listings.blocked_slots_by_user))
+
+    @cached_property
+    def appointments(self) -> DataLoader[tuple[UserRef, Listing], Page[AppointmentView] | InvalidInput]:
+        return DataLoader(load_fn=_pages(self._ctx, listings.appointments_by_user))
+
+    @cached_property
+    def closed_spans(self) -> DataLoader[tuple[UserRef, Closed], tuple[ClosedSpanView, ...] | InvalidInput]:
+        return DataLoader(load_fn=_pages(self._ctx, availability.closed_spans_by_user))
+
+    @cached_property
     def user(self) -> DataLoader[str, UserView | None]:
         return _all(self._ctx, batches.users_by_id)
 
@@ -97,6 +118,23 @@ def _problems(ctx: Context) -> Callable[[list[tuple[str, int]]], Awaitable[list[
         }
         answers = ((id_, found[first]) for id_, first in keys)
         return [it if isinstance(it, InvalidInput) else it.get(id_, ()) for id_, it in answers]
+
+    return load_all
+
+
+def _pages(
+    ctx: Context,
+    find: Callable[[Context, Sequence[UserRef], L], Awaitable[Mapping[UserRef, V] | InvalidInput]],
+) -> Callable[[list[tuple[UserRef, L]]], Awaitable[list[V | InvalidInput]]]:
+    """By user and what of its list is asked for: an answer mostly asks the same of each."""
+
+    async def load_all(keys: list[tuple[UserRef, L]]) -> list[V | InvalidInput]:
+        found = {
+            listing: await find(ctx, [user for user, of in keys if of == listing], listing)
+            for listing in dict.fromkeys(of for _, of in keys)
+        }
+        answers = ((user, found[listing]) for user, listing in keys)
+        return [it if isinstance(it, InvalidInput) else it[user] for user, it in answers]
 
     return load_all
 

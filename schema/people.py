@@ -5,7 +5,8 @@ from typing import Annotated, Self
 import strawberry
 
 from domain.actor import UserRef
-from resolvers import appointments, availability, events
+from resolvers.availability import Closed
+from resolvers.listings import Listing
 from resolvers.views import SubaccountView, UserView, ViewerView
 from schema.appointments import Appointment, AppointmentType
 from schema.availability import ClosedSpan
@@ -70,9 +71,8 @@ class User(Node):
     async def events(
         self, info: Info, *, from_: From, to: To, first: First = PAGE, after: After = strawberry.UNSET
     ) -> Connection[CalendarEvent]:
-        page = await events.events(
-            info.context.ctx, self.ref, instant(from_), instant(to), otherwise(first, PAGE), after or None
-        )
+        asked = _listing(from_, to, first, after)
+        page = await info.context.load.events.load((self.ref, asked))
         return Connection.of(granted(page), CalendarEvent.of)
 
     @shown(
@@ -83,9 +83,8 @@ class User(Node):
     async def blocked_slots(
         self, info: Info, *, from_: From, to: To, first: First = PAGE, after: After = strawberry.UNSET
     ) -> Connection[BlockedSlot]:
-        page = await events.blocked_slots(
-            info.context.ctx, self.ref, instant(from_), instant(to), otherwise(first, PAGE), after or None
-        )
+        asked = _listing(from_, to, first, after)
+        page = await info.context.load.blocked_slots.load((self.ref, asked))
         return Connection.of(granted(page), BlockedSlot.of)
 
     @shown(description="What was booked with the user. By start, then id.")
@@ -101,15 +100,8 @@ class User(Node):
         first: First = PAGE,
         after: After = strawberry.UNSET,
     ) -> Connection[Appointment]:
-        page = await appointments.appointments(
-            info.context.ctx,
-            self.ref,
-            from_=instant(from_),
-            to=instant(to),
-            status=status or None,
-            first=otherwise(first, PAGE),
-            after=after or None,
-        )
+        asked = _listing(from_, to, first, after, status=status or None)
+        page = await info.context.load.appointments.load((self.ref, asked))
         return Connection.of(granted(page), Appointment.of)
 
     @shown(description="What can be booked with the user. By name, then id.")
@@ -149,13 +141,8 @@ class User(Node):
             strawberry.argument(description="By the rules of this type; null for none."),
         ] = strawberry.UNSET,
     ) -> list[ClosedSpan]:
-        found = await availability.closed_spans(
-            info.context.ctx,
-            self.ref,
-            from_=instant(from_),
-            to=instant(to),
-            type_id=appointment_type_id or None,
-        )
+        asked = Closed(instant(from_), instant(to), appointment_type_id or None)
+        found = await info.context.load.closed_spans.load((self.ref, asked))
         return [ClosedSpan.of(span) for span in granted(found)]
 
     @classmethod
@@ -168,6 +155,12 @@ class User(Node):
             time_zone=TimeZone(view.time_zone),
             working_hours=WorkingHours.of(view.hours),
         )
+
+
+def _listing(
+    from_: DateTime, to: DateTime, first: int | None, after: str | None, *, status: str | None = None
+) -> Listing:
+    return Listing(instant(from_), instant(to), otherwise(first, PAGE), after or None, status)
 
 
 @strawberry.type(description="Who a key speaks for.")

@@ -71,7 +71,9 @@ def make_app(services: Services, settings: Settings, telemetry: Telemetry | None
             "slotwire_waiting_bytes", "Bytes that wait for slow readers.", lambda: sockets.waiting
         )
         looking.append(told.metrics.look_at_the_loop)
-    return _app(routes, looking, sockets, health)
+    app = _app(routes, looking, sockets, health)
+    app.state.engine = engine
+    return app
 
 
 def make_watch_app(services: Services, settings: Settings, telemetry: Telemetry) -> Starlette:
@@ -84,7 +86,7 @@ def make_watch_app(services: Services, settings: Settings, telemetry: Telemetry)
 
 def _app(routes: Sequence[BaseRoute], looking: Looks, sockets: Sockets, health: Health) -> Starlette:
     app = Starlette(routes=routes, lifespan=_looking(looking))
-    app.state.sockets, app.state.engine = sockets, engine
+    app.state.sockets = sockets
     app.state.health = health
     return app
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.actor import Role, UserRef
 from domain.ids import Kind
 from models.bell import Bell
 from models.blocked import BlockedSlot
@@ -15,8 +16,8 @@ from models.calendar import Event, Resource
 from models.database import Database
 from resolvers import types
 from resolvers.views import AppointmentTypeView
-from tests.e2e.serving import Served, serving
-from tests.integration.world import NOW, World, admin_of, world_on
+from tests.e2e.serving import Served, issue, serving
+from tests.integration.world import NOW, World, world_on
 
 RANGE = 'from: "2026-10-26T00:00:00Z", to: "2026-12-31T00:00:00Z", first: 100'
 CALENDARS = "calendars { name eventCount problems(first: 5) { uid } }"
@@ -33,21 +34,37 @@ DASHBOARD = {
     "blocked slots": f"blockedSlots({RANGE}) {{ edges {{ node {{"
     " title event { title calendar { name } appointment { title } } } } }",
 }
-EVERY_USER = (
-    "{ users(first: 30) { edges { node { name cursor iCloudAccount { status calendars { name eventCount } }"
-    " linkedCalendar { name } conflictCalendars { name problems(first: 5) { uid } } appointmentTypes { name } } } }"
-    " keys(first: 30) { edges { node { label user { name } } } } }"
-)
+FEW = RANGE.replace("100", "5")
+EVERY_USER = {
+    "people": "name email cursor workingHours { weekly { day } } iCloudAccount { status calendars { name eventCount } }"
+    " linkedCalendar { name } conflictCalendars { name problems(first: 5) { uid } } appointmentTypes { name }",
+    "their events": f"name events({FEW}) {{ edges {{ node {{ title calendar {{ name }}"
+    " appointment { title type { name } } } } pageInfo { hasNextPage } }",
+    "their blocked slots": f"name blockedSlots({FEW}) {{ edges {{ node {{ title event {{ title calendar {{ name }}"
+    " appointment { title } } } } pageInfo { hasNextPage } }",
+    "their appointments": f"name appointments({FEW}, status: CONFIRMED) {{ edges {{ node {{ title user {{ name }}"
+    " type { name } conflicts { title event { uid } } iCloud { state calendar { name } } } } }",
+    "why their time is closed": f"name closedSpans({RANGE.partition(', first')[0]}) {{ start reasons {{ code }} }}",
+}
+KEYS = "{ keys(first: 30) { edges { node { label user { name cursor } } } } }"
+"""With DASHBOARD's four and these, the ten that a dashboard makes."""
 
 
-async def fill(world: World, *, count: int) -> None:
-    """Anna's time: `count` appointments, each with its event in iCloud, a slot in conflict with it, and a problem."""
-    home = (await world.calendars())["Home"].id
+async def fill(world: World, *, count: int, user: UserRef | None = None) -> None:
+    """A user's time, Anna's unless told otherwise: `count` appointments, each with its event in iCloud, a slot in
+    conflict with it, and a problem.
+    """
+    user = user or world.anna
+    home = (await world.calendars(user))["Home"].id
     kind = await world.admin(
-        types.create_type, user_id=world.anna.user, name="Talk", slug=f"talk-{count}", duration_minutes=30
+        types.create_type,
+        user_id=user.user,
+        name="Talk",
+        slug=f"talk-{count}-{user.user[-6:]}",
+        duration_minutes=30,
     )
     assert isinstance(kind, AppointmentTypeView)
-    of: dict[str, Any] = {"subaccount_id": world.subaccount, "user_id": world.anna.user}
+    of: dict[str, Any] = {"subaccount_id": world.subaccount, "user_id": user.user}
     new_id = world.services.new_id
     async with world.services.database.writing() as db:
         for number in range(count):
@@ -105,25 +122,34 @@ async def test_a_list_asks_as_often_for_100_items_as_for_one(
     assert all(edge["node"].get("conflicts", True) for found in edges for edge in found)
 
 
+@pytest.mark.parametrize("name", [*EVERY_USER, "keys"])
 async def test_a_list_of_users_asks_as_often_for_20_as_for_two(
-    database: Database, bell: Bell, caplog: pytest.LogCaptureFixture
+    database: Database, bell: Bell, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     world = await world_on(database, bell)
+    queries = EVERY_USER | {"keys": KEYS}
+    query = queries[name]
+    if query != KEYS:
+        query = f"{{ users(first: 30) {{ edges {{ node {{ {query} }} }} }} }}"
     async with serving(world) as served:
-        few, _ = await statements(served, caplog, EVERY_USER)
+        await world.connect()
+        world.icloud.people["ben@icloud.com"] = "/2/principal/"
+        await world.connect(world.ben, apple_id="ben@icloud.com")
+        await fill(world, count=1)
+        await fill(world, count=1, user=world.ben)
+        few, _ = await statements(served, caplog, query)
         for number in range(20):
             user = await world.add_user(world.subaccount, f"User {number}")
             apple_id = f"{number}@icloud.com"
             world.icloud.people[apple_id] = f"/{number + 10}/principal/"
             await world.connect(user, apple_id=apple_id)
-            made = await world.run(
-                admin_of(world.subaccount), types.create_type, user_id=user.user, name="T", slug=f"t-{number}",
-                duration_minutes=5,
-            )  # fmt: skip
-            assert isinstance(made, AppointmentTypeView)
-        many, data = await statements(served, caplog, EVERY_USER)
-    # What no one has is not asked for at all: counts and problems of calendars.
-    assert len(many) <= len(few) + 3 <= 12, "\n".join(many)
-    nodes = [edge["node"] for edge in data["users"]["edges"]]
-    assert [len(node["appointmentTypes"]) for node in nodes] == [0, 0] + [1] * 20
-    assert all(node["iCloudAccount"]["calendars"] for node in nodes[2:])
+            await fill(world, count=2, user=user)
+            await issue(world, Role.OWNER, user=user.user)
+        many, data = await statements(served, caplog, query)
+    assert len(many) == len(few) <= 12, "\n".join(many)
+    edges = data["users" if query != KEYS else "keys"]["edges"]
+    assert len(edges) >= 22
+    for edge in edges:
+        for found in edge["node"].values():
+            if isinstance(found, dict) and "edges" in found:
+                assert len(found["edges"]) >= 1, "what was counted is there"
