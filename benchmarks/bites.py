@@ -20,13 +20,14 @@ WITHIN = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """`old`, which stands in the file once, becomes `new`; `tests` are pytest's arguments."""
+    """`old`, which stands in the file so many times, becomes `new`; `tests` are pytest's arguments."""
 
     name: str
     file: str
     old: str
     new: str
     tests: tuple[str, ...]
+    times: int = 1
 
 
 BUGS = (
@@ -71,9 +72,10 @@ BUGS = (
     Bug(
         "a sealed password that opens in any row",
         "models/seal.py",
-        "encrypt(nonce, secret.reveal().encode(), row.encode())",
-        'encrypt(nonce, secret.reveal().encode(), b"")',
+        "row.encode()",
+        'b""',
         ("tests/unit/test_seal.py",),
+        times=2,
     ),
     Bug(
         "no host allow-list",
@@ -168,7 +170,7 @@ def _copy(tree: Path) -> None:
 
 def _sow(bug: Bug, path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    if text.count(bug.old) != 1:
+    if text.count(bug.old) != bug.times:
         raise SystemExit(f"{bug.name}: what it changes stands {text.count(bug.old)} times in {bug.file}")
     path.write_text(text.replace(bug.old, bug.new), encoding="utf-8")
 

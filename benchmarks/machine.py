@@ -24,7 +24,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first batch; the next has the next")
     parser.add_argument("--runs", type=int, default=2_000)
     parser.add_argument("--steps", type=int, default=50, help="of a run, at most")
+    parser.add_argument("--postgres", metavar="URL", help="a server to make databases on, in place of SQLite")
     asked = parser.parse_args()
+    Machine.postgres = asked.postgres
     logging.disable(logging.CRITICAL)
     since, done = time.process_time(), 0
     while done < asked.runs:

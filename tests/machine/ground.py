@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import sqlite3
 from collections.abc import Coroutine
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from benchmarks.world import fresh_database
 from domain.hours import WeeklyHours
 from models.bell import Bell
+from models.database import Database
 from resolvers import accounts, hours
 from resolvers.views import AccountView
 from server.database import migrate, open_database
@@ -26,8 +27,9 @@ from tests.integration.world import NOW, Clock, World, world_on
 from tests.machine import owner, promises
 from tests.machine.cloud import Cloud
 from tests.machine.guests import SLUG
-from tests.machine.inline import Here, Inline, Turns, inline
+from tests.machine.inline import Here, Turns, inline
 from tests.machine.life import Life
+from tests.machine.on_postgres import OnPostgres
 from tests.machine.process import started
 
 R = TypeVar("R")
@@ -35,21 +37,27 @@ SETTINGS = SyncSettings()
 _URANDOM = os.urandom
 
 
+class Stored(Protocol):
+    """A database that can be put back to how it was when it was kept."""
+
+    @property
+    def database(self) -> Database: ...
+
+    async def keep(self) -> None: ...
+
+    async def put_back(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Place:
-    """A database with a user in it, as it was when it was kept."""
+    """A database with a user in it."""
 
     world: World
-    stored: Inline
-    kept: sqlite3.Connection | None = None
+    stored: Stored
 
-    def keep(self) -> None:
-        self.kept = self.stored.saved()
-
-    def life(self, cloud: Cloud, clock: Clock) -> Life:
+    async def life(self, cloud: Cloud, clock: Clock) -> Life:
         """What is stored, and a process that has just begun."""
-        if self.kept is not None:
-            self.stored.put_back(self.kept)
+        await self.stored.put_back()
         process = started(self.world.services, self.stored.database, cloud, clock, SETTINGS)
         return Life(self.world, self.stored.database, cloud, clock, process, chosen=set(), linked=None)
 
@@ -59,6 +67,8 @@ class Ground:
     """One a test process. Close it at the end."""
 
     folder: Path
+    postgres: str | None = None
+    "The URL of a server to make databases on; none: SQLite, in `folder`."
     turns: Turns = field(default_factory=Turns)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _context: Context = field(default_factory=copy_context)
@@ -82,7 +92,7 @@ class Ground:
         self.turns.chance = None
         os.urandom = random.Random(0).randbytes  # Ids too are the seed's: their order is the order of rows.
         cloud = self._cloud()
-        life = self._main.life(cloud, Clock(NOW + 1))
+        life = self.run(self._main.life(cloud, Clock(NOW + 1)))
         life.chosen, life.linked = set(cloud.calendars), min(cloud.calendars)
         return life
 
@@ -91,7 +101,7 @@ class Ground:
 
     async def slots_of_a_fresh_sync(self, life: Life) -> list[tuple[int, int, str]]:
         """The same calendars and policies, read from the start into an empty database."""
-        other = self._fresh.life(life.cloud, life.clock)
+        other = await self._fresh.life(life.cloud, life.clock)
         other.password = life.password
         await _connect(other, chosen=life.chosen & life.cloud.calendars.keys())
         for number, calendar in enumerate(life.cloud.calendars.values()):
@@ -102,26 +112,34 @@ class Ground:
 
     async def _prepare(self) -> None:
         self._fresh = await self._place("fresh")
-        self._fresh.keep()
+        await self._fresh.stored.keep()
         self._main = await self._place("main")
         cloud = self._cloud()
-        life = self._main.life(cloud, Clock(NOW))
+        life = await self._main.life(cloud, Clock(NOW))
         await page(self._main.world, SLUG, step_minutes=30, horizon_days=60)
         await _connect(life, chosen=set(cloud.calendars))
         await owner.link(life, 2)
         await life.poll()
         await life.end()
-        self._main.keep()
+        await self._main.stored.keep()
 
     async def _place(self, name: str) -> Place:
-        path = self.folder / f"{name}.sqlite3"
-        await migrate(f"sqlite:///{path}")
-        database = await self._open.enter_async_context(open_database(f"sqlite:///{path}"))
-        stored = await inline(database, path, self.turns)
+        stored = await self._stored(name)
         world = await world_on(stored.database, Bell())
         always = [WeeklyHours(day, 0, 1440) for day in range(7)]
         await world.owner(hours.set_working_hours, user_id=world.anna.user, weekly=always, overrides=[])
         return Place(world, stored)
+
+    async def _stored(self, name: str) -> Stored:
+        folder = self.folder / name
+        folder.mkdir()
+        kind = "sqlite" if self.postgres is None else "postgres"
+        url = await self._open.enter_async_context(fresh_database(kind, folder, postgres=self.postgres or ""))
+        await migrate(url)
+        database = await self._open.enter_async_context(open_database(url))
+        if self.postgres is not None:
+            return OnPostgres(database)
+        return await inline(database, folder / "slotwire.sqlite3", self.turns)
 
     def _cloud(self) -> Cloud:
         cloud = Cloud(turns=self.turns)

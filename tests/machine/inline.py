@@ -95,15 +95,16 @@ class Inline:
 
     database: Database
     writer: Connection
+    kept: sqlite3.Connection | None = None
 
-    def saved(self) -> sqlite3.Connection:
+    async def keep(self) -> None:
         """A copy in memory of all that is stored now."""
-        copy = sqlite3.connect(":memory:")
-        self.writer._conn.backup(copy)
-        return copy
+        self.kept = sqlite3.connect(":memory:")
+        self.writer._conn.backup(self.kept)
 
-    def put_back(self, copy: sqlite3.Connection) -> None:
-        copy.backup(self.writer._conn)
+    async def put_back(self) -> None:
+        if self.kept is not None:
+            self.kept.backup(self.writer._conn)
 
 
 async def inline(database: Database, path: Path, turns: Turns) -> Inline:

@@ -36,6 +36,8 @@ MOST_SUBSCRIBERS = 2
 
 class Machine(RuleBasedStateMachine):
     ground: ClassVar[Ground | None] = None
+    postgres: ClassVar[str | None] = None
+    "The URL of a server, in place of SQLite in memory."
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +48,8 @@ class Machine(RuleBasedStateMachine):
     @classmethod
     def _ground(cls) -> Ground:
         if Machine.ground is None:
-            Machine.ground = Ground(Path(tempfile.mkdtemp(prefix="slotwire-machine-", dir=memory())))
+            folder = Path(tempfile.mkdtemp(prefix="slotwire-machine-", dir=memory()))
+            Machine.ground = Ground(folder, Machine.postgres)
         return Machine.ground
 
     @classmethod
