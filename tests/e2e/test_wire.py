@@ -170,12 +170,21 @@ async def test_who_asks_much_and_reads_it_is_answered_all(served: Served) -> Non
     assert served.sockets.waiting == 0
 
 
-async def test_what_was_told_to_go_counts_until_it_has_gone(served: Served) -> None:
+async def test_what_was_told_to_go_counts_until_it_has_gone(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.requests")
     async with served.raw_socket() as opened:
+        opened.transport.pause_reading()  # So that it answers no goodbye.
+        await send(opened, type="nonsense")
+        async with asyncio.timeout(5):
+            while not any(record.message == "websocket closed" for record in caplog.records):
+                await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
         assert len(served.sockets) == 1
-        await send(opened, type="nonsense")
+        opened.transport.resume_reading()
         await opened.wait_closed()
+        assert opened.close_code == 4400
     async with asyncio.timeout(5):
         while len(served.sockets):
             await asyncio.sleep(0.02)
