@@ -129,6 +129,13 @@ async def test_a_name_does_not_lead_out_of_its_calendar(name: str) -> None:
         assert (await dav.sync("home")).hrefs == []
 
 
+async def test_nothing_is_loaded_outside_of_its_calendar() -> None:
+    async with served() as dav:
+        home = dav.icloud.cloud.member(APPLE_ID).calendar("home")
+        with pytest.raises(ValueError, match="no name for a resource"):
+            dav.icloud.cloud.load(home, {"../out.ics": event()})
+
+
 async def test_a_limit_is_ignored() -> None:
     async with served() as dav:
         for number in range(3):
