@@ -65,6 +65,7 @@ def set_up(*, level: str, as_json: bool) -> None:
     root.setLevel(level)
     # No line shows them, and each costs every line some microseconds.
     logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
+    logging._srcfile = None  # noqa: SLF001  # logging's own way to look for no caller.
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Strawberry logs every client's mistake with the text of its document.
