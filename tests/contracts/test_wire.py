@@ -154,6 +154,7 @@ async def test_a_second_answer_to_one_question_is_nobodys(pool: Pool, liar: Liar
     liar.answers = [http(207, b"<mine/>") + http(207, b"<smuggled/>")[:size], http(207, b"<yours/>")]
     assert (await ask(pool, liar)).body == b"<mine/>"
     assert (await ask(pool, liar)).body == b"<yours/>"
+    assert liar.connections == 2
 
 
 async def test_one_who_gave_up_leaves_no_half_answer_to_the_next(pool: Pool, liar: Liar) -> None:
@@ -171,6 +172,7 @@ async def test_one_who_gave_up_leaves_no_half_answer_to_the_next(pool: Pool, lia
     await begun.wait()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
+    assert not any(connection.is_open for connection in pool._open)
     assert (await ask(pool, liar)).body == b"<b/>"
 
 

@@ -40,6 +40,7 @@ async def settled(engine: Engine) -> SyncContext:
     await engine.poll(context)
     engine.now += 10
     await engine.poll(context)
+    engine.now += 10
     engine.server.asked.clear()
     return context
 
