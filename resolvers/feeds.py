@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from domain.actor import UserRef
@@ -87,6 +88,17 @@ class Rings:
         self._listening.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[R]):
+    name: str
+    thing: object
+    at: float
+    made: R
+
+    def is_it(self, name: str, thing: object, now: float) -> bool:
+        return self.thing is thing and self.name == name and now - self.at <= _TOGETHER
+
+
 class Plain(Generic[R]):
     """What followers need of one and the same thing: made once for all who come to it within a second.
 
@@ -95,21 +107,26 @@ class Plain(Generic[R]):
     """
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[str, int], tuple[object, float, R]] = OrderedDict()
+        self._made: OrderedDict[tuple[str, int], _Made[R]] = OrderedDict()
+        self._last: _Made[R] | None = None
 
     def of(self, name: str, thing: object, make: Callable[[], R]) -> R:
-        key = (name, id(thing))
-        held = self._made.get(key)
-        if held is not None and held[0] is thing and time.monotonic() - held[1] <= _TOGETHER:
-            return held[2]
-        self._made.pop(key, None)
-        self._made[key] = (thing, time.monotonic(), made := make())
-        if len(self._made) > _MOST_MADE:
-            self._made.popitem(last=False)
-        return made
+        now = time.monotonic()
+        # A thousand come for the last one, one after the other.
+        if self._last is not None and self._last.is_it(name, thing, now):
+            return self._last.made
+        held = self._made.get((name, id(thing)))
+        if held is None or not held.is_it(name, thing, now):
+            held = self._made[name, id(thing)] = _Made(name, thing, now, make())
+            self._made.move_to_end((name, id(thing)))
+            if len(self._made) > _MOST_MADE:
+                self._made.popitem(last=False)
+        self._last = held
+        return held.made
 
     def close(self) -> None:
         self._made.clear()
+        self._last = None
 
 
 class Once(Generic[R]):
@@ -171,7 +188,8 @@ class Feed:
 
     async def _beyond(self, after: int) -> list[LogRow] | Reset:
         """What comes after a position that the log knows, as soon as there is something."""
-        await self._lookout.until(lambda: self._position is not None and self._position > after, self._look)
+        if self._position is None or self._position <= after:
+            await self._lookout.until(partial(self._is_past, after), self._look)
         assert self._position is not None
         # Numbers have no gaps: a row's place follows from its own, counted from the end, where most are read.
         missing = self._position - after
@@ -180,6 +198,9 @@ class Feed:
         if missing == 1:
             return [self._ring[-1]]
         return [self._ring[place] for place in range(-missing, min(_BATCH - missing, 0))]
+
+    def _is_past(self, after: int) -> bool:
+        return self._position is not None and self._position > after
 
     async def _look(self) -> None:
         if self._position is not None:
