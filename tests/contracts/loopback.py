@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import urllib.request
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 
-def free_port() -> int:
+@asynccontextmanager
+async def started(module: str, arguments: Callable[[int], Sequence[str]]) -> AsyncIterator[int]:
+    """A server's port, once it answers there. Another program may take a free port first: then the next one."""
+    for _ in range(5):
+        port = _free_port()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments(port)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            if await _answers(port, process):
+                yield port
+                return
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+    raise AssertionError(f"{module} did not start")
+
+
+def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
 
 
-async def wait_for(port: int) -> None:
-    async with asyncio.timeout(30):
-        while True:
+async def _answers(port: int, process: asyncio.subprocess.Process) -> bool:
+    """False where the process has ended."""
+    async with asyncio.timeout(60):
+        while process.returncode is None:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
@@ -24,7 +49,8 @@ async def wait_for(port: int) -> None:
                 continue
             writer.close()
             await writer.wait_closed()
-            return
+            return True
+    return False
 
 
 def make_calendar(url: str, component: str, authorization: str = "") -> None:

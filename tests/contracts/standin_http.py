@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import http.client
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,16 +96,16 @@ class Dav:
     def authorization(self) -> str:
         return _basic(APPLE_ID, PASSWORD)
 
-    async def exchange(self, port: int, request: bytes) -> bytes:
-        """All that a socket gives for these bytes, until nothing came for a moment."""
+    async def exchange(
+        self, port: int, request: bytes, *, enough: Callable[[bytes], bool] = lambda _: False
+    ) -> bytes:
+        """What a socket gives for these bytes, until it is `enough` or ends: say `Connection: close`."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
-        answer = await reader.read(1 << 16)
-        try:
-            while more := await asyncio.wait_for(reader.read(1 << 16), 0.3):
+        answer = b""
+        async with asyncio.timeout(30):
+            while not enough(answer) and (more := await reader.read(1 << 16)):
                 answer += more
-        except TimeoutError:
-            pass
         writer.close()
         await writer.wait_closed()
         return answer
@@ -208,7 +208,7 @@ _XMLNS = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in NS.items())
 
 
 def _call(url: str, method: str, path: str, body: str, headers: dict[str, str]) -> Reply:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     try:
         connection.request(method, path, body.encode(), headers)
         response = connection.getresponse()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.slow
 def tools() -> None:
     if shutil.which("npm") is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Node.js is not installed")
-    subprocess.run([ROOT / "scripts/check_schema"], check=True)
+    with (TOOLS / ".lock").open("w") as lock:  # Several workers share one folder of packages.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([ROOT / "scripts/check_schema"], check=True)
 
 
 def changed(old: str, new: str) -> str:

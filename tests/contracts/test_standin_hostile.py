@@ -84,7 +84,7 @@ async def test_answers_are_packed_for_who_takes_them() -> None:
     async with served(manners=Manners(gzips=True)) as dav:
         plain = await dav.listing()
         port = int(dav.icloud.entry_url.rpartition(":")[2])
-        head = f"PROPFIND {dav.home} HTTP/1.1\r\nHost: x\r\nDepth: 1\r\nContent-Length: 0\r\n"
+        head = f"PROPFIND {dav.home} HTTP/1.1\r\nHost: x\r\nDepth: 1\r\nContent-Length: 0\r\nConnection: close\r\n"
         asked = f"{head}Accept-Encoding: gzip\r\nAuthorization: {dav.authorization}\r\n\r\n"
         answer = await dav.exchange(port, asked.encode())
     assert plain.header("content-encoding") is None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.contracts.loopback import free_port, make_calendar, wait_for
+from tests.contracts.loopback import make_calendar, started
 
 NAME, PASSWORD = "anybody@example.test", "whatever-it-is"
 HOME = "user/calendars/"
@@ -17,19 +16,9 @@ HOME = "user/calendars/"
 @asynccontextmanager
 async def plain_xandikos(folder: Path) -> AsyncIterator[str]:
     """Its address, with two calendars, one task list and nothing in them."""
-    port = free_port()
-    arguments = ["serve", "-d", str(folder), "--defaults", "-l", "127.0.0.1", "-p", str(port)]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "xandikos", *arguments, "--no-detect-systemd"),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        await wait_for(port)
+    common = ["serve", "-d", str(folder), "--defaults", "-l", "127.0.0.1", "--no-detect-systemd"]
+    async with started("xandikos", lambda port: [*common, "-p", str(port)]) as port:
+        url = f"http://127.0.0.1:{port}/"
         for path, component in (("home", "VEVENT"), ("work", "VEVENT"), ("tasks", "VTODO")):
             await asyncio.to_thread(make_calendar, f"{url}{HOME}{path}/", component)
         yield url
-    finally:
-        process.terminate()
-        await process.wait()
