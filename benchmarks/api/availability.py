@@ -119,6 +119,9 @@ def environment_of(place: Path) -> dict[str, str]:
         "SLOTWIRE_SEALING_KEY_FILE": str(place / "sealing.key"),
         # Nothing polls here: what was read a moment ago is to count as fresh to the end.
         "SLOTWIRE_STALENESS_LIMIT": "86400",
+        # Thousands of sockets come from one address and with one key.
+        "SLOTWIRE_CONNECTIONS_PER_ADDRESS": "10000",
+        "SLOTWIRE_CONNECTIONS_PER_KEY": "10000",
     }
 
 
