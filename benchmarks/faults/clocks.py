@@ -31,10 +31,12 @@ def _jump(scene: Scene, tally: Tally) -> None:
     for number in range(scene.count):
         tally.trials += 1
         chance = random.Random(f"{scene.seed}/{number}")
-        state = Machine()
+        state, is_ahead = Machine(), False
         try:
             for _ in range(STEPS):
-                state.clock_jump(seconds=chance.choice((-HOUR, HOUR)))
+                # An hour ahead, and right again: what a process that died held is held for an hour at most.
+                is_ahead = not is_ahead
+                state.clock_jump(seconds=HOUR if is_ahead else -HOUR)
                 chance.choice(_HAPPENINGS)(state, chance.randrange(72))
             state.teardown()
         except AssertionError as error:

@@ -90,6 +90,20 @@ async def test_a_listener_is_rung_after_the_commit(database: Database, bell: Bel
         assert rung.is_set()
 
 
+async def test_who_is_rung_finds_the_change(database: Database) -> None:
+    class LooksAtOnce(Bell):
+        position = 0
+
+        async def ring(self, topic: str) -> None:
+            async with database.reading() as db:
+                self.position = await read_position(db, USER)
+
+    bell = LooksAtOnce()
+    async with changing(database, bell, USER, now=1.0) as ledger:
+        ledger.slot_added(slot(1))
+    assert bell.position == 1
+
+
 async def test_a_snapshot_does_not_see_what_lands_after_it(database: Database, bell: Bell) -> None:
     async with database.reading() as db:
         assert await read_position(db, USER) == 0
