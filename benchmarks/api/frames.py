@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Self
 
 PROTOCOL = "graphql-transport-ws"
+_PING = b'{"type":"ping"'
 
 
 class Socket(asyncio.Protocol):
-    """One that calls `told` with each text frame; answers no ping, and is opened from one of many addresses."""
+    """One that calls `told` with each text frame, but for pings; it is opened from one of many addresses."""
 
     def __init__(self, told: Callable[[bytes], None]) -> None:
         self._told = told
@@ -59,8 +60,13 @@ class Socket(asyncio.Protocol):
             self.opened.set_result(None)
         while (size := self._whole()) is not None:
             start, end = size
-            if self._buffer[0] & 15 == 1:
-                self._told(bytes(self._buffer[start:end]))
+            payload = bytes(self._buffer[start:end])
+            match self._buffer[0] & 15:
+                case 1 if not payload.startswith(_PING):
+                    self._told(payload)
+                case 9:
+                    # Masked with zeros, which is a mask too.
+                    self.write(bytes([0x8A, 128 | len(payload)]) + bytes(4) + payload)
             del self._buffer[:end]
 
     def _whole(self) -> tuple[int, int] | None:
