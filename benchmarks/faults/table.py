@@ -35,11 +35,11 @@ ALL = (SQLITE, FOUR_ON_SQLITE, POSTGRES, FOUR)
 
 ROWS: tuple[Row, ...] = (
     Row(
-        "bookers", 3_000, 15, ALL, served(lambda w, s: bookers(w, rounds=s.count, seed=s.seed, where=s.where))
+        "bookers", 3_000, 8, ALL, served(lambda w, s: bookers(w, rounds=s.count, seed=s.seed, where=s.where))
     ),
-    Row("book-and-sync", 1_000, 30, BOTH, races.against_a_sync),
-    Row("book-and-move", 1_000, 30, BOTH, races.against_a_move),
-    Row("cancel-and-book", 1_000, 30, BOTH, races.against_a_cancel),
+    Row("book-and-sync", 1_000, 20, BOTH, races.against_a_sync),
+    Row("book-and-move", 1_000, 20, BOTH, races.against_a_move),
+    Row("cancel-and-book", 1_000, 20, BOTH, races.against_a_cancel),
     Row(
         "idempotency",
         1_000,
@@ -47,8 +47,8 @@ ROWS: tuple[Row, ...] = (
         (*BOTH, FOUR),
         served(lambda w, s: idempotency(w, rounds=s.count, where=s.where)),
     ),
-    Row("one-apple-account", 1_000, 30, BOTH, races.one_apple_account),
-    Row("kill-9", 500, 3, BOTH, served(lambda w, s: kills(w, times=s.count, seed=s.seed, where=s.where))),
+    Row("one-apple-account", 1_000, 20, BOTH, races.one_apple_account),
+    Row("kill-9", 500, 2, BOTH, served(lambda w, s: kills(w, times=s.count, seed=s.seed, where=s.where))),
     Row(
         "crash-at-steps",
         20,
