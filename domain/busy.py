@@ -84,18 +84,16 @@ def blocked_span(occurrence: Occurrence, policy: BusyPolicy) -> Span | None:
 def _counts(occurrence: Occurrence, policy: BusyPolicy) -> bool:
     """Of all the policy's rules that it falls under, one IGNORE is enough to open it."""
     status, participation = occurrence.status, occurrence.participation
-    if status is EventStatus.CANCELLED or _kind_rule(occurrence, policy) is BusyRule.IGNORE:
+    is_free = occurrence.show_as is ShowAs.FREE
+    if occurrence.is_all_day:
+        is_opened = (policy.all_day_free if is_free else policy.all_day_busy) is BusyRule.IGNORE
+    else:
+        is_opened = is_free
+    if is_opened or status is EventStatus.CANCELLED:
         return False
     if participation is not None and _answer_rule(participation, policy) is BusyRule.IGNORE:
         return False
     return status is not EventStatus.TENTATIVE or policy.tentative is BusyRule.BLOCK
-
-
-def _kind_rule(occurrence: Occurrence, policy: BusyPolicy) -> BusyRule:
-    is_free = occurrence.show_as is ShowAs.FREE
-    if occurrence.is_all_day:
-        return policy.all_day_free if is_free else policy.all_day_busy
-    return BusyRule.IGNORE if is_free else BusyRule.BLOCK
 
 
 def _answer_rule(participation: Participation, policy: BusyPolicy) -> BusyRule:

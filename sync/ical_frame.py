@@ -14,6 +14,7 @@ from sync.ical_text import Component, Document, properties_of, read_document, un
 
 _BEGIN, _END = "\nBEGIN:VEVENT", "\nEND:VEVENT"
 _LONGEST, _LONGEST_FRAME = 32_000, 8_000
+_CR_ALONE = re.compile(r"\r(?!\n)")  # It ends a line too.
 _FIRST = re.compile(r"\r?\n(?![ \t])")
 # A line of no property, one whose name is not in capitals or not whole before a fold, and a component inside.
 _ODD = re.compile(r"\n(?:(?:BEGIN|END)[:;]|(?![ \t]|[A-Z0-9-]++[:;]|\Z))")
@@ -68,8 +69,7 @@ def _zones_of(head: str, tail: str) -> tuple[Component, ...] | None:
 
 def _body(written: str) -> str | None:
     lines = f"{written}\n"
-    # A CR ends a line too, by itself.
-    if not _FIRST.match(lines) or ("\r" in lines and lines.count("\r") != lines.count("\r\n")):
+    if not _FIRST.match(lines) or _CR_ALONE.search(lines):
         return None
     if not lines.isascii():  # Half of a surrogate pair can be held in a str, but never stored.
         lines = lines.encode("utf-8", "replace").decode()

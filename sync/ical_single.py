@@ -95,24 +95,14 @@ def _read(
     # One of no length meets a window that begins at its instant.
     if end < window.start or (end == window.start and start != end):
         return _new(Reading, (uid or None, (), (), True, False))
-    occurrence = Occurrence(
-        uid=uid,
-        key=instant_key(start) if days is None else day_key(days.start),
-        start=start,
-        end=end,
-        busy=span,
-        is_all_day=days is not None,
-        start_date=None if days is None else iso_day(days.start),
-        end_date=None if days is None else iso_day(days.stop),
-        title=plain_text(_value(lines, "\nSUMMARY:"), LONGEST_TEXT),
-        is_recurring=False,
-        show_as=show_as_of(_value(lines, "\nTRANSP:")),
-        status=status_of(_value(lines, "\nSTATUS:")),
-        participation=_participation(lines, addresses),
-        travel_before=0,
-        travel_after=0,
-    )
-    return _new(Reading, (uid or None, (occurrence,), (), True, False))
+    occurrence = (
+        uid, instant_key(start) if days is None else day_key(days.start), start, end, span,
+        days is not None, days and iso_day(days.start), days and iso_day(days.stop),
+        plain_text(_value(lines, "\nSUMMARY:"), LONGEST_TEXT), False,
+        show_as_of(_value(lines, "\nTRANSP:")), status_of(_value(lines, "\nSTATUS:")), _participation(lines, addresses),
+        0, 0,
+    )  # fmt: skip
+    return _new(Reading, (uid or None, (_new(Occurrence, occurrence),), (), True, False))
 
 
 def _value(lines: str, name: str) -> str:

@@ -126,7 +126,8 @@ def unfold(text: str) -> str:
     """RFC 5545 3.1: a line goes on in the next where that begins with a space or tab."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\n ", "").replace("\n\t", "")
+    text = text.replace("\n ", "")
+    return text.replace("\n\t", "") if "\t" in text else text
 
 
 def _components(text: str) -> Document:

@@ -56,6 +56,7 @@ ODD_LINES = [
     *("END:VEVENT", "BEGIN:X-PART\r\nUID:x\r\nEND:X-PART", "END:VCALENDAR"),
     *("BEGIN:VEVENT\r\nUID:second\r\nDTSTART:20261110T120000Z\r\nDTEND:20261110T130000Z\r\nEND:VEVENT",),
     *("BEGIN:vevent", "END:VEVENT\r\nBEGIN:VEVENT", "END:VEVENT\r\nX-A:between\r\nBEGIN:VEVENT"),
+    *("END:VEVENT\r\nEND:X-PART\r\nBEGIN:VEVENT",),
     *("END:VEVENT\r\nUID:x\r\nBEGIN:VEVENT", "BEGIN:VTIMEZONE\r\nTZID:Mars/Olympus\r\nEND:VTIMEZONE"),
     *("END:VTIMEZONE", "BEGIN:VTIMEZONE", "BEGIN:VCALENDAR", " STATUS:CANCELLED", "\tFOLDED", "", " ", "X-A"),
     *(":", ";", "\ufeff", "BEGIN:VEV\r\n ENT", "END:VEV\r\n\tENT", "\r\n BEGIN:VEVENT"),
@@ -121,6 +122,32 @@ def test_an_odd_line_anywhere_is_seen(odd: str, end: str) -> None:
             assert short == read_in_general(
                 changed_, zone="Europe/Berlin", addresses=ADDRESSES, window=window
             )
+
+
+FORMS = [
+    *("", ":20261110T090000Z", ":20261110T090000", ":20261110", ";VALUE=DATE:20261110", ";VALUE=DATE:20261110T090000Z"),
+    *(";TZID=Europe/Berlin:20261110T090000", ";TZID=Europe/Berlin:20261110T090000Z", ";TZID=Europe/Berlin:20261110"),
+    *(";TZID=Asia/Seoul:20261110T110000", ";TZID=UTC:20261110T090000", ":20261110T240000Z", ":20261111T100000Z"),
+    *(";VALUE=DATE:20261112", ":20261112", ":20261109T090000Z", ";VALUE=DATE:20261131", ":20261110T090061Z"),
+    *(";TZID=Europe/Berlin:20261025T023000", ";TZID=Europe/Berlin:20270328T023000", ":20261111T100000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", FORMS)
+def test_any_start_with_any_end_is_read_alike_at_every_edge_of_a_window(start: str) -> None:
+    for end in FORMS:
+        lines = ["BEGIN:VEVENT", f"DTSTART{start}", f"DTEND{end}", "UID:u", "END:VEVENT"]
+        text = "\r\n".join(["BEGIN:VCALENDAR", *lines, "END:VCALENDAR", ""])
+        for window in (Span(NOVEMBER - 30 * DAY, NOVEMBER + 400 * DAY), *_edges(text)):
+            short = read_resource(text, zone="Europe/Berlin", addresses=ADDRESSES, window=window)
+            assert short == read_in_general(text, zone="Europe/Berlin", addresses=ADDRESSES, window=window)
+
+
+def _edges(text: str) -> list[Span]:
+    window = Span(NOVEMBER - 30 * DAY, NOVEMBER + 400 * DAY)
+    found = read_in_general(text, zone="Europe/Berlin", addresses=ADDRESSES, window=window).occurrences
+    edges = {at + by for occurrence in found for at in occurrence.busy for by in (-1, 0, 1)}
+    return [span for at in edges for span in (Span(at - DAY, at), Span(at, at + DAY))]
 
 
 def test_plain_events_are_read_the_short_way() -> None:
