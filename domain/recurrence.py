@@ -15,7 +15,10 @@ from domain.rule_days import civil, days_of_month, days_of_year, is_filtered, is
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
 
 MOST_OCCURRENCES = 5_000
-_MOST_COUNTED = 20_000  # Periods walked to learn what COUNT leaves; past it COUNT is taken not to bite.
+MOST_WALKED = 80_000
+"""Of about a microsecond each: what it may take to learn what COUNT leaves for the window."""
+_COST = {Frequency.YEARLY: 60, Frequency.MONTHLY: 5, Frequency.WEEKLY: 8}
+_COST_OF_A_DAY = 4
 
 
 class Expansion(NamedTuple):
@@ -24,6 +27,9 @@ class Expansion(NamedTuple):
     """There may be more at or after the window's end."""
     is_cut: bool
     """There are more inside the window than we go through; the last start is where it was left."""
+    walked: int = 0
+    is_uncounted: bool = False
+    """What COUNT leaves was too far to walk to: it is taken not to bite."""
 
 
 class _Periods(NamedTuple):
@@ -36,7 +42,13 @@ class _Periods(NamedTuple):
 
 
 def expand(
-    rule: Rule, first: int, *, until: int | None, within: Span, most: int = MOST_OCCURRENCES
+    rule: Rule,
+    first: int,
+    *,
+    until: int | None,
+    within: Span,
+    most: int = MOST_OCCURRENCES,
+    walk: int = MOST_WALKED,
 ) -> Expansion:
     """The starts from `first` (DTSTART, given only where the rule does) to `until`, inside the window."""
     within = within.clipped(Span(FIRST_INSTANT, LAST_INSTANT))
@@ -52,21 +64,45 @@ def expand(
             return Expansion(found[: most + 1], goes_on=True, is_cut=True)
         return Expansion(found, goes_on=last is None or last >= within.end, is_cut=False)
     periods = _periods(rule, first)
-    final = periods.at((stop - 1) // DAY)
-    if left is not None and final > _MOST_COUNTED:
-        left = None
+    initial, final = periods.at(start // DAY), periods.at((stop - 1) // DAY)
+    walked, is_uncounted = 0, False
+    if left is not None:
+        left, walked = _left_after(initial, left, rule, periods, first=first, walk=walk)
+        is_uncounted = left is None
+        if left == 0:
+            return Expansion([], goes_on=False, is_cut=False, walked=walked)
     found = []
-    for index in range(0 if left is not None else periods.at(start // DAY), final + 1):
+    for index in range(initial, final + 1):
         given = periods.starts(index)
         if left is not None:
             given = [s for s in given if s >= first][:left]
             left -= len(given)
         found += [s for s in given if start <= s < stop]
         if len(found) > most:
-            return Expansion(found[: most + 1], goes_on=True, is_cut=True)
+            cut = Expansion(found[: most + 1], goes_on=True, is_cut=True)
+            return cut._replace(walked=walked, is_uncounted=is_uncounted)
         if left == 0:
-            return Expansion(found, goes_on=bool(given) and given[-1] >= within.end, is_cut=False)
-    return Expansion(found, goes_on=last is None or last >= within.end, is_cut=False)
+            goes_on = bool(given) and given[-1] >= within.end
+            return Expansion(found, goes_on=goes_on, is_cut=False, walked=walked)
+    whole = Expansion(found, goes_on=last is None or last >= within.end, is_cut=False)
+    return whole._replace(walked=walked, is_uncounted=is_uncounted)
+
+
+def _left_after(
+    index: int, left: int, rule: Rule, periods: _Periods, *, first: int, walk: int
+) -> tuple[int | None, int]:
+    """What the periods before this one leave of COUNT, None where that is too far to walk; and what it took."""
+    walked = 0
+    cost = _COST.get(rule.frequency, _COST_OF_A_DAY)
+    for before in range(index):
+        if walked >= walk:
+            return None, walked
+        given = periods.starts(before)
+        left -= sum(start >= first for start in given) if before == 0 else len(given)
+        walked += cost + len(given) // 4
+        if left <= 0:
+            return 0, walked
+    return left, walked
 
 
 def last_possible(rule: Rule, first: int, until: int | None) -> int | None:
@@ -240,7 +276,8 @@ def _offsets(rule: Rule, first: int, unit: int) -> Sequence[int]:
     """The seconds into each hour, minute or second; BYSETPOS chooses among them."""
     minutes = (rule.by_minute or (first % 3_600 // 60,)) if unit > 60 else (0,)
     seconds = (rule.by_second or (first % 60,)) if unit > 1 else (0,)
-    return _at_positions([m * 60 + s for m, s in product(minutes, seconds)], rule.by_set_position)
+    offsets = [m * 60 + s for m, s in product(minutes, seconds)]
+    return [offsets[at] for at in _positions(rule, len(offsets))] if rule.by_set_position else offsets
 
 
 def _clock(rule: Rule, unit: int) -> frozenset[int] | None:
@@ -255,15 +292,15 @@ def _clock(rule: Rule, unit: int) -> frozenset[int] | None:
 
 
 def _pick(days: Sequence[int], times: Sequence[int], rule: Rule) -> Sequence[int]:
-    if len(times) == 1 and not rule.by_set_position:
+    if rule.by_set_position:  # By arithmetic: what is not chosen is never made.
+        chosen = (divmod(at, len(times)) for at in _positions(rule, len(days) * len(times)))
+        return [days[day] * DAY + times[time] for day, time in chosen]
+    if len(times) == 1:
         (time,) = times
         return [day * DAY + time for day in days]
-    return _at_positions([day * DAY + time for day in days for time in times], rule.by_set_position)
+    return [day * DAY + time for day in days for time in times]
 
 
-def _at_positions(starts: Sequence[int], positions: Sequence[int]) -> Sequence[int]:
-    if not positions:
-        return starts
-    size = len(starts)
-    indices = {at - 1 if at > 0 else size + at for at in positions if abs(at) <= size}
-    return [starts[index] for index in sorted(indices)]
+def _positions(rule: Rule, size: int) -> list[int]:
+    """The indices in a set of this size that BYSETPOS chooses."""
+    return sorted({at - 1 if at > 0 else size + at for at in rule.by_set_position if abs(at) <= size})

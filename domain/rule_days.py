@@ -98,7 +98,7 @@ def _yearly_sets(
 ) -> Iterable[set[int]]:
     by_day: Sequence[tuple[int, int]] = rule.by_day
     if rule.by_week_number:
-        yield _days_of_weeks(rule, year)
+        yield _days_of_weeks(rule.by_week_number, rule.week_start, year)
         # No number may stand before a weekday here.
         by_day = [(0, weekday) for _, weekday in rule.by_day]
         if not (by_day or rule.by_year_day or rule.by_month_day):
@@ -112,21 +112,22 @@ def _yearly_sets(
         yield {day for part in months or [days] for day in _nth_weekdays(part, by_day)}
 
 
-def _days_of_weeks(rule: Rule, year: int) -> set[int]:
+@lru_cache(maxsize=256)
+def _days_of_weeks(numbers: tuple[int, ...], week_start: int, year: int) -> set[int]:
     """The days of this calendar year in the named weeks, which may be counted in the year before or after."""
     days = _year(year)
     found: set[int] = set()
     for counted in (year - 1, year, year + 1):
-        start, end = _first_week(rule, counted), _first_week(rule, counted + 1)
-        for week in _nth(range(start, end, 7), rule.by_week_number):
+        start, end = _first_week(week_start, counted), _first_week(week_start, counted + 1)
+        for week in _nth(range(start, end, 7), numbers):
             found.update(range(week, week + 7))
     return found.intersection(days)
 
 
-def _first_week(rule: Rule, year: int) -> int:
+def _first_week(week_start: int, year: int) -> int:
     """Week 1 is the first with at least four days in the year."""
     fourth = _year(year).start + 3
-    return fourth - (fourth + 3 - rule.week_start) % 7
+    return fourth - (fourth + 3 - week_start) % 7
 
 
 def is_filtered(rule: Rule) -> bool:
@@ -142,7 +143,7 @@ def passes(rule: Rule, day: int) -> bool:
         (not rule.by_month or at.month in rule.by_month)
         and (not rule.by_month_day or day in _nth(_month(at.year, at.month), rule.by_month_day))
         and (not rule.by_year_day or day in _nth(_year(at.year), rule.by_year_day))
-        and (not rule.by_week_number or day in _days_of_weeks(rule, at.year))
+        and (not rule.by_week_number or day in _days_of_weeks(rule.by_week_number, rule.week_start, at.year))
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from domain.interval import Span
-from domain.recurrence import MOST_OCCURRENCES, expand, last_possible
+from domain.recurrence import MOST_OCCURRENCES, MOST_WALKED, expand, last_possible
 from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
 from sync.ical_event import REACH, Event, Fault, Length, ProblemCode, length_of, length_to
@@ -24,6 +24,7 @@ class Budget:
 
     rules: int = 50
     occurrences: int = MOST_OCCURRENCES
+    walk: int = MOST_WALKED
 
 
 @dataclass(slots=True)
@@ -72,7 +73,11 @@ def _follow(
         _leave(instances, first - first % DAY, last_possible(rule, first, last))
         return
     budget.rules -= 1
-    expansion = expand(rule, first, until=last, within=reach, most=most)
+    expansion = expand(rule, first, until=last, within=reach, most=most, walk=budget.walk)
+    budget.walk -= expansion.walked
+    if expansion.is_uncounted:
+        what = "has repeated for too long to count its dates, so it is taken to go on"
+        master.faults.append(Fault(ProblemCode.TOO_MANY_OCCURRENCES, what))
     instances.walls.update(expansion.starts)
     instances.goes_on |= expansion.goes_on
     if expansion.is_cut:

@@ -26,7 +26,9 @@ _ZONE_BEGINS, _ZONE_ENDS = "\nBEGIN:VTIMEZONE\n", "\nEND:VTIMEZONE\n"
 _LONGEST_ZONE = 10_000
 # Nothing in an alarm says what is busy. Only a whole one is passed over, so that what is cut off is seen.
 _ALARM = re.compile(r"\nBEGIN:VALARM\n(?:(?!BEGIN:|END:).*\n)*END:VALARM(?=\n)", re.IGNORECASE)
-_PARAM = re.compile(r"""([^=;:]+)=("[^"]*"|[^;]*)""")
+# Looked for at a semicolon alone, so that a name without a value costs its length once. Of a list of quoted values
+# the first is taken, and none of the others for a parameter.
+_PARAM = re.compile(r""";([^=;:]++)=(?:("[^"]*")(?:,"[^"]*")*+|([^;]*))""")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -40,9 +42,9 @@ class Property(NamedTuple):
     def param(self, name: str) -> str | None:
         if not self.params:
             return None
-        for key, value in _PARAM.findall(self.params):
+        for key, quoted, plain in _PARAM.findall(self.params):
             if key.strip().upper() == name:
-                return str(value).strip('"')
+                return str(quoted or plain).strip('"')
         return None
 
 

@@ -241,7 +241,8 @@ def test_nothing_makes_the_reader_raise(text: bytes) -> None:
 def test_what_is_cut_off_anywhere_leaves_what_was_before(path: Path) -> None:
     text = path.read_bytes().rstrip()
     for end in range(0, len(text), 7):
-        assert not read(text[:end]).is_readable
+        # After the first of two calendars, what is left may be whole.
+        assert b"END:VCALENDAR" in text[:end] or not read(text[:end]).is_readable
 
 
 @given(

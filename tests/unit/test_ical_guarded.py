@@ -21,6 +21,7 @@ MONSTERS = {
     "fifty thousand rules": ["RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"] * 50_000,
     "fifty thousand counted rules": ["RRULE:FREQ=DAILY;BYDAY=MO;COUNT=19999"] * 50_000,
     "a quote that is opened 100,000 times": ['ATTENDEE;CN="' + 'a";b="' * 100_000],
+    "a parameter of 30,000 letters": ["ATTENDEE;" + "a" * 30_000 + ":mailto:ann@example.com"],
     "300,000 folds": ["X-A:" + "\r\n " * 300_000],
 }
 

@@ -195,8 +195,6 @@ def test_a_bad_rule_is_refused(rule: str) -> None:
 
 def test_an_all_day_series_has_no_time_of_day() -> None:
     assert for_dates(parse_rule("FREQ=DAILY;BYHOUR=9;BYMINUTE=5;BYSECOND=1")) == parse_rule("FREQ=DAILY")
-    with pytest.raises(BadRuleError):
-        for_dates(parse_rule("FREQ=HOURLY"))
 
 
 def test_the_last_start_is_known_where_arithmetic_gives_it() -> None:
@@ -221,6 +219,10 @@ def test_the_last_start_is_known_where_arithmetic_gives_it() -> None:
         "FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYHOUR=0,1,2,3,4,5,6,7,8,9;BYMINUTE="
         + ",".join(map(str, range(60)))
         + ";BYSETPOS=1",
+        "FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYHOUR=0,1,2,3,4,5,6,7,8,9;BYMINUTE="
+        + ",".join(map(str, range(60)))
+        + ";BYSETPOS=1;COUNT=900000",
+        "FREQ=DAILY;BYWEEKNO=1,20;BYYEARDAY=1;COUNT=900000",
     ],
 )
 def test_no_rule_since_year_1_takes_long(rule: str) -> None:
@@ -233,3 +235,19 @@ def test_no_rule_since_year_1_takes_long(rule: str) -> None:
         within=Span(wall("20261101T000000"), wall("20271206T000000")),
     )
     assert time.process_time() - began < 1
+
+
+def test_a_count_that_ended_long_ago_is_told_however_long_ago() -> None:
+    within = Span(wall("20261101T000000"), wall("20271206T000000"))
+    rule = parse_rule("FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR;COUNT=10")
+    found = expand(rule, wall("00010101T090000"), until=None, within=within)
+    assert (found.starts, found.goes_on, found.is_uncounted) == ([], False, False)
+
+
+def test_a_count_too_far_to_walk_to_is_taken_to_go_on_and_told() -> None:
+    within = Span(wall("20261102T000000"), wall("20261116T000000"))
+    rule = parse_rule("FREQ=DAILY;BYDAY=MO;COUNT=900000")
+    found = expand(rule, wall("00010101T090000"), until=None, within=within)
+    assert found.starts == [wall("20261102T090000"), wall("20261109T090000")]
+    assert found.is_uncounted
+    assert found.goes_on
