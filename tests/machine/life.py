@@ -170,6 +170,10 @@ class Life:
         self.forget(href)
 
     def forget(self, href: Href) -> None:
+        if href in self.cloud.lagging:
+            self.cloud.leaves_out = (
+                True  # Told as gone and given all the same: kept, until a night's comparison.
+            )
         self.phone.pop(href, None)
         self.settled.discard(href)
 

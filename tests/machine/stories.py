@@ -35,6 +35,17 @@ def an_old_text_where_the_listing_names_no_etag(state: Machine) -> None:
     state.clock_jump(seconds=-61)
 
 
+def an_event_that_is_given_after_its_deletion(state: Machine) -> None:
+    """Told as gone, and kept while it is given: the night's comparison ends it."""
+    state.lag(place=62, which=1)
+    state.clock_jump(seconds=-61)
+    state.wait(seconds=20)
+    state.wait(seconds=1)
+    state.iphone_delete(which=9)
+    state.wait(seconds=61)
+    state.wait(seconds=301)
+
+
 def a_series_of_one_whose_one_date_was_deleted(state: Machine) -> None:
     state.iphone_delete_occurrence(number=3, which=2)
     state.iphone_this_and_future(number=2, place=4, which=8)
@@ -54,6 +65,7 @@ STORIES: tuple[Story, ...] = (
     an_old_text_without_an_etag,
     an_event_that_came_while_a_delta_left_half_out,
     an_old_text_where_the_listing_names_no_etag,
+    an_event_that_is_given_after_its_deletion,
     a_series_of_one_whose_one_date_was_deleted,
     a_write_that_was_sent_to_a_calendar_that_went,
 )
