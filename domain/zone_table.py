@@ -26,6 +26,7 @@ _PROBE = 14 * DAY  # Shorter than any summer time on record, Ramadan's breaks in
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 _NO_ZONE = frozenset({"localtime", "factory", "posixrules"})  # The host's own zone, or none at all.
+_NOT_OURS = ("right/",)  # Some hosts have the zones once more, by a clock that counts leap seconds.
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ UTC_ZONE = zone_of_changes("UTC", 0, [])
 @lru_cache(maxsize=1024)
 def find_zone(name: str) -> Zone | None:
     """The IANA zone of this name, in any case; None where there is none."""
-    if not _NAME.fullmatch(name) or name.lower() in _NO_ZONE:
+    if not _NAME.fullmatch(name) or name.lower() in _NO_ZONE or name.lower().startswith(_NOT_OURS):
         return None
     try:
         return _tabulate(name, ZoneInfo(name))

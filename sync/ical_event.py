@@ -250,7 +250,9 @@ def length_to(start: When, end: When, places: Places) -> Length:
         exact = max(exact, on_clock)
     if exact < 0:
         raise ValueError("it ends before it starts")
-    return Length(exact, on_clock) if is_same_clock else Length(exact, 0, exact)
+    # To the second hour of a fold, where the end lies in one.
+    latest = exact + place_of_end.latest(end.wall) - place_of_end.shown(end.wall)
+    return Length(exact, on_clock) if is_same_clock else Length(exact, 0, latest)
 
 
 # --- Facts

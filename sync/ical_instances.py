@@ -13,7 +13,16 @@ from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
 from sync.ical_event import REACH, Event, Fault, Length, ProblemCode, length_of, length_to
 from sync.ical_text import Property
-from sync.ical_times import Duration, Places, When, read_list, read_period, read_when
+from sync.ical_times import (
+    MOST_AHEAD,
+    MOST_BEHIND,
+    Duration,
+    Places,
+    When,
+    read_list,
+    read_period,
+    read_when,
+)
 
 _MOST_DATES = 10_000
 
@@ -136,6 +145,9 @@ def _add_dates(master: Event, instances: Instances, places: Places) -> None:
             except ValueError:
                 _report(master, "has an extra date that cannot be read")
                 continue
+            if wall in instances.walls:  # Of two lengths of one date, the longer blocks.
+                known = instances.lengths.get(wall, master.length)
+                length = max(known, length or master.length, key=lambda each: each.most)
             instances.walls.add(wall)
             if length is not None:
                 instances.lengths[wall] = length
@@ -153,6 +165,11 @@ def _extra_date(item: str, given: Property, master: Event, places: Places) -> tu
     if when.is_date and not master.start.is_date:
         return when.wall + master.start.wall % DAY, length
     wall = wall_in(master, when, places)
+    if wall is None and master.place.is_known:
+        _report_zone(master, "has an extra date", "every time that it could mean is blocked")
+        lasting = (master.length if length is None else length).most
+        length = Length(None, 0, MOST_AHEAD + MOST_BEHIND + lasting)
+        return master.place.zone.wall(when.wall - MOST_AHEAD), length
     return (when.wall if wall is None else wall), length
 
 
@@ -173,6 +190,8 @@ def find_exceptions(master: Event, places: Places) -> tuple[set[int], set[int]]:
                 days.add(when.wall)
             elif (wall := wall_in(master, when, places)) is not None:
                 walls.add(wall)
+            else:
+                _report_zone(master, "has an excepted date", "that date is blocked")
     return walls, days
 
 
@@ -198,6 +217,11 @@ def wall_in(master: Event, when: When, places: Places) -> int | None:
 def report_too_many(event: Event, text: str) -> None:
     what = f"{text}, so what could not be told apart is blocked as a whole"
     event.faults.append(Fault(ProblemCode.TOO_MANY_OCCURRENCES, what))
+
+
+def _report_zone(event: Event, what: str, outcome: str) -> None:
+    text = f"{what} in a time zone that is not known, so {outcome}"
+    event.faults.append(Fault(ProblemCode.UNKNOWN_TIME_ZONE, text))
 
 
 def _report(event: Event, text: str) -> None:

@@ -13,7 +13,7 @@ from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, expand
 from domain.rule import BadRuleError, parse_rule
 from domain.zone_table import DAY, UTC_ZONE, Zone, zone_of_changes
-from sync.ical_text import Component, Property
+from sync.ical_text import Component, Property, plain_text
 
 HOUR = 3_600
 # What a wall time of an unknown zone can mean: any offset from UTC+14 (Kiritimati) to UTC-12.
@@ -27,6 +27,7 @@ _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d):?(\d\d)?")
 # Where a VTIMEZONE's own rules are followed: what any window can ask for, and a year before it.
 _ZONE_RANGE = Span(-365 * DAY, 4_102_444_800)
 _MOST_OBSERVANCES = 500
+_LONGEST_NAME = 1_000
 
 
 class When(NamedTuple):
@@ -94,8 +95,13 @@ class Places:
         return self._found[tzid]
 
     def _of_component(self, tzid: str) -> Place:
-        zone = next((custom_zone(c) for c in self.components if c.value("TZID").strip('"') == tzid), None)
+        zone = next((custom_zone(c) for c in self.components if _name_of(c) == tzid), None)
         return Place(self.owner or UTC_ZONE, is_known=False) if zone is None else Place(zone)
+
+
+def _name_of(zone: Component) -> str:
+    r"""A TEXT, with escapes that a parameter has not: `Amsterdam\, Berlin` (RFC 5545 3.8.3.1)."""
+    return plain_text(zone.value("TZID"), _LONGEST_NAME).strip('"')
 
 
 def read_when(given: Property) -> When:
