@@ -81,7 +81,10 @@ def for_dates(rule: Rule) -> Rule:
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Rule:
     """A calendar repeats few rules many times."""
-    parts = dict(_part(piece) for piece in text.strip().upper().split(";") if piece.strip())
+    given = {_part(piece) for piece in text.strip().upper().split(";") if piece.strip()}
+    parts = dict(given)
+    if len(parts) < len(given):
+        raise BadRuleError("one of its parts is there twice")
     frequency = parts.pop("FREQ", None)
     if frequency not in Frequency.__members__:
         raise BadRuleError("its FREQ is missing or unknown")

@@ -166,7 +166,7 @@ def _extra_date(item: str, given: Property, master: Event, places: Places) -> tu
         return when.wall + master.start.wall % DAY, length
     wall = wall_in(master, when, places)
     if wall is None and master.place.is_known:
-        _report_zone(master, "has an extra date", "every time that it could mean is blocked")
+        report_zone(master, "has an extra date", "every time that it could mean is blocked")
         lasting = (master.length if length is None else length).most
         length = Length(None, 0, MOST_AHEAD + MOST_BEHIND + lasting)
         return master.place.zone.wall(when.wall - MOST_AHEAD), length
@@ -191,7 +191,7 @@ def find_exceptions(master: Event, places: Places) -> tuple[set[int], set[int]]:
             elif (wall := wall_in(master, when, places)) is not None:
                 walls.add(wall)
             else:
-                _report_zone(master, "has an excepted date", "that date is blocked")
+                report_zone(master, "has an excepted date", "that date is blocked")
     return walls, days
 
 
@@ -219,7 +219,7 @@ def report_too_many(event: Event, text: str) -> None:
     event.faults.append(Fault(ProblemCode.TOO_MANY_OCCURRENCES, what))
 
 
-def _report_zone(event: Event, what: str, outcome: str) -> None:
+def report_zone(event: Event, what: str, outcome: str) -> None:
     text = f"{what} in a time zone that is not known, so {outcome}"
     event.faults.append(Fault(ProblemCode.UNKNOWN_TIME_ZONE, text))
 

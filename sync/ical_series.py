@@ -12,7 +12,15 @@ from domain.busy import Occurrence
 from domain.interval import Span
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
 from sync.ical_event import REACH, Event, Fault, Length
-from sync.ical_instances import Budget, find_exceptions, find_instances, repeats, report_too_many, wall_in
+from sync.ical_instances import (
+    Budget,
+    find_exceptions,
+    find_instances,
+    repeats,
+    report_too_many,
+    report_zone,
+    wall_in,
+)
 from sync.ical_keys import instant_keys, iso_day, keys_at, within_time
 from sync.ical_times import Places, When
 
@@ -327,6 +335,7 @@ def _replaced(
     for override in overrides:
         wall = _original_wall(master, override, places)
         if wall is None:
+            report_zone(override, "changes a date", "both the old and the new time are blocked")
             continue
         if _names_a_day(master, override):
             wall = by_day.get(wall // DAY, wall)

@@ -109,6 +109,9 @@ def read_when(given: Property) -> When:
     params, value = given.params, given.value.strip()
     if not params:
         return _when(value, None)
+    if ":" in value:  # A zone's name that should be quoted: `TZID=(UTC+01:00) Berlin:20261110T090000`.
+        more, _, value = value.rpartition(":")
+        params = f"{params}:{more}"
     tzid, is_date = _known_params(params) if len(params) < _LONGEST_KNOWN else _read_params(params)
     return _when(value[:8] if is_date else value, tzid)
 
