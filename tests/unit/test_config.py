@@ -139,3 +139,20 @@ def test_logs_show_no_key_no_password_and_no_credentials() -> None:
     for secret in (key, password, "YTpi9999", "hunter2"):
         assert secret not in shown
     assert "postgres://***@db/x" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("key sw_owner_" + "Az09_" * 8, "Az09_"),
+        ("key SW_BOOKING_" + "Az09_" * 8, "Az09_"),
+        ("password abcd-efgh-ijkl-mnop", "mnop"),
+        ("password ABCD-EFGH-IJKL-MNOP", "MNOP"),
+        ("authorization: BASIC YTpi9999", "YTpi"),
+        ("authorization: bearer abc.def-123", "abc.def"),
+        ("from postgres://u:hunter2@db/x", "hunter2"),
+    ],
+)
+def test_a_secret_is_found_in_a_line_that_holds_nothing_else_of_note(line: str, secret: str) -> None:
+    assert secret not in scrubbed(line)
+    assert "***" in scrubbed(line)
