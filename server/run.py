@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import signal
@@ -69,6 +70,7 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
 
             _on_signals(stop)
             looping = _looping(parts, stop) if with_sync else None
+            settle()
             log.info("Slotwire listens on http://%s:%d", settings.host, settings.port)
             kind = "PostgreSQL" if parts.services.database.is_postgres else "SQLite"
             log.debug("on %s, in a %s", kind, type(asyncio.get_running_loop()).__module__)
@@ -175,6 +177,12 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with contextlib.closing(listener):
         yield listener
+
+
+def settle() -> None:
+    """What is there at the start stays: the collector walks only what came since, and the loop does not wait for it."""
+    gc.collect()
+    gc.freeze()
 
 
 def _make_room(connections: int) -> None:

@@ -37,7 +37,7 @@ from schema.scalars import SCALARS
 from server import logs
 from server.app import make_app
 from server.config import read_settings
-from server.run import config_of
+from server.run import config_of, settle
 from server.run import run as run_loop
 from server.services import Parts, open_parts
 
@@ -58,6 +58,7 @@ async def serve(app: Starlette, port: int, count: Count) -> None:
             loop.call_soon_threadsafe(setattr, server, "should_exit", True)
 
         threading.Thread(target=answer, daemon=True).start()
+        settle()
         await server.serve(sockets=[listener])
 
 
