@@ -98,6 +98,8 @@ class Context:
 
     async def renew(self) -> None:
         """Lets the snapshot go: the next read sees what was committed since."""
+        if self._snapshot is None and not self._opening.locked():
+            return
         async with self._opening:
             snapshot, self._snapshot = self._snapshot, None
             if snapshot is not None:

@@ -1,5 +1,6 @@
 """Availability: free windows, bookable starts, and why time is closed."""
 
+from functools import cached_property
 from typing import Annotated, Self
 
 import strawberry
@@ -92,7 +93,9 @@ class AvailabilityInput:
         description="What to do when it is older. A calendar never read closes whatever this says.",
     )
 
+    @cached_property
     def question(self) -> AvailabilityQuestion:
+        """Made once: a hot query's arguments are converted once, and asked with many times."""
         users = given(self.user_ids)
         return AvailabilityQuestion(
             booking_page=given(self.booking_page),

@@ -80,7 +80,7 @@ class Query:
             strawberry.argument(name="input", description="Whose time, and for what."),
         ],
     ) -> Availability | Refusal:
-        answer = await availability.availability(info.context.ctx, asked.question())
+        answer = await availability.availability(info.context.ctx, asked.question)
         return answer if isinstance(answer, Refusal) else Availability.of(answer)
 
     @shown(

@@ -65,7 +65,7 @@ class Subscription:
             strawberry.argument(name="input", description="Whose time, and for what."),
         ],
     ) -> AsyncGenerator[AvailabilityUpdateView, None]:
-        return live.availability_changes(info.context.ctx, asked.question())
+        return live.availability_changes(info.context.ctx, asked.question)
 
     @followed(
         as_type=ICloudAccountChange,

@@ -57,14 +57,19 @@ class Gate:
         self._trusted = trusted_proxies
 
     def caller(self, connection: HTTPConnection) -> Caller:
+        """By one walk over the headers; of several of a name the first counts, and every X-Forwarded-For."""
         peer = connection.client.host if connection.client else ""
-        forwarded = connection.headers.getlist("x-forwarded-for")
-        origin = connection.headers.get("origin")
-        return Caller(
-            address=_address(peer, forwarded, self._trusted),
-            host=connection.headers.get("host", "").lower(),
-            origin=None if origin is None else origin.lower(),
-        )
+        host: str | None = None
+        origin: str | None = None
+        forwarded: list[str] = []
+        for name, value in connection.scope["headers"]:
+            if name == b"host" and host is None:
+                host = value.decode("latin-1").lower()
+            elif name == b"origin" and origin is None:
+                origin = value.decode("latin-1").lower()
+            elif name == b"x-forwarded-for":
+                forwarded.append(value.decode("latin-1"))
+        return Caller(address=_address(peer, forwarded, self._trusted), host=host or "", origin=origin)
 
     async def admit(self, authorization: object, caller: Caller) -> Actor | Denied:
         """Whom the key speaks for. Wrong keys are counted by address; a right one is never held up by them."""

@@ -40,6 +40,7 @@ from schema.operation import Operation
 from server.faults import mended, of_validation
 from server.plan import UnplannedError
 from server.plans import Plans
+from server.within import within
 
 log = logging.getLogger(__name__)
 
@@ -154,10 +155,9 @@ class Engine:
         """One query or mutation, from beginning to end; the operation's snapshot is let go."""
         is_query = prepared.kind is OperationType.QUERY
         try:
-            async with asyncio.timeout(QUERY_WITHIN if is_query else MUTATION_WITHIN):
-                if is_query and (planned := await _planned(prepared, request, operation)) is not None:
-                    return planned
-                return await self._execute(prepared, request, operation)
+            if is_query:
+                return await within(QUERY_WITHIN, self._ask(prepared, request, operation))
+            return await within(MUTATION_WITHIN, self._execute(prepared, request, operation))
         except TimeoutError:
             late = error(Code.UNAVAILABLE, "This took too long: ask for less, or try again later.")
             return Answer(None, (late,))
@@ -223,6 +223,10 @@ class Engine:
         operation = Operation(Context(ctx.services, ctx.actor, address=ctx.address))
         made = self._begin(prepared, request, operation, event)
         return asyncio.ensure_future(_read(made, operation)) if isawaitable(made) else _encoded(_answer(made))
+
+    async def _ask(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:
+        planned = await _planned(prepared, request, operation)
+        return await self._execute(prepared, request, operation) if planned is None else planned
 
     async def _execute(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:
         made = self._begin(prepared, request, operation)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from graphql import OperationType
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from domain.actor import Actor
 from domain.work import Work
@@ -26,10 +24,11 @@ from server.engine import Answer
 from server.framing import FRAMINGS
 from server.front import Front, Ready, codes_of, wrong
 from server.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, MULTIPART, Accepted, accepted
-from server.request import MOST_BYTES, Asked, read_body, read_parameters
+from server.request import MOST_BYTES, Asked, read_parameters
 from server.sockets import TooManyError
 from server.stream import Stream
 from server.telemetry import NOT_RUN, outcome_of
+from server.within import within
 
 log = logging.getLogger("server.requests")
 
@@ -44,26 +43,21 @@ _METHODS = "GET, HEAD, POST, OPTIONS"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _ONLY_POST = "POST, OPTIONS"
 _RETRY_AFTER = 5
+_NOT_KEPT = (b"cache-control", caching.NEVER.encode())
+_OF_EACH = ((b"x-content-type-options", b"nosniff"), (b"vary", caching.VARY.encode()))
 _HOW_TO_FOLLOW = (
     f"Follow subscriptions over a websocket, or accept {EVENT_STREAM}, or {MULTIPART};subscriptionSpec=1.0."
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Exchange:
-    """One request on its way to its response; `said` is what its log line will hold."""
+    """One request on its way to its response: the first header of each name, and what its log line will hold."""
 
     http: HTTPRequest
     caller: Caller
+    headers: Mapping[str, str]
     said: dict[str, object] = field(default_factory=dict)
-
-    @cached_property
-    def headers(self) -> Mapping[str, str]:
-        """The first of each name, looked up without a walk over all of them."""
-        return {
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in reversed(self.http.scope["headers"])
-        }
 
     @property
     def is_safe(self) -> bool:
@@ -74,11 +68,15 @@ class GraphQLOverHTTP:
     def __init__(self, front: Front) -> None:
         self._front = front
 
-    async def __call__(self, http: HTTPRequest) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._respond(HTTPRequest(scope, receive))
+        await response(scope, receive, send)
+
+    async def _respond(self, http: HTTPRequest) -> Response:
         began = time.perf_counter()
-        exchange = _Exchange(http, self._front.gate.caller(http))
+        exchange = _Exchange(http, self._front.gate.caller(http), _headers(http))
         exchange.said["address"] = exchange.caller.address
-        work = Work(NOT_RUN, facts={"transport": "http"}, came_with=http.headers)
+        work = Work(NOT_RUN, facts={"transport": "http"}, came_with=exchange.headers)
         with self._front.watch(work):
             try:
                 response = await self._answer(exchange)
@@ -109,16 +107,25 @@ class GraphQLOverHTTP:
         if isinstance(admitted, Denied):
             return replies.denied(admitted, accepts.told)
         exchange.said.update(key=admitted.key, role=str(admitted.role))
-        asked = await _read(exchange, accepts.told)
-        if isinstance(asked, Response):
-            return asked
-        ready = self._front.made_ready(asked, admitted)
+        ready = await self._read(exchange, accepts.told, admitted)
+        if isinstance(ready, Response):
+            return ready
         if isinstance(ready, Answer):
             return _answered(ready, accepts, exchange)
         exchange.said["operation"] = ready.told
         if ready.kind is OperationType.SUBSCRIPTION:
             return self._follow(ready, admitted, exchange, accepts)
         return await self._run(ready, admitted, exchange, accepts)
+
+    async def _read(self, exchange: _Exchange, media_type: str, actor: Actor) -> Ready | Answer | Response:
+        if exchange.is_safe:
+            asked = _read_query(exchange, media_type)
+            return asked if isinstance(asked, Response) else self._front.made_ready(asked, actor)
+        body = await _read_post(exchange, media_type)
+        if isinstance(body, Response):
+            return body
+        ready = self._front.read(body, actor)
+        return replies.refused(400, media_type, Code.BAD_REQUEST, ready) if isinstance(ready, str) else ready
 
     async def _run(self, ready: Ready, actor: Actor, exchange: _Exchange, accepts: Accepted) -> Response:
         if exchange.is_safe and ready.kind is OperationType.MUTATION:
@@ -142,7 +149,7 @@ class GraphQLOverHTTP:
         answers = self._front.engine.subscribe(ready.prepared, ready.request, operation)
         with ExitStack() as held:
             stream = Stream(answers, FRAMINGS[media_type], said=exchange.said)
-            secret = bearer(exchange.http.headers.get("authorization")) or ""
+            secret = bearer(exchange.headers.get("authorization")) or ""
             try:
                 held.enter_context(self._front.sockets.place(exchange.caller.address))
                 held.enter_context(self._front.sockets.holding(secret, stream.end))
@@ -151,6 +158,11 @@ class GraphQLOverHTTP:
             # From here on the stream lets it go.
             stream.held = held.pop_all()
         return stream
+
+
+def _headers(http: HTTPRequest) -> dict[str, str]:
+    pairs = reversed(http.scope["headers"])
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 
 
 def _answered(answer: Answer, accepts: Accepted, exchange: _Exchange) -> Response:
@@ -175,7 +187,7 @@ def _cacheable(
     kept = caching.cache_control(answer, ready.prepared, ready.request, operation, role=role)
     if kept != caching.NEVER:
         tag = caching.entity_tag(bytes(response.body))
-        if caching.holds(exchange.http.headers.get("if-none-match"), tag):
+        if caching.holds(exchange.headers.get("if-none-match"), tag):
             response = caching.not_modified(tag)
         response.headers["etag"] = tag
     response.headers["cache-control"] = kept
@@ -183,20 +195,13 @@ def _cacheable(
 
 
 def _complete(response: Response, exchange: _Exchange) -> None:
-    headers = response.headers
-    headers.setdefault("cache-control", caching.NEVER)
-    headers["x-content-type-options"] = "nosniff"
-    headers["vary"] = caching.VARY
+    if not any(name == b"cache-control" for name, _ in response.raw_headers):
+        response.raw_headers.append(_NOT_KEPT)
+    response.raw_headers += _OF_EACH
     if (origin := exchange.caller.origin) is not None and response.status_code != 403:
         # No cookies are involved: what a page may read is decided by the key that it holds.
-        headers["access-control-allow-origin"] = origin
-        headers["access-control-expose-headers"] = _SHOWN_HEADERS
-
-
-async def _read(exchange: _Exchange, media_type: str) -> Asked | Response:
-    if exchange.is_safe:
-        return _read_query(exchange, media_type)
-    return await _read_post(exchange, media_type)
+        response.headers["access-control-allow-origin"] = origin
+        response.headers["access-control-expose-headers"] = _SHOWN_HEADERS
 
 
 def _read_query(exchange: _Exchange, media_type: str) -> Asked | Response:
@@ -210,26 +215,28 @@ def _read_query(exchange: _Exchange, media_type: str) -> Asked | Response:
     return asked
 
 
-async def _read_post(exchange: _Exchange, media_type: str) -> Asked | Response:
+async def _read_post(exchange: _Exchange, media_type: str) -> bytes | Response:
     headers = exchange.headers
-    content_type, _, parameters = headers.get("content-type", "").lower().partition(";")
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    if content_type.strip() != JSON or charset not in {"", "utf-8", "utf8"}:
+    if not _is_json(headers.get("content-type", "")):
         return replies.refused(415, media_type, Code.BAD_REQUEST, f"Send {JSON}, in UTF-8.")
     if headers.get("content-encoding", "identity").lower() != "identity":
         told = {"accept-encoding": "identity"}
         return replies.refused(415, media_type, Code.BAD_REQUEST, "Send the body uncompressed.", **told)
     try:
-        async with asyncio.timeout(BODY_WITHIN):
-            body = await _body(exchange)
+        body = await within(BODY_WITHIN, _body(exchange))
     except TimeoutError:
         message = f"The body took over {BODY_WITHIN:.0f} s."
         return replies.refused(408, media_type, Code.BAD_REQUEST, message, connection="close")
     if body is None:
         message = f"Send at most {MOST_BYTES // 1024} KiB."
         return replies.refused(413, media_type, Code.PAYLOAD_TOO_LARGE, message)
-    asked = read_body(body)
-    return replies.refused(400, media_type, Code.BAD_REQUEST, asked) if isinstance(asked, str) else asked
+    return body
+
+
+def _is_json(content_type: str) -> bool:
+    media_type, _, parameters = content_type.lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    return media_type.strip() == JSON and charset in {"", "utf-8", "utf8"}
 
 
 async def _body(exchange: _Exchange) -> bytes | None:
@@ -238,14 +245,15 @@ async def _body(exchange: _Exchange) -> bytes | None:
     if not declared.isdigit() or len(declared) > 9 or int(declared) > MOST_BYTES:
         return None
     body = bytearray()
-    try:
-        async for chunk in exchange.http.stream():
-            body += chunk
-            if len(body) > MOST_BYTES:
-                return None
-    except ClientDisconnect:
-        return b""  # No one is there to read what is said of it.
-    return bytes(body)
+    while True:
+        message = await exchange.http.receive()
+        if message["type"] == "http.disconnect":
+            return b""  # No one is there to read what is said of it.
+        body += message.get("body", b"")
+        if len(body) > MOST_BYTES:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def _preflight() -> Response:

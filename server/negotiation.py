@@ -105,8 +105,15 @@ def _weight(text: str) -> float:
 
 def takes_gzip(header: str | None) -> bool:
     """Whether gzip is named, or anything, and not refused with q=0."""
+    return _known_gzip(header) if header is None or len(header) <= _LONGEST_KNOWN else _takes_gzip(header)
+
+
+def _takes_gzip(header: str | None) -> bool:
     weights = {
         name.strip(): _weight(rest.strip().removeprefix("q=") or "1")
         for name, _, rest in (choice.partition(";") for choice in (header or "").lower().split(","))
     }
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+
+
+_known_gzip = lru_cache(maxsize=256)(_takes_gzip)

@@ -17,7 +17,7 @@ from server.negotiation import GRAPHQL_JSON, JSON
 def answered(answer: Answer, media_type: str) -> Response:
     """A request error has a status of its own only in GraphQL's media type; in JSON's, proxies speak by status too."""
     is_bad = not answer.began and media_type == GRAPHQL_JSON
-    return _reply(answer.as_bytes(), 400 if is_bad else 200, media_type)
+    return _Whole(answer.as_bytes(), 400 if is_bad else 200, media_type)
 
 
 def streamed(answer: Answer, media_type: str) -> Response:
@@ -49,8 +49,17 @@ def fault(problem: Exception) -> Response:
 
 
 def _errors(status: int, media_type: str, error: object) -> Response:
-    return _reply(orjson.dumps({"errors": [error]}), status, media_type)
+    return _Whole(orjson.dumps({"errors": [error]}), status, media_type)
 
 
-def _reply(body: bytes, status: int, media_type: str) -> Response:
-    return Response(body, status, media_type=f"{media_type}; charset=utf-8")
+class _Whole(Response):
+    """With the two headers that every reply of JSON has, written straight."""
+
+    def __init__(self, body: bytes, status: int, media_type: str) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        ]
