@@ -138,11 +138,11 @@ def read_event(component: Component, places: Places, addresses: frozenset[str]) 
         place=place,
         length=length,
         title=plain_text(component.value("SUMMARY"), LONGEST_TEXT),
-        show_as=show_as_of(component.value("TRANSP")),
-        status=status_of(component.value("STATUS")),
+        show_as=show_as_of(_said(component, "TRANSP", opens="TRANSPARENT")),
+        status=status_of(_said(component, "STATUS", opens="CANCELLED")),
         participation=participation_of(component.every("ATTENDEE"), addresses),
-        travel_before=_travel(component, "X-APPLE-TRAVEL-DURATION"),
-        travel_after=_travel(component, "X-APPLE-TRAVEL-RETURN-DURATION"),
+        travel_before=_travel(component, "X-APPLE-TRAVEL-DURATION", faults),
+        travel_after=_travel(component, "X-APPLE-TRAVEL-RETURN-DURATION", faults),
         sequence=read_sequence(component),
         recurrence_id=recurrence_id,
         faults=faults,
@@ -290,12 +290,19 @@ def _answer(attendee: Property) -> Participation:
     return _ANSWERS.get((attendee.param("PARTSTAT") or "").upper(), Participation.NEEDS_ACTION)
 
 
-def _travel(component: Component, name: str) -> int:
+def _said(component: Component, name: str, *, opens: str) -> str:
+    """What may stand once (RFC 5545 3.6.1), and stands there twice at odds: the one that does not open time counts."""
+    values = [given.value.strip() for given in component.every(name)]
+    return next((value for value in values if value.upper() != opens), values[0] if values else "")
+
+
+def _travel(component: Component, name: str, faults: list[Fault]) -> int:
     if name not in component.properties:
         return 0
     try:
         return min(max(read_duration(component.value(name)).total, 0), _LONGEST_TRAVEL)
     except ValueError:
+        faults.append(_unreadable("has a travel time that cannot be read, so the event alone is blocked"))
         return 0
 
 

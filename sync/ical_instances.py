@@ -5,13 +5,14 @@ They are wall times in the series' own zone: by them an EXDATE or a RECURRENCE-I
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, MOST_WALKED, expand, last_possible
 from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
-from sync.ical_event import REACH, Event, Fault, Length, ProblemCode, length_of, length_to
+from sync.ical_event import ONE_HOUR, REACH, Event, Fault, Length, ProblemCode, length_of, length_to
 from sync.ical_text import Property
 from sync.ical_times import (
     MOST_AHEAD,
@@ -158,8 +159,7 @@ def _add_dates(master: Event, instances: Instances, places: Places) -> None:
 def _extra_date(item: str, given: Property, master: Event, places: Places) -> tuple[int, Length | None]:
     length = None
     if "/" in item:
-        when, end = read_period(item, given.param("TZID"))
-        length = length_of(when, end) if isinstance(end, Duration) else length_to(when, end, places)
+        when, length = _period(item, given, master, places)
     else:
         when = read_when(Property(given.params, item))
     if when.is_date and not master.start.is_date:
@@ -171,6 +171,18 @@ def _extra_date(item: str, given: Property, master: Event, places: Places) -> tu
         length = Length(None, 0, MOST_AHEAD + MOST_BEHIND + lasting)
         return master.place.zone.wall(when.wall - MOST_AHEAD), length
     return (when.wall if wall is None else wall), length
+
+
+def _period(item: str, given: Property, master: Event, places: Places) -> tuple[When, Length]:
+    try:
+        when, end = read_period(item, given.param("TZID"))
+        return when, length_of(when, end) if isinstance(end, Duration) else length_to(when, end, places)
+    except ValueError:
+        when = read_when(Property(given.params.replace("PERIOD", "DATE-TIME"), item.partition("/")[0]))
+        _report(
+            master, "has an extra date whose end cannot be read, or is before it: an hour of it is blocked"
+        )
+        return when, ONE_HOUR
 
 
 def find_exceptions(master: Event, places: Places) -> tuple[set[int], set[int]]:
@@ -212,6 +224,13 @@ def wall_in(master: Event, when: When, places: Places) -> int | None:
     if not (place.is_known and master.place.is_known):
         return None
     return master.place.zone.wall(place.shown(when.wall))
+
+
+def report_own_rules(overrides: Iterable[Event]) -> None:
+    """A changed date has none (RFC 5545 3.8.4.4); without its series nobody tells what is meant."""
+    for override in overrides:
+        if repeats(override):
+            _report(override, "is a changed date that repeats by itself: its first date alone blocks")
 
 
 def report_too_many(event: Event, text: str) -> None:

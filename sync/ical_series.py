@@ -17,6 +17,7 @@ from sync.ical_instances import (
     find_exceptions,
     find_instances,
     repeats,
+    report_own_rules,
     report_too_many,
     report_zone,
     wall_in,
@@ -65,6 +66,8 @@ def read_series(events: list[Event], scope: Scope) -> Found:
     overrides = _latest_overrides(events, has_master=bool(masters))
     if len(overrides) > _MOST_OVERRIDES:
         report_too_many(overrides[0], "has over 2,000 changed dates")
+    if not masters:
+        report_own_rules(overrides)
     keys: dict[When, str] = {}
     for master in masters:
         _read_master(master, overrides, keys, found, scope)

@@ -95,14 +95,24 @@ def _read(
     # One of no length meets a window that begins at its instant.
     if end < window.start or (end == window.start and start != end):
         return _new(Reading, (uid or None, (), (), True, False))
+    transparency, status = _value(lines, "\nTRANSP:"), _value(lines, "\nSTATUS:")
+    if _opens_and_more(lines, "\nTRANSP", transparency, "TRANSPARENT") or _opens_and_more(
+        lines, "\nSTATUS", status, "CANCELLED"
+    ):
+        return None
     occurrence = (
         uid, instant_key(start) if days is None else day_key(days.start), start, end, span,
         days is not None, days and iso_day(days.start), days and iso_day(days.stop),
         plain_text(_value(lines, "\nSUMMARY:"), LONGEST_TEXT), False,
-        show_as_of(_value(lines, "\nTRANSP:")), status_of(_value(lines, "\nSTATUS:")), _participation(lines, addresses),
+        show_as_of(transparency), status_of(status), _participation(lines, addresses),
         0, 0,
     )  # fmt: skip
     return _new(Reading, (uid or None, (_new(Occurrence, occurrence),), (), True, False))
+
+
+def _opens_and_more(lines: str, name: str, value: str, opens: str) -> bool:
+    """It says that no time is blocked, and perhaps something else beside."""
+    return value.upper() == opens and lines.count(name) > 1
 
 
 def _value(lines: str, name: str) -> str:
