@@ -261,7 +261,7 @@ async def fetch(db: Db, statement: str, *values: object) -> list[Row]:
 
 
 async def execute(db: Db, statement: str, *values: object) -> int:
-    """How many rows an UPDATE or DELETE changed."""
+    """Nothing where no row was changed. On SQLite what triggers changed beside is counted in."""
     text, order = _dialect(statement, db.capabilities.dialect)
     count, _ = await db.execute_query(text, _ordered(values, order))
     return count

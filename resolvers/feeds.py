@@ -191,6 +191,7 @@ class Feed:
         if self._position is None or self._position <= after:
             await self._lookout.until(partial(self._is_past, after), self._look)
         assert self._position is not None
+        assert not self._ring or self._ring[-1].seq == self._position
         # Numbers have no gaps: a row's place follows from its own, counted from the end, where most are read.
         missing = self._position - after
         if missing > len(self._ring):
@@ -206,11 +207,15 @@ class Feed:
         if self._position is not None:
             await self._rings.wait()
         await self._watch()
+        rows: list[LogRow] = []
         with self._rings.heard():
             async with self._database.reading() as db:
                 newest = await read_position(db, self._user)
                 if self._position is not None and newest > self._position:
-                    self._remember(await read_after(db, self._user, self._position, limit=_RING))
+                    rows = await read_after(db, self._user, self._position, limit=_RING)
+        # From here on nothing is awaited: who looks can be cancelled at any wait, and a ring that is ahead of the
+        # position would hand the others, who count from its end, the wrong rows.
+        self._remember(rows)
         if not self._ring or self._ring[-1].seq < newest:
             self._ring.clear()
         self._position = newest

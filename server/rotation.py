@@ -51,10 +51,11 @@ async def _seal_row(database: Database, sealer: Sealer, row: ICloudAccount) -> i
     fresh = sealer.seal(sealer.unseal(row.sealed_password, row=row.id), row=row.id)
     async with database.writing() as db:
         # Only over what was read: a password renewed meanwhile stays.
-        return await execute(
+        changed = await execute(
             db,
             "UPDATE icloud_account SET sealed_password = $1 WHERE id = $2 AND sealed_password = $3",
             fresh,
             row.id,
             bytes(row.sealed_password),
         )
+    return 1 if changed else 0
