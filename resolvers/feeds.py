@@ -136,11 +136,18 @@ class Once(Generic[R]):
         self._made: Plain[asyncio.Future[R]] = Plain()
 
     async def of(self, name: str, thing: object, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        future = self._made.of(name, thing, lambda: asyncio.ensure_future(make()))
+        future = self._made.of(name, thing, lambda: _begun(make()))
         return future.result() if future.done() else await asyncio.shield(future)
 
     def close(self) -> None:
         self._made.close()
+
+
+def _begun(making: Coroutine[Any, Any, R]) -> asyncio.Future[R]:
+    future = asyncio.ensure_future(making)
+    # Where all who wanted it have left, nobody is there to hear that it failed.
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 class Feed:
