@@ -162,20 +162,26 @@ async def _why_not_there(remote: RemoteCalendars, intent: Intent) -> Result:
 
 
 async def _remove(remote: RemoteCalendars, intent: Intent) -> Result:
+    """Removed where iCloud did so, or says twice in a row that it is not there: one 404 can be a stray."""
     assert intent.own.href is not None
     href, etag = Href(intent.own.href), ETag(intent.own.etag) if intent.own.etag else None
+    was_missing = False
     for _ in range(_MOST_ROUNDS):
+        is_missing = False
         if etag is None:
             found = await _find(remote, href)
-            if found is None:
+            is_missing = found is None
+            etag = None if found is None else found[0]
+        if etag is not None:
+            try:
+                await remote.remove(href, etag)
+            except NotThere:
+                is_missing, etag = True, None
+            except StaleWrite:
+                etag = None
+            else:
                 return Removed()
-            etag = found[0]
-        try:
-            await remote.remove(href, etag)
-        except NotThere:
+        if is_missing and was_missing:
             return Removed()
-        except StaleWrite:
-            etag = None
-        else:
-            return Removed()
+        was_missing = is_missing
     return Later(StaleWrite("it changed under every try"))

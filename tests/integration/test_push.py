@@ -14,7 +14,7 @@ from models.icloud import ICloudAccount
 from models.outbox import WriteState, queue_write, relink_writes
 from models.settle import forget_account
 from sync.ical import read_written
-from sync.remote import ETag, Href, Throttled, Unreachable
+from sync.remote import ETag, Href, NotThere, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, engine_on, event
 
@@ -100,6 +100,22 @@ async def test_a_cancelled_appointment_is_removed(engine: Engine, home: FakeCale
     assert (await engine.appointment(name)).write_state == WriteState.REMOVED
     assert await engine.events() == []
     assert await engine.pending() == []
+
+
+@pytest.mark.parametrize("question", ["remove", "get"])
+async def test_a_stray_404_leaves_no_cancelled_event_behind(
+    engine: Engine, home: FakeCalendar, question: str
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    if question == "get":
+        await engine.change(name, status="CANCELLED", etag=None)
+    else:
+        await engine.change(name, status="CANCELLED")
+    engine.server.failures[question] = [NotThere()]
+    await engine.push()
+    assert home.texts == {}
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
 
 
 async def test_one_cancelled_before_it_was_written_never_is(engine: Engine, home: FakeCalendar) -> None:
