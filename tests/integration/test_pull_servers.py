@@ -244,6 +244,7 @@ async def test_a_first_reading_that_is_cut_off_fetches_nothing_twice(
     polling = asyncio.create_task(engine.poll(engine.context("killed", kill)))
     with pytest.raises(asyncio.CancelledError):
         await polling
+    await asyncio.sleep(0.5)  # What was under way when it was cut off is in the log by now.
     held = len(await engine.slots())
     assert 0 < held < 80
     before = len(icloud.requests)
@@ -251,7 +252,8 @@ async def test_a_first_reading_that_is_cut_off_fetches_nothing_twice(
     context = engine.context("next")
     await engine.poll(context)
     asked = Counter(seen.report for seen in icloud.requests[before:])
-    assert (asked["sync-collection"], asked["calendar-multiget"]) == (1, (80 - held) // 10)
+    # A hostile iCloud holds some of a page back, so that what is left fills no whole pages.
+    assert (asked["sync-collection"], asked["calendar-multiget"]) == (1, -(-(80 - held) // 10))
     for _ in range(4):  # A hostile iCloud gives some of them later.
         engine.now += 16
         await engine.poll(context)
