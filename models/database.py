@@ -194,18 +194,22 @@ async def _postgres_snapshot(client: AsyncpgDBClient) -> Snapshot:
     assert client._pool is not None
     pool = client._pool
     connection = await pool.acquire()
-    try:
-        transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-        await transaction.start()
-    except BaseException:
-        await pool.release(connection)
-        raise
+    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
 
     async def release() -> None:
         try:
-            await transaction.rollback()
+            await _whole(transaction.rollback())
         finally:
             await pool.release(connection)
+
+    try:
+        await _whole(transaction.start())
+    except asyncio.CancelledError:
+        await release()  # It was begun to its end: left open, the pool would have to reset the connection.
+        raise
+    except BaseException:
+        await pool.release(connection)
+        raise
 
     return Snapshot(_postgres_wrapper(client, connection), release)
 

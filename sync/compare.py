@@ -78,8 +78,8 @@ async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], 
         etags = await known_etags(db, calendar, None)
     known = {Href(href): ETag(etag) for href, etag in etags.items()}
     plan = plan_pull(known, listed.items, full_listing=True)
-    # Without an ETag it is asked for anyway: written a moment ago, or never given.
-    return known, {href for href in plan.fetch.keys() | plan.forget if known.get(href) != ""}
+    # Listed, and held without an ETag, it is asked for anyway: written a moment ago, or never given.
+    return known, {*plan.forget} | {href for href in plan.fetch if known.get(href) != ""}
 
 
 async def _told(poll: Poll, calendar: Calendar, token: SyncToken) -> set[Href]:

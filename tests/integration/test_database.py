@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
+import pytest
+
 from models.database import Database, execute, execute_many, fetch
 
 INSERT = "INSERT INTO deployment_fact (name, value) VALUES ($2, $1)"
@@ -18,3 +23,18 @@ async def test_marks_take_their_values_by_number_in_any_order_and_more_than_once
             *("x", "2", "b", "a"),
         )
     assert rows == [{"name": "b", "value": "2"}]
+
+
+async def test_a_snapshot_that_is_cancelled_while_it_opens_leaves_nothing_open(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    for turns in range(60):
+        opening = asyncio.ensure_future(database.open_snapshot())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with suppress(asyncio.CancelledError):
+            await (await opening).close()
+    async with database.reading() as db:
+        await fetch(db, "SELECT 1")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

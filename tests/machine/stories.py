@@ -46,6 +46,20 @@ def an_event_that_is_given_after_its_deletion(state: Machine) -> None:
     state.wait(seconds=301)
 
 
+def an_event_that_is_given_as_it_was_and_then_deleted(state: Machine) -> None:
+    """Held without an ETag: the night's comparison ends it all the same."""
+    state.lag(place=44, which=0)
+    state.wait(seconds=1)
+    state.clock_jump(seconds=-3600)
+    state.lag(place=46, which=0)
+    state.iphone_delete(which=5)
+    state.clock_jump(seconds=3600)
+    state.lag(place=34, which=10)
+    state.iphone_delete(which=0)
+    state.iphone_delete(which=0)
+    state.wait(seconds=901)
+
+
 def a_series_of_one_whose_one_date_was_deleted(state: Machine) -> None:
     state.iphone_delete_occurrence(number=3, which=2)
     state.iphone_this_and_future(number=2, place=4, which=8)
@@ -66,6 +80,7 @@ STORIES: tuple[Story, ...] = (
     an_event_that_came_while_a_delta_left_half_out,
     an_old_text_where_the_listing_names_no_etag,
     an_event_that_is_given_after_its_deletion,
+    an_event_that_is_given_as_it_was_and_then_deleted,
     a_series_of_one_whose_one_date_was_deleted,
     a_write_that_was_sent_to_a_calendar_that_went,
 )
