@@ -19,6 +19,7 @@ MOST_WALKED = 80_000
 """Of about a microsecond each: what it may take to learn what COUNT leaves for the window."""
 _COST = {Frequency.YEARLY: 60, Frequency.MONTHLY: 5, Frequency.WEEKLY: 8}
 _COST_OF_A_DAY = 4
+_ALL_TIME = Span(FIRST_INSTANT, LAST_INSTANT)
 
 
 class Expansion(NamedTuple):
@@ -51,7 +52,7 @@ def expand(
     walk: int = MOST_WALKED,
 ) -> Expansion:
     """The starts from `first` (DTSTART, given only where the rule does) to `until`, inside the window."""
-    within = within.clipped(Span(FIRST_INSTANT, LAST_INSTANT))
+    within = within.clipped(_ALL_TIME)
     last, left = _bounds(rule, first, until)
     stop = within.end if last is None else min(within.end, last + 1)
     start = max(first, within.start)

@@ -15,9 +15,11 @@ from domain.busy import BusyPolicy, EventStatus, Occurrence, blocked_span
 from domain.interval import Span
 from domain.zone_table import UTC_ZONE, Zone, find_zone
 from sync.ical_event import LONGEST_TEXT, Event, Fault, ProblemCode, read_event
-from sync.ical_frame import take_apart
+from sync.ical_frame import Framed, take_apart
 from sync.ical_instances import Budget
+from sync.ical_plain import Setting
 from sync.ical_reading import Problem, Reading
+from sync.ical_regular import read_regular
 from sync.ical_series import Scope, read_series
 from sync.ical_single import read_single
 from sync.ical_text import Component, Document, plain_text, read_document, without_controls
@@ -83,13 +85,8 @@ def read_resource(text: bytes | str, *, zone: str, addresses: frozenset[str], wi
     owner, framed = find_zone(zone), take_apart(text)
     if framed is None:
         return _read(read_document(text), owner, addresses, window)
-    if owner is not None and len(framed.bodies) == 1:
-        single = read_single(
-            framed.bodies[0], owner=owner, named=_named_zone, addresses=addresses, window=window
-        )
-        if single is not None:
-            return single
-    return _read(framed.document(), owner, addresses, window)
+    plain = None if owner is None else _read_plain(framed, Setting(owner, _named_zone, addresses, window))
+    return _read(framed.document(), owner, addresses, window) if plain is None else plain
 
 
 def read_in_general(text: bytes | str, *, zone: str, addresses: frozenset[str], window: Span) -> Reading:
@@ -142,6 +139,11 @@ def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
 
 
 # --- Reading
+
+
+def _read_plain(framed: Framed, setting: Setting) -> Reading | None:
+    single = read_single(framed.bodies[0], setting) if len(framed.bodies) == 1 else None
+    return read_regular(framed.bodies, setting) if single is None else single
 
 
 def _read(document: Document, owner: Zone | None, addresses: frozenset[str], window: Span) -> Reading:

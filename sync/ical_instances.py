@@ -18,6 +18,7 @@ from sync.ical_times import (
     MOST_AHEAD,
     MOST_BEHIND,
     Duration,
+    Place,
     Places,
     When,
     read_list,
@@ -107,21 +108,23 @@ def _read_rule(text: str, master: Event) -> tuple[Rule, int | None]:
     rule = parse_rule(text)
     if master.start.is_date:
         rule = for_dates(rule)
-    if rule.until is None:
-        return rule, None
+    return rule, None if rule.until is None else last_start(rule.until, master.start, master.place)
+
+
+def last_start(until: str, first: When, place: Place) -> int:
+    """The last wall time that UNTIL lets stand in a series that starts at `first`. Raises BadRuleError."""
     try:
-        last = _last_wall(read_when(Property("", rule.until)), master)
+        last = _last_wall(read_when(Property("", until)), first, place)
     except ValueError:
         raise BadRuleError("its end cannot be read") from None
-    if last < master.start.wall:
+    if last < first.wall:
         raise BadRuleError("it ends before it begins")
-    return rule, last
+    return last
 
 
-def _last_wall(until: When, master: Event) -> int:
+def _last_wall(until: When, first: When, place: Place) -> int:
     """UNTIL on the series' own clock. Where it does not fit DTSTART's type, what it can mean at the latest."""
-    place = master.place
-    if master.start.is_date:
+    if first.is_date:
         day = until.wall - until.wall % DAY
         local = place.zone.wall(until.wall) if until.is_utc else day
         return max(day, local - local % DAY)

@@ -29,7 +29,12 @@ def instant_keys(instants: list[int]) -> list[str]:
 
 
 def instant_key(instant: int) -> str:
-    return f"{day_key(instant // DAY)}T{_time_text(instant % DAY)}Z"
+    return f"{day_key(instant // DAY)}{time_key(instant % DAY)}"
+
+
+def time_key(second: int) -> str:
+    """What follows the day in the key of an instant, where it is this second of its day."""
+    return f"T{_time_text(second)}Z"
 
 
 def within_time(instant: int) -> int:

@@ -22,6 +22,7 @@ _PARAMS = r"""(?:;[^:"\n]*(?:"[^"\n]*"[^:"\n]*)*|;[^:\n]*)?"""
 # Each with the line end before it: a search for one is much faster than a search for where a line begins.
 _LINE = re.compile(rf"\n({_NAMES})({_PARAMS}):(.*)", re.IGNORECASE)
 _LINE_IN_CAPITALS = re.compile(rf"\n({_OF_EVENTS})({_PARAMS}):(.*)")
+_ATTENDEE = re.compile(rf"\nATTENDEE({_PARAMS}):(.*)")
 _ZONE_BEGINS, _ZONE_ENDS = "\nBEGIN:VTIMEZONE\n", "\nEND:VTIMEZONE\n"
 _LONGEST_ZONE = 10_000
 # Nothing in an alarm says what is busy. Only a whole one is passed over, so that what is cut off is seen.
@@ -101,6 +102,11 @@ def properties_of(text: str) -> dict[str, list[Property]]:
         for name, params, value in lines:
             properties[name].append(_new(Property, (params, value)))
     return properties
+
+
+def attendees_of(text: str) -> list[Property]:
+    """Of lines as in properties_of."""
+    return [_new(Property, given) for given in _ATTENDEE.findall(text)]
 
 
 def plain_text(value: str, most: int) -> str:
