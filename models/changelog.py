@@ -94,6 +94,11 @@ class Ledger:
     def slot_removed(self, previous: Slot) -> None:
         self._note_slot(ChangeKind.SLOT_REMOVED, None, previous)
 
+    def many_slots(self, count: int) -> None:
+        """So many changes at once that one row stands for all of them."""
+        assert count > MOST_SLOTS_AT_ONCE
+        self._slots += count
+
     def reset_slots(self) -> None:
         """One row in place of each change: a calendar chosen or left, a disconnect, a policy."""
         self._slots = MOST_SLOTS_AT_ONCE + 1

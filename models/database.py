@@ -21,6 +21,8 @@ Db = BaseDBAsyncClient
 
 Row = dict[str, Any]
 
+_WORTH_COPYING = 20
+"""Rows. PostgreSQL's COPY takes half the CPU of INSERT at both ends, and one more round trip."""
 _MARK = re.compile(r"\$(\d+)")
 
 
@@ -274,7 +276,17 @@ async def execute(db: Db, statement: str, *values: object) -> int:
 async def execute_many(db: Db, statement: str, rows: Sequence[Sequence[object]]) -> None:
     if rows:
         text, order = _dialect(statement, db.capabilities.dialect)
-        await db.execute_many(text, [_ordered(row, order) for row in rows])
+        ordered = rows if order is None else [_ordered(row, order) for row in rows]
+        await db.execute_many(text, ordered)  # type: ignore[arg-type]  # Both drivers take any sequences.
+
+
+async def insert_many(db: Db, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    """New rows, with which nothing that stands can be in conflict."""
+    if isinstance(db, PostgresTransaction) and len(rows) >= _WORTH_COPYING:
+        await db._connection.copy_records_to_table(table, records=rows, columns=columns)
+    else:
+        names, values = ", ".join(columns), marks(len(columns))
+        await execute_many(db, f"INSERT INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608
 
 
 @functools.lru_cache(maxsize=512)

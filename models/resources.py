@@ -3,79 +3,25 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from domain.busy import Occurrence
 from domain.copies import appointment_of
 from domain.ids import Kind, derived_id
-from domain.interval import Span
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.database import Db, Row, execute, execute_many, fetch, marks
-from models.settle import Roll, chunks, differs, insert_rows, settle_events, update_rows
-
-_EVENT_COLUMNS = (
-    "id",
-    "subaccount_id",
-    "user_id",
-    "calendar_id",
-    "resource_id",
-    "uid",
-    "key",
-    "title",
-    "starts",
-    "ends",
-    "busy_starts",
-    "busy_ends",
-    "travel_before",
-    "travel_after",
-    "is_all_day",
-    "start_date",
-    "end_date",
-    "is_recurring",
-    "show_as",
-    "status",
-    "participation",
-    "blocks",
-    "appointment_id",
+from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
+from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow, StoredProblem, problems_json
+from models.settle import (
+    Roll,
+    chunks,
+    own_copies,
+    policy_of,
+    replace_rows,
+    replace_slots,
+    settle_events,
+    update_rows,
 )
-_LONGEST_UID = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class StoredProblem:
-    """Why a resource could not be read whole, and the time that is blocked because of it."""
-
-    uid: str | None
-    code: str
-    message: str
-    blocked: Span | None
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "uid": self.uid,
-            "code": self.code,
-            "message": self.message,
-            "blocked": None if self.blocked is None else list(self.blocked),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadResource:
-    """A resource as fetched and read. `keeps_events`: unreadable now, so what was last readable goes on blocking."""
-
-    href: str
-    etag: str
-    body: str
-    uid: str | None
-    occurrences: tuple[Occurrence, ...]
-    problems: tuple[StoredProblem, ...] = ()
-    is_readable: bool = True
-    is_open_ended: bool = False
-    keeps_events: bool = False
 
 
 def resource_id(calendar: Calendar, href: str) -> str:
@@ -104,17 +50,22 @@ async def store_resources(
         return
     stored = await _stored(ledger.db, calendar, [each.href for each in found])
     salts = await _salts(ledger.db, calendar, found, stored)
-    await _upsert(ledger.db, calendar, found, salts, owns)
-    read = [each for each in found if not each.keeps_events]
-    ids = [resource_id(calendar, each.href) for each in read]
-    wanted: dict[str, Row] = {}
-    known: dict[str, Occurrence] = {}
-    for each in read:
-        for row, occurrence in _event_rows(calendar, each, salts[each.href], _id_of(owns.get(each.href))):
-            wanted[row["id"]], known[row["id"]] = row, occurrence
-    events = await _replace_events(ledger.db, ids, wanted)
-    stored_slots = await _of_resources(ledger.db, "blocked_slot", ids)
-    await settle_events(ledger, calendar, events, stored_slots, roll=roll, known=known)
+    await _upsert(ledger.db, calendar, found, salts=salts, owns=owns, stored=stored)
+    copies = await own_copies(ledger.db, {resource_id(calendar, href) for href in owns})
+    policy, rows = policy_of(calendar), Rows()
+    before = []
+    for each in found:
+        name = resource_id(calendar, each.href)
+        if each.keeps_events:
+            continue
+        if each.href in stored:
+            before.append(name)
+        rows.add(
+            calendar, name, each, salts[each.href], policy,
+            appointment=_id_of(owns.get(each.href)), copy=copies.get(name),
+        )  # fmt: skip
+    await replace_rows(ledger.db, "event", await _events(ledger.db, before), rows.events)
+    await replace_slots(ledger, await _slots(ledger.db, before), rows.slots, roll=roll)
 
 
 async def known_etags(db: Db, calendar: Calendar, hrefs: Sequence[str] | None) -> dict[str, str]:
@@ -211,8 +162,7 @@ async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:
     """They are proved gone: with them go their events and slots."""
     ids = [resource_id(calendar, href) for href in hrefs]
-    slots = await _of_resources(ledger.db, "blocked_slot", ids)
-    await settle_events(ledger, calendar, [], slots)
+    await replace_slots(ledger, await _slots(ledger.db, ids), {})
     for table, column in (("event", "resource_id"), ("resource", "id")):
         for part in chunks(ids):
             await execute(ledger.db, f"DELETE FROM {table} WHERE {column} IN ({marks(len(part))})", *part)  # noqa: S608
@@ -229,9 +179,8 @@ async def settle_copies(ledger: Ledger, appointment_id: str) -> None:
     )
     for row in rows:
         calendar = await Calendar.filter(id=row["calendar_id"]).using_db(ledger.db).get()
-        events = await _of_resources(ledger.db, "event", [row["id"]])
-        slots = await _of_resources(ledger.db, "blocked_slot", [row["id"]])
-        await settle_events(ledger, calendar, events, slots)
+        events = await fetch(ledger.db, "SELECT * FROM event WHERE resource_id = $1", row["id"])
+        await settle_events(ledger, calendar, events, await _slots(ledger.db, [row["id"]]))
 
 
 async def drop_past(db: Db, calendar_ids: Sequence[str], *, before: int) -> None:
@@ -254,7 +203,7 @@ async def _salts(
     db: Db, calendar: Calendar, found: Sequence[ReadResource], stored: dict[str, Row]
 ) -> dict[str, str]:
     """Empty for the first resource of a UID in this calendar; a second one's events are named apart by its href."""
-    uids = {each.uid[:_LONGEST_UID] for each in found if each.uid}
+    uids = {each.stored_uid for each in found if each.uid}
     rows = await _named(
         db,
         "SELECT uid, href FROM resource WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id = $3"
@@ -267,7 +216,7 @@ async def _salts(
     first = {row["uid"]: row["href"] for row in rows}
     salts: dict[str, str] = {}
     for each in found:
-        uid = (each.uid or "")[:_LONGEST_UID]
+        uid = each.stored_uid
         known = stored.get(each.href)
         if known is not None and known["uid"] == uid:
             salts[each.href] = known["salt"]
@@ -282,44 +231,38 @@ async def _upsert(
     db: Db,
     calendar: Calendar,
     found: Sequence[ReadResource],
-    salts: dict[str, str],
+    *,
+    salts: Mapping[str, str],
     owns: Mapping[str, Appointment],
+    stored: Mapping[str, Row],
 ) -> None:
-    kept = [each for each in found if each.keeps_events]
-    read = [each for each in found if not each.keeps_events]
-    await execute_many(
-        db,
-        "INSERT INTO resource (id, subaccount_id, user_id, calendar_id, href, etag, uid, salt, body, is_readable,"
-        " is_open_ended, problems, has_problems, appointment_id)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-        " ON CONFLICT (id) DO UPDATE SET etag = excluded.etag, uid = excluded.uid, salt = excluded.salt,"
-        " body = excluded.body, is_readable = excluded.is_readable, is_open_ended = excluded.is_open_ended,"
-        " problems = excluded.problems, has_problems = excluded.has_problems,"
-        " appointment_id = excluded.appointment_id",
-        [
-            (
-                resource_id(calendar, each.href),
-                calendar.subaccount_id,
-                calendar.user_id,
-                calendar.id,
-                each.href,
-                each.etag,
-                (each.uid or "")[:_LONGEST_UID],
-                salts[each.href],
-                each.body,
-                each.is_readable,
-                each.is_open_ended,
-                *_problems(each),
-                _id_of(owns.get(each.href)),
-            )
-            for each in read
-        ],
-    )
+    rows = [
+        ResourceRow(
+            resource_id(calendar, each.href), calendar.subaccount_id, calendar.user_id, calendar.id,
+            each.href, each.etag, each.stored_uid, salts[each.href], each.body, each.is_readable,
+            each.is_open_ended, problems_json(each.problems) if each.problems else "[]", bool(each.problems),
+            _id_of(owns.get(each.href)),
+        )
+        for each in found
+        if not each.keeps_events
+    ]  # fmt: skip
+    await insert_many(db, "resource", ResourceRow._fields, [row for row in rows if row.href not in stored])
+    await update_rows(db, "resource", [row for row in rows if row.href in stored])
     # The last readable text stays, to be expanded again when the horizon rolls.
     await execute_many(
         db,
         "UPDATE resource SET etag = $1, is_readable = $2, problems = $3, has_problems = $4 WHERE id = $5",
-        [(each.etag, False, *_problems(each), resource_id(calendar, each.href)) for each in kept],
+        [
+            (
+                each.etag,
+                False,
+                problems_json(each.problems),
+                bool(each.problems),
+                resource_id(calendar, each.href),
+            )
+            for each in found
+            if each.keeps_events
+        ],
     )
 
 
@@ -327,72 +270,16 @@ def _id_of(own: Appointment | None) -> str | None:
     return None if own is None else own.id
 
 
-def _problems(each: ReadResource) -> tuple[str, bool]:
-    return json.dumps([problem.as_json() for problem in each.problems], ensure_ascii=False), bool(
-        each.problems
-    )
+async def _events(db: Db, resources: Sequence[str]) -> dict[str, EventRow]:
+    columns = ", ".join(EventRow._fields)
+    rows = await _named(db, f"SELECT {columns} FROM event WHERE resource_id IN", resources)  # noqa: S608
+    return {row["id"]: EventRow(**row) for row in rows}
 
 
-def _event_rows(
-    calendar: Calendar, each: ReadResource, salt: str, appointment_id: str | None
-) -> Iterable[tuple[Row, Occurrence]]:
-    resource = resource_id(calendar, each.href)
-    seen: dict[tuple[str, str], int] = {}
-    for occurrence in each.occurrences:
-        uid = occurrence.uid[:_LONGEST_UID]
-        # A single event is the same one when it is moved; of a series each date is.
-        name = occurrence.key if occurrence.is_recurring else ""
-        count = seen[uid, name] = seen.get((uid, name), 0) + 1
-        # A component of another UID than its resource's can have a namesake elsewhere: its href keeps them apart.
-        apart = salt if uid and uid == (each.uid or "")[:_LONGEST_UID] else each.href
-        row = {
-            "id": derived_id(Kind.EVENT, calendar.id, uid, name, apart, str(count)),
-            "subaccount_id": calendar.subaccount_id,
-            "user_id": calendar.user_id,
-            "calendar_id": calendar.id,
-            "resource_id": resource,
-            "uid": uid,
-            "key": occurrence.key,
-            "title": occurrence.title,
-            "starts": occurrence.start,
-            "ends": occurrence.end,
-            "busy_starts": occurrence.busy.start,
-            "busy_ends": occurrence.busy.end,
-            "travel_before": occurrence.travel_before,
-            "travel_after": occurrence.travel_after,
-            "is_all_day": occurrence.is_all_day,
-            "start_date": occurrence.start_date,
-            "end_date": occurrence.end_date,
-            "is_recurring": occurrence.is_recurring,
-            "show_as": str(occurrence.show_as),
-            "status": str(occurrence.status),
-            "participation": None if occurrence.participation is None else str(occurrence.participation),
-            "blocks": False,
-            "appointment_id": appointment_id,
-        }
-        yield row, occurrence
-
-
-async def _replace_events(db: Db, resources: Sequence[str], wanted: dict[str, Row]) -> list[Row]:
-    """The events that stand after it, each with the `blocks` that is stored."""
-    stored = {row["id"]: row for row in await _of_resources(db, "event", resources)}
-    for name, row in wanted.items():
-        if name in stored:
-            row["blocks"] = bool(stored[name]["blocks"])
-    await execute_many(
-        db, "DELETE FROM event WHERE id = $1", [(name,) for name in stored if name not in wanted]
-    )
-    added = [row for name, row in wanted.items() if name not in stored]
-    changed = [
-        row for name, row in wanted.items() if name in stored and differs(stored[name], row, _EVENT_COLUMNS)
-    ]
-    await insert_rows(db, "event", _EVENT_COLUMNS, added)
-    await update_rows(db, "event", _EVENT_COLUMNS, changed)
-    return list(wanted.values())
-
-
-async def _of_resources(db: Db, table: str, ids: Sequence[str]) -> list[Row]:
-    return await _named(db, f"SELECT * FROM {table} WHERE resource_id IN", ids)  # noqa: S608
+async def _slots(db: Db, resources: Sequence[str]) -> dict[str, SlotRow]:
+    columns = ", ".join(SlotRow._fields)
+    rows = await _named(db, f"SELECT {columns} FROM blocked_slot WHERE resource_id IN", resources)  # noqa: S608
+    return {row["id"]: SlotRow(**row) for row in rows}
 
 
 async def _named(db: Db, statement: str, names: Sequence[str], *values: object) -> list[Row]:

@@ -4,45 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 
-from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, Participation, ShowAs, blocked_span
-from domain.changes import BlockedSlotSource, ChangeKind, Slot
-from domain.ids import Kind, derived_id
+from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, Participation, ShowAs
+from domain.changes import MOST_SLOTS_AT_ONCE, ChangeKind, Slot
 from domain.interval import Span
 from models.calendar import Calendar
-from models.changelog import Ledger, erase_icloud_texts, slots_of
-from models.database import Db, Row, execute, execute_many, fetch, marks
+from models.changelog import Ledger, erase_icloud_texts
+from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
 from models.icloud import ICloudAccount
 from models.outbox import WriteState, drop_writes
+from models.rows import OwnCopy, R, SlotRow, changed_rows, pieces, slot_rows
 
 MOST_NAMES = 500
 """How many ids one statement names: PostgreSQL and SQLite both bound them."""
-
-_BEFORE, _AFTER = 0, 1
-_SLOT_COLUMNS = (
-    "id",
-    "subaccount_id",
-    "user_id",
-    "starts",
-    "ends",
-    "is_all_day",
-    "source",
-    "title",
-    "event_id",
-    "calendar_id",
-    "resource_id",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class OwnCopy:
-    """The appointment that a resource is our copy of, as far as it decides what the copy blocks."""
-
-    span: Span
-    is_confirmed: bool
-    is_as_written: bool
-    "A newer state is still to be written, and what is in iCloud is the last that we wrote or saw."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,60 +39,33 @@ def closes_time(calendar: Calendar) -> bool:
     return (calendar.is_conflict or calendar.is_linked) and not calendar.is_gone
 
 
-def pieces(occurrence: Occurrence, policy: BusyPolicy, own: OwnCopy | None) -> list[tuple[int, Span]]:
-    """The time that an occurrence closes, by piece. A copy of ours closes only what its appointment does not."""
-    span = blocked_span(occurrence, policy)
-    if span is None:
-        return []
-    if own is None:
-        return [(_BEFORE, span)]
-    if not own.is_confirmed or own.is_as_written:
-        return []
-    both = [
-        (_BEFORE, Span(span.start, min(span.end, own.span.start))),
-        (_AFTER, Span(max(span.start, own.span.end), span.end)),
-    ]
-    return [(piece, left) for piece, left in both if not left.is_empty]
-
-
 async def settle_calendar(ledger: Ledger, calendar: Calendar) -> None:
     """Brings a calendar's slots to its policy and its place; one that is no longer read, or gone, loses all it had."""
     if not closes_time(calendar):
         await forget_calendar(ledger, calendar)
         return
     events = await fetch(ledger.db, "SELECT * FROM event WHERE calendar_id = $1", calendar.id)
-    stored = await fetch(ledger.db, "SELECT * FROM blocked_slot WHERE calendar_id = $1", calendar.id)
-    await settle_events(ledger, calendar, events, stored)
+    await settle_events(ledger, calendar, events, await _slots_of_calendar(ledger.db, calendar))
     await settle_conflicts(ledger)
 
 
 async def settle_events(
-    ledger: Ledger,
-    calendar: Calendar,
-    events: Sequence[Row],
-    stored: Sequence[Row],
-    *,
-    roll: Roll | None = None,
-    known: Mapping[str, Occurrence] = MappingProxyType({}),
+    ledger: Ledger, calendar: Calendar, events: Sequence[Row], stored: Mapping[str, SlotRow]
 ) -> None:
-    """Stores the slots of these events in place of `stored`, and says on each event whether it blocks.
-
-    `known`: the events' occurrences by id, where they were read just now.
-    """
-    owns = await _own_copies(ledger.db, {event["resource_id"] for event in events if event["appointment_id"]})
+    """Stores the slots of these events in place of `stored`, and says on each event whether it blocks."""
+    owns = await own_copies(ledger.db, {event["resource_id"] for event in events if event["appointment_id"]})
     policy = policy_of(calendar)
-    wanted: dict[str, Row] = {}
+    wanted: dict[str, SlotRow] = {}
     blocks: list[tuple[bool, str]] = []
     for event in events:
-        occurrence = known.get(event["id"]) or occurrence_of(event)
+        occurrence = occurrence_of(event)
         found = pieces(occurrence, policy, owns.get(event["resource_id"]))
         if bool(event["blocks"]) != bool(found):
             blocks.append((bool(found), event["id"]))
-        for piece, span in found:
-            row = _slot_row(calendar, event, span, piece)
-            wanted[row["id"]] = row
+        for row in slot_rows(calendar, event["id"], event["resource_id"], occurrence, found):
+            wanted[row.id] = row
     await execute_many(ledger.db, "UPDATE event SET blocks = $1 WHERE id = $2", blocks)
-    await _replace_slots(ledger, {row["id"]: row for row in stored}, wanted, roll)
+    await replace_slots(ledger, stored, wanted)
 
 
 async def settle_conflicts(ledger: Ledger) -> None:
@@ -147,8 +94,7 @@ async def settle_conflicts(ledger: Ledger) -> None:
 
 async def forget_calendar(ledger: Ledger, calendar: Calendar) -> None:
     """Its events, texts and slots go, and it is read from the start if it is ever read again."""
-    stored = await fetch(ledger.db, "SELECT * FROM blocked_slot WHERE calendar_id = $1", calendar.id)
-    await _replace_slots(ledger, {row["id"]: row for row in stored}, {}, None)
+    await replace_slots(ledger, await _slots_of_calendar(ledger.db, calendar), {})
     await execute(ledger.db, "DELETE FROM event WHERE calendar_id = $1", calendar.id)
     await execute(ledger.db, "DELETE FROM resource WHERE calendar_id = $1", calendar.id)
     await execute(
@@ -198,7 +144,7 @@ def chunks(names: Iterable[str], size: int = MOST_NAMES) -> Iterable[list[str]]:
     return (every[start : start + size] for start in range(0, len(every), size))
 
 
-async def _own_copies(db: Db, resources: set[str]) -> dict[str, OwnCopy]:
+async def own_copies(db: Db, resources: set[str]) -> dict[str, OwnCopy]:
     found: dict[str, OwnCopy] = {}
     for part in chunks(resources):
         rows = await fetch(
@@ -220,64 +166,53 @@ def _own_copy(row: Row) -> OwnCopy:
     )
 
 
-def _slot_row(calendar: Calendar, event: Row, span: Span, piece: int) -> Row:
-    return {
-        "id": derived_id(Kind.BLOCKED_SLOT, event["id"], str(piece)),
-        "subaccount_id": calendar.subaccount_id,
-        "user_id": calendar.user_id,
-        "starts": span.start,
-        "ends": span.end,
-        "is_all_day": bool(event["is_all_day"]),
-        "source": str(BlockedSlotSource.ICLOUD),
-        "title": event["title"],
-        "event_id": event["id"],
-        "calendar_id": calendar.id,
-        "resource_id": event["resource_id"],
-    }
+async def _slots_of_calendar(db: Db, calendar: Calendar) -> dict[str, SlotRow]:
+    rows = await fetch(
+        db,
+        f"SELECT {', '.join(SlotRow._fields)} FROM blocked_slot WHERE calendar_id = $1",  # noqa: S608
+        calendar.id,
+    )
+    return {row["id"]: SlotRow(**row) for row in rows}
 
 
-async def _replace_slots(
-    ledger: Ledger, stored: Mapping[str, Row], wanted: Mapping[str, Row], roll: Roll | None
+async def replace_slots(
+    ledger: Ledger,
+    stored: Mapping[str, SlotRow],
+    wanted: Mapping[str, SlotRow],
+    *,
+    roll: Roll | None = None,
 ) -> None:
-    removed = [row for row in stored.values() if row["id"] not in wanted]
-    added = [row for row in wanted.values() if row["id"] not in stored]
-    changed = [
-        row
-        for row in wanted.values()
-        if row["id"] in stored and differs(stored[row["id"]], row, _SLOT_COLUMNS)
-    ]
-    await execute_many(ledger.db, "DELETE FROM blocked_slot WHERE id = $1", [(row["id"],) for row in removed])
-    await insert_rows(ledger.db, "blocked_slot", _SLOT_COLUMNS, added)
-    await update_rows(ledger.db, "blocked_slot", _SLOT_COLUMNS, changed)
-    for slot in slots_of(removed):
-        if roll is None or not roll.is_silent(slot):
-            ledger.slot_removed(slot)
-    for slot in slots_of(added):
-        if roll is None or not roll.is_silent(slot):
-            ledger.slot_added(slot)
-    for slot in slots_of(changed):
-        [previous] = slots_of([stored[slot.id]])
-        if previous != slot:
-            ledger.slot_changed(slot, previous)
+    """By id. The log hears of what changed."""
+    added, changed, removed = await replace_rows(ledger.db, "blocked_slot", stored, wanted)
+    if roll is None and len(added) + len(removed) > MOST_SLOTS_AT_ONCE:
+        ledger.many_slots(len(added) + len(changed) + len(removed))
+        return
+    for row in removed:
+        if roll is None or not roll.is_silent(row.slot):
+            ledger.slot_removed(row.slot)
+    for row in added:
+        if roll is None or not roll.is_silent(row.slot):
+            ledger.slot_added(row.slot)
+    for row in changed:
+        previous = stored[row.id].slot
+        if previous != row.slot:
+            ledger.slot_changed(row.slot, previous)
 
 
-def differs(stored: Row, row: Row, columns: Sequence[str]) -> bool:
-    return any(stored[column] != row[column] for column in columns)
+async def replace_rows(
+    db: Db, table: str, stored: Mapping[str, R], wanted: Mapping[str, R]
+) -> tuple[list[R], list[R], list[R]]:
+    """By id; the rows that were added, those that were changed, and those that were dropped."""
+    added, changed, removed = changed_rows(stored, wanted)
+    await execute_many(db, f"DELETE FROM {table} WHERE id = $1", [(row.id,) for row in removed])  # noqa: S608
+    if added:
+        await insert_many(db, table, added[0]._fields, added)
+    await update_rows(db, table, changed)
+    return added, changed, removed
 
 
-async def insert_rows(db: Db, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    await execute_many(
-        db,
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(len(columns))})",  # noqa: S608
-        [[row[column] for column in columns] for row in rows],
-    )
-
-
-async def update_rows(db: Db, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """By `id`, the first of `columns`."""
-    sets = ", ".join(f"{column} = ${place}" for place, column in enumerate(columns[1:], 2))
-    await execute_many(
-        db,
-        f"UPDATE {table} SET {sets} WHERE id = $1",  # noqa: S608
-        [[row[column] for column in columns] for row in rows],
-    )
+async def update_rows(db: Db, table: str, rows: Sequence[R]) -> None:
+    """By `id`, the first of their columns."""
+    if rows:
+        sets = ", ".join(f"{column} = ${place}" for place, column in enumerate(rows[0]._fields[1:], 2))
+        await execute_many(db, f"UPDATE {table} SET {sets} WHERE id = $1", rows)  # noqa: S608

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from domain.interval import Span
 from models.calendar import Calendar, Resource
 from models.database import execute
-from models.resources import ReadResource, StoredProblem, drop_past, own_appointments, store_resources
+from models.resources import drop_past, own_appointments, store_resources
+from models.rows import ReadResource, StoredProblem
 from models.settle import Roll, settle_conflicts
 from sync.poll import Poll
 from sync.reading import read_kept

@@ -10,7 +10,7 @@ from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.outbox import WriteState, is_queued, queue_write
-from models.resources import ReadResource
+from models.rows import ReadResource
 from sync.appointment_text import text_of
 from sync.ical import read_written
 from sync.remote import ETag

@@ -15,7 +15,8 @@ from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
 from models.icloud import ICloudAccount
-from models.resources import ReadResource, held_bodies, own_appointments, store_resources
+from models.resources import held_bodies, own_appointments, store_resources
+from models.rows import ReadResource
 from models.settle import settle_conflicts
 from sync.own import note_seen
 from sync.poll import Poll

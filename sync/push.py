@@ -12,7 +12,8 @@ from models.changelog import Ledger, NoSuchUserError, changing
 from models.icloud import ICloudAccount
 from models.outbox import TakenWrite, WriteState, finish_write, is_ours, note_refusal, put_back
 from models.people import User
-from models.resources import ReadResource, forget_resources, store_resources
+from models.resources import forget_resources, store_resources
+from models.rows import ReadResource
 from models.settle import closes_time, settle_conflicts
 from sync.appointment_text import href_of
 from sync.context import SyncContext

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from models.resources import ReadResource, StoredProblem
+from models.rows import ReadResource, StoredProblem
 from sync.ical import Problem, Reading
 from sync.ical_guarded import read_guarded
 from sync.ical_worker import Request

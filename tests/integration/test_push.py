@@ -7,7 +7,7 @@ import pytest
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.booking import Appointment
-from models.calendar import Calendar, Resource
+from models.calendar import Calendar, Event, Resource
 from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
@@ -536,7 +536,8 @@ async def test_what_was_written_after_the_backup_is_known_when_it_is_restored(
         facts = {"uid": None, "href": None, "etag": None, "calendar_id": None, "write_state": "PENDING"}
         await Appointment.filter(id=name).using_db(db).update(**facts)
         await queue_write(db, USER, name, now=engine.now)
-        await Resource.all().using_db(db).delete()
+        for table in (Resource, Event):
+            await table.all().using_db(db).delete()
         await Calendar.all().using_db(db).update(sync_token=None, listed_token=None)
     await engine.poll()
     await engine.push()

@@ -15,7 +15,8 @@ from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.resources import settle_copies
-from models.settle import OwnCopy, forget_account, pieces, settle_calendar, settle_conflicts
+from models.rows import OwnCopy, pieces
+from models.settle import forget_account, settle_calendar, settle_conflicts
 from tests.integration.engine import USER, Engine, at, engine_on, event
 
 

@@ -1,0 +1,246 @@
+"""What was read, as the rows that stand for it: tuples in the order of the tables' columns, for thousands at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from domain.busy import BusyPolicy, Occurrence, blocked_span
+from domain.changes import BlockedSlotSource, Slot
+from domain.ids import Family, Kind, derived_id, renamed
+from domain.interval import Span
+from models.calendar import Calendar
+
+LONGEST_UID = 1000
+_BEFORE, _AFTER = 0, 1
+_ICLOUD = str(BlockedSlotSource.ICLOUD)
+
+
+class ResourceRow(NamedTuple):
+    id: str
+    subaccount_id: str
+    user_id: str
+    calendar_id: str
+    href: str
+    etag: str
+    uid: str
+    salt: str
+    body: str
+    is_readable: bool
+    is_open_ended: bool
+    problems: str
+    has_problems: bool
+    appointment_id: str | None
+
+
+class EventRow(NamedTuple):
+    id: str
+    subaccount_id: str
+    user_id: str
+    calendar_id: str
+    resource_id: str
+    uid: str
+    key: str
+    title: str | None
+    starts: int
+    ends: int
+    busy_starts: int
+    busy_ends: int
+    travel_before: int
+    travel_after: int
+    is_all_day: bool
+    start_date: str | None
+    end_date: str | None
+    is_recurring: bool
+    show_as: str
+    status: str
+    participation: str | None
+    blocks: bool
+    appointment_id: str | None
+
+
+class SlotRow(NamedTuple):
+    id: str
+    subaccount_id: str
+    user_id: str
+    starts: int
+    ends: int
+    is_all_day: bool
+    source: str
+    title: str | None
+    event_id: str | None
+    calendar_id: str | None
+    resource_id: str | None
+
+    @property
+    def slot(self) -> Slot:
+        return Slot(
+            id=self.id,
+            start=self.starts,
+            end=self.ends,
+            is_all_day=bool(self.is_all_day),
+            source=BlockedSlotSource(self.source),
+            title=self.title,
+            event_id=self.event_id,
+            calendar_id=self.calendar_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProblem:
+    """Why a resource could not be read whole, and the time that is blocked because of it."""
+
+    uid: str | None
+    code: str
+    message: str
+    blocked: Span | None
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "uid": self.uid,
+            "code": self.code,
+            "message": self.message,
+            "blocked": None if self.blocked is None else list(self.blocked),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadResource:
+    """A resource as fetched and read. `keeps_events`: unreadable now, so what was last readable goes on blocking."""
+
+    href: str
+    etag: str
+    body: str
+    uid: str | None
+    occurrences: tuple[Occurrence, ...]
+    problems: tuple[StoredProblem, ...] = ()
+    is_readable: bool = True
+    is_open_ended: bool = False
+    keeps_events: bool = False
+
+    @property
+    def stored_uid(self) -> str:
+        return (self.uid or "")[:LONGEST_UID]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCopy:
+    """The appointment that a resource is our copy of, as far as it decides what the copy blocks."""
+
+    span: Span
+    is_confirmed: bool
+    is_as_written: bool
+    "A newer state is still to be written, and what is in iCloud is the last that we wrote or saw."
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """By id."""
+
+    events: dict[str, EventRow] = field(default_factory=dict)
+    slots: dict[str, SlotRow] = field(default_factory=dict)
+
+    def add(
+        self,
+        calendar: Calendar,
+        resource: str,
+        each: ReadResource,
+        salt: str,
+        policy: BusyPolicy,
+        *,
+        appointment: str | None,
+        copy: OwnCopy | None,
+    ) -> None:
+        """The events of one resource, each saying whether it blocks, and their slots."""
+        subaccount, user, calendar_id = calendar.subaccount_id, calendar.user_id, calendar.id
+        for name, occurrence in _named(calendar, each, salt):
+            found = pieces(occurrence, policy, copy)
+            participation = occurrence.participation
+            self.events[name] = EventRow(
+                name, subaccount, user, calendar_id, resource, occurrence.uid[:LONGEST_UID], occurrence.key,
+                occurrence.title, occurrence.start, occurrence.end, *occurrence.busy,
+                occurrence.travel_before, occurrence.travel_after,
+                occurrence.is_all_day, occurrence.start_date, occurrence.end_date, occurrence.is_recurring,
+                str(occurrence.show_as), str(occurrence.status),
+                None if participation is None else str(participation), bool(found), appointment,
+            )  # fmt: skip
+            for row in slot_rows(calendar, name, resource, occurrence, found):
+                self.slots[row.id] = row
+
+
+def _named(calendar: Calendar, each: ReadResource, salt: str) -> Iterator[tuple[str, Occurrence]]:
+    """Each occurrence with its event's id, by which it is known however often it is read anew."""
+    families: dict[str, Family] = {}
+    seen: dict[tuple[str, str], int] = {}
+    own = each.stored_uid
+    for occurrence in each.occurrences:
+        uid = occurrence.uid[:LONGEST_UID]
+        # A single event is the same one when it is moved; of a series each date is.
+        name = occurrence.key if occurrence.is_recurring else ""
+        count = seen[uid, name] = seen.get((uid, name), 0) + 1
+        family = families.get(uid)
+        if family is None:
+            # A component of another UID than its resource's can have a namesake elsewhere: its href keeps them apart.
+            apart = salt if uid and uid == own else each.href
+            family = families[uid] = Family(Kind.EVENT, calendar.id, uid, apart)
+        yield family.member(name, str(count)), occurrence
+
+
+Pieces = list[tuple[int, Span]]
+"""The time that an occurrence closes: each piece with its place, before or after an appointment's own."""
+
+
+def pieces(occurrence: Occurrence, policy: BusyPolicy, own: OwnCopy | None) -> Pieces:
+    """A copy of ours closes only what its appointment does not."""
+    span = blocked_span(occurrence, policy)
+    if span is None:
+        return []
+    if own is None:
+        return [(_BEFORE, span)]
+    if not own.is_confirmed or own.is_as_written:
+        return []
+    both = [
+        (_BEFORE, Span(span.start, min(span.end, own.span.start))),
+        (_AFTER, Span(max(span.start, own.span.end), span.end)),
+    ]
+    return [(piece, left) for piece, left in both if not left.is_empty]
+
+
+def slot_rows(
+    calendar: Calendar, event: str, resource: str, occurrence: Occurrence, found: Pieces
+) -> list[SlotRow]:
+    return [
+        SlotRow(
+            _slot_id(event, piece), calendar.subaccount_id, calendar.user_id, span.start, span.end,
+            occurrence.is_all_day, _ICLOUD, occurrence.title, event, calendar.id, resource,
+        )
+        for piece, span in found
+    ]  # fmt: skip
+
+
+def _slot_id(event: str, piece: int) -> str:
+    if piece == _BEFORE:
+        return renamed(event, Kind.BLOCKED_SLOT)
+    return derived_id(Kind.BLOCKED_SLOT, event, str(piece))
+
+
+def problems_json(problems: Iterable[StoredProblem]) -> str:
+    return json.dumps([problem.as_json() for problem in problems], ensure_ascii=False)
+
+
+# --- What is to be changed
+
+R = TypeVar("R", ResourceRow, EventRow, SlotRow)
+
+
+def changed_rows(stored: Mapping[str, R], wanted: Mapping[str, R]) -> tuple[list[R], list[R], list[R]]:
+    """The rows to add, those to change, and those to drop, as they are stored."""
+    if not stored:
+        return list(wanted.values()), [], []
+    return (
+        [row for name, row in wanted.items() if name not in stored],
+        [row for name, row in wanted.items() if name in stored and stored[name] != row],
+        [row for name, row in stored.items() if name not in wanted],
+    )
