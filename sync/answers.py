@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 
 from sync import multistatus
 from sync.remote import (
@@ -27,9 +28,9 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     url: str
-    content: bytes = b""
-    text: str = ""
-    reason: str = ""
+    content: ClassVar[bytes] = b""
+    text: ClassVar[str] = ""
+    reason: ClassVar[str] = ""
 
     @property
     def is_success(self) -> bool:

@@ -7,8 +7,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -24,7 +23,8 @@ from models.seal import Secret
 from sync import multistatus, queries
 from sync.answers import Answer, etag_of, expect_multistatus, refuse, refuse_at_all, refuse_write
 from sync.budget import Budgets
-from sync.guard import Admitted, Guard, raw_path
+from sync.deadlines import Deadlines
+from sync.guard import Guard, raw_path
 from sync.multistatus import Multistatus, read_multistatus
 from sync.remote import (
     Changes,
@@ -47,9 +47,12 @@ T = TypeVar("T")
 # Without multiplexing a refused password is tried once, not twice: Apple locks accounts.
 _FEATURES = FeatureSet(resolve_features({"base": "icloud", "http.multiplexing": {"support": "unsupported"}}))
 _XML = 'application/xml; charset="utf-8"'
+_MEMBERS = {"Content-Type": _XML, "Depth": "1"}
+_LISTING = queries.LISTING_QUERY.encode()
 _ICS = "text/calendar; charset=utf-8"
 _MOST_HOPS = 5
 _CHUNK = 1 << 16
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PARSE_APART = 256 * 1024
 
 for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
@@ -80,6 +83,7 @@ class ICloud:
         self.session = _new_session(self.settings)
         most = self.settings.requests_per_minute
         self.budgets = None if most is None else Budgets(most, time.monotonic)
+        self.deadlines = Deadlines(self.settings.request_seconds)
         self.pool = Pool(
             connections=self.settings.connections,
             most_bytes=self.settings.most_bytes,
@@ -93,6 +97,7 @@ class ICloud:
     async def close(self) -> None:
         await self.pool.close()
         await self.session.close()
+        self.deadlines.close()
 
 
 def _new_session(settings: TransportSettings) -> Any:
@@ -176,9 +181,7 @@ async def _read(response: Any, most: int) -> bytes:
 class Send(Protocol):
     """One request and its answer, whatever its status. Raises Unreachable and UnexpectedAnswer."""
 
-    async def __call__(
-        self, where: Admitted, method: str, body: str, headers: Mapping[str, str], *, anew: bool
-    ) -> Answer: ...
+    async def __call__(self, asked: Asked, *, anew: bool) -> Answer: ...
 
 
 @dataclass(slots=True)
@@ -189,6 +192,8 @@ class Account:
     apple_id: str
     password: Secret = field(repr=False)
     home_url: str | None = None
+    _listing: tuple[str, Asked] | None = field(default=None, repr=False)
+    "A home, and the question for its calendars: written once, asked at every poll."
 
     async def discover(self) -> Discovery:
         principal_url = await self._find_principal()
@@ -218,14 +223,16 @@ class Account:
         return await (await self.glance(home_url)).read()
 
     async def glance(self, home_url: str) -> Glance:
-        answer = await self._look(home_url, "PROPFIND", queries.LISTING_QUERY)
+        if self._listing is None or self._listing[0] != home_url:
+            self._listing = home_url, self._asked(home_url, "PROPFIND", _LISTING, _MEMBERS)
+        answer = await self._send(self._listing[1], self._light)
         expect_multistatus(answer)
         self.home_url = home_url
 
         async def read() -> tuple[ListedCalendar, ...]:
             return await self._parsed(answer, lambda found: multistatus.read_listing(found, answer.url))
 
-        return Glance(sha256(answer.body).digest(), read)
+        return Glance(hash(answer.body), read)
 
     async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
         url = self._url(calendar)
@@ -282,8 +289,8 @@ class Account:
         return etag_of(answer)
 
     async def _look(self, url: str, method: str, body: str) -> Answer:
-        """What every poll asks, of a collection's members."""
-        return await self._ask(url, method, body, {"Depth": "1"}, send=self._send_light)
+        """What is asked of a collection's members, again and again."""
+        return await self._send(self._asked(url, method, body.encode(), _MEMBERS), self._light)
 
     def _url(self, path: str) -> str:
         base = self.home_url or self.server.guard.entry
@@ -303,62 +310,57 @@ class Account:
         return parse() if len(answer.body) < _PARSE_APART else await asyncio.to_thread(parse)
 
     async def _ask(
-        self,
-        url: str,
-        method: str,
-        body: str = "",
-        headers: Mapping[str, str] | None = None,
-        *,
-        send: Send | None = None,
+        self, url: str, method: str, body: str = "", headers: Mapping[str, str] | None = None
     ) -> Answer:
+        given = {"Content-Type": _XML, **(headers or {})}
+        return await self._send(self._asked(url, method, body.encode(), given), self._by_caldav)
+
+    def _asked(self, url: str, method: str, body: bytes, headers: Mapping[str, str]) -> Asked:
+        """Raises ForeignHost."""
+        return Asked(self.server.guard.admit(url, self.apple_id, self.password), method, headers, body)
+
+    async def _send(self, asked: Asked, send: Send) -> Answer:
         """One request and its redirects, under one deadline. 401 and a call to wait are raised, all else returned."""
         budgets = self.server.budgets
         if budgets is not None:
-            await budgets.of(
-                self.apple_id
-            ).take()  # Before the deadline: it is we who wait here, not the server.
+            # Before the deadline: it is we who wait here, not the server.
+            await budgets.of(self.apple_id).take()
         try:
-            async with asyncio.timeout(self.server.settings.request_seconds):
-                given = {"Content-Type": _XML, **(headers or {})}
-                return await self._follow(send or self._send_by_caldav, url, method, body, given)
+            with self.server.deadlines.begin():
+                return await self._follow(asked, send)
         except TimeoutError:
             raise Unreachable("no answer in time") from None
 
-    async def _follow(
-        self, send: Send, url: str, method: str, body: str, headers: Mapping[str, str]
-    ) -> Answer:
+    async def _follow(self, asked: Asked, send: Send) -> Answer:
         for _ in range(_MOST_HOPS + 1):
-            answer = await self._send(send, url, method, body, headers)
-            if answer.status_code not in {301, 302, 303, 307, 308}:
+            answer = await self._try(asked, send)
+            if answer.status_code not in _REDIRECTS:
                 refuse_at_all(answer)
                 return answer
             # By hand: a library would drop the body, or make a GET of it. The guard checks where it leads.
-            url = self.server.guard.resolve(url, answer.headers.get("Location") or "")
+            url = self.server.guard.resolve(asked.where.url, answer.headers.get("Location") or "")
+            asked = replace(asked, where=self.server.guard.admit(url, self.apple_id, self.password))
         raise UnexpectedAnswer("a redirect without end")
 
-    async def _send(self, send: Send, url: str, method: str, body: str, headers: Mapping[str, str]) -> Answer:
-        where = self.server.guard.admit(url, self.apple_id, self.password)
+    async def _try(self, asked: Asked, send: Send) -> Answer:
         try:
-            return await send(where, method, body, headers, anew=False)
+            return await send(asked, anew=False)
         except Unreachable:
             # A kept connection that the server closed meanwhile fails at once; a write is not repeated blindly.
-            if method in {"PUT", "DELETE"}:
+            if asked.method in {"PUT", "DELETE"}:
                 raise
-            return await send(where, method, body, headers, anew=True)
+            return await send(asked, anew=True)
 
-    async def _send_light(
-        self, where: Admitted, method: str, body: str, headers: Mapping[str, str], *, anew: bool
-    ) -> Answer:
-        return await self.server.pool.ask(Asked(where, method, headers, body.encode()), anew=anew)
+    async def _light(self, asked: Asked, *, anew: bool) -> Answer:
+        return await self.server.pool.ask(asked, anew=anew)
 
-    async def _send_by_caldav(
-        self, where: Admitted, method: str, body: str, headers: Mapping[str, str], *, anew: bool
-    ) -> Answer:
+    async def _by_caldav(self, asked: Asked, *, anew: bool) -> Answer:
         del anew  # Its pool has no way to say so; its second try takes whatever connection it has.
         door = _Door(self.server.session, self.server.settings.most_bytes)
-        client = _Client(door, where.url, self.apple_id, self.password, self.server.settings)
+        url = asked.where.url
+        client = _Client(door, url, self.apple_id, self.password, self.server.settings)
         try:
-            await client.request(where.url, method, body, headers)
+            await client.request(url, asked.method, asked.body.decode(), asked.headers)
         except (DAVError, OverflowError):
             # What caldav makes of a status, and of an absurd Retry-After, is for us to say.
             if door.answer is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -23,11 +22,12 @@ from sync.quiet import look
 from sync.record import finish
 from sync.remote import UnexpectedAnswer
 from sync.settings import SyncSettings
-from sync.waiting import Waiting
+from sync.waiting import Queue, Waiting
 
 log = logging.getLogger(__name__)
 
-_LAGS_KEPT = 300.0
+_GRAIN = 0.01
+"""Seconds: what falls due within so long begins together. A wake of the loop for each would cost as much as a poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,6 @@ class Loop:
         self._asking = asyncio.Lock()
         self._may_begin = asyncio.Event()
         self._writes: set[asyncio.Task[None]] = set()
-        self._lags: deque[tuple[float, float]] = deque()
         self._may_write = asyncio.Event()
 
     async def run(self) -> None:
@@ -98,13 +97,8 @@ class Loop:
             lease = await self._leases.take(account_id)
             if lease is not None:
                 self._waiting.drop(account_id)
-                self._start_poll(lease, is_awaited=True)
+                self._start_poll(lease, self.context.clock(), is_awaited=True)
         return lease is not None
-
-    def lags(self) -> list[float]:
-        """Seconds from due to begun, of the last five minutes' polls."""
-        self._forget_lags()
-        return [lag for _, lag in self._lags]
 
     # --- What is due
 
@@ -137,47 +131,56 @@ class Loop:
         while True:
             self._may_begin.clear()
             now = self.context.clock()
-            while self._polls_left() > 0 and (lease := self._next(now)) is not None:
-                self._start_poll(lease)
+            while (lease := self._next(now)) is not None:
+                self._start_poll(lease, now)
             if self._waiting.has_more and not self._waiting.healthy:
                 self._waiting.has_more = False
                 rung.set()
-            soonest = self._waiting.soonest() if self._polls_left() > 0 else None
-            pause = self.context.settings.look_every if soonest is None else max(soonest - now, 0.001)
-            await _ring_or(self._may_begin, min(pause, self.context.settings.look_every))
-
-    def _polls_left(self) -> int:
-        return self.context.settings.concurrent_polls - len(self._polls)
+            soonest, most = self._soonest(), self.context.settings.look_every
+            await _ring_or(
+                self._may_begin, most if soonest is None else min(max(soonest - now, _GRAIN), most)
+            )
 
     def _next(self, now: float) -> Lease | None:
         """Accounts that fail have a quarter of the places: they never fill those of the others."""
-        if len(self._failing) < _share_of_failing(self.context.settings) and (
-            lease := self._waiting.failing.due(now)
-        ):
-            return lease
-        return self._waiting.healthy.due(now)
+        for queue in self._open_queues():
+            if lease := queue.due(now):
+                return lease
+        return None
 
-    def _start_poll(self, lease: Lease, *, is_awaited: bool = False) -> None:
-        if lease.account_id in self._polls:
+    def _soonest(self) -> float | None:
+        found = [at for queue in self._open_queues() if (at := queue.soonest()) is not None]
+        return min(found, default=None)
+
+    def _open_queues(self) -> tuple[Queue, ...]:
+        """Those of whose accounts another may begin now."""
+        settings = self.context.settings
+        if len(self._polls) >= settings.concurrent_polls:
+            return ()
+        if len(self._failing) >= _share_of_failing(settings):
+            return (self._waiting.healthy,)
+        return self._waiting.failing, self._waiting.healthy
+
+    def _start_poll(self, lease: Lease, now: float, *, is_awaited: bool = False) -> None:
+        account_id = lease.account_id
+        if account_id in self._polls:
             # Its lease could not be renewed for a time, and was ours for the taking: one poll of it is enough.
             return
-        now = self.context.clock()
-        if lease.due_at is not None:
-            self._forget_lags()
-            self._lags.append((now, max(now - lease.due_at, 0.0)))
-        task = asyncio.create_task(self._watched_poll(lease, is_awaited=is_awaited))
-        self._polls[lease.account_id] = RunningPoll(now, task)
+        task = asyncio.create_task(self._watched_poll(lease, now, is_awaited=is_awaited))
+        self._polls[account_id] = RunningPoll(now, task)
         self._begun += 1
         if lease.is_failing:
-            self._failing.add(lease.account_id)
-        task.add_done_callback(lambda _: self._end_poll(lease.account_id))
+            self._failing.add(account_id)
+        task.add_done_callback(lambda _: self._end_poll(account_id))
         if not self._takes_turns and (self._keeping is None or self._keeping.done()):
             self._keeping = asyncio.create_task(self._keep_leases())
 
     def _end_poll(self, account_id: str) -> None:
+        """Rings where somebody may have waited for its place: not at each poll's end."""
+        if account_id in self._failing or len(self._polls) >= self.context.settings.concurrent_polls:
+            self._may_begin.set()
         self._polls.pop(account_id, None)
         self._failing.discard(account_id)
-        self._may_begin.set()
 
     async def _keep_leases(self) -> None:
         """Where no turn does it: of a process that polls only what it is asked for."""
@@ -188,8 +191,8 @@ class Loop:
             except Exception:
                 log.exception("leases could not be renewed")
 
-    async def _watched_poll(self, lease: Lease, *, is_awaited: bool) -> PullOutcome:
-        late = None if lease.due_at is None else max(self.context.clock() - lease.due_at, 0.0)
+    async def _watched_poll(self, lease: Lease, now: float, *, is_awaited: bool) -> PullOutcome:
+        late = None if lease.due_at is None else max(now - lease.due_at, 0.0)
         work = Work("poll", facts={"account": lease.account_id}, late=late)
         with self.context.watch(work):
             outcome = await self._poll(lease, work, is_awaited=is_awaited)
@@ -263,11 +266,6 @@ class Loop:
             await asyncio.sleep(
                 self.context.settings.housekeeping_every * (0.9 + 0.2 * self.context.chance())
             )
-
-    def _forget_lags(self) -> None:
-        oldest = self.context.clock() - _LAGS_KEPT
-        while self._lags and self._lags[0][0] < oldest:
-            self._lags.popleft()
 
 
 def _share_of_failing(settings: SyncSettings) -> int:

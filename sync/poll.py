@@ -51,7 +51,7 @@ class Poll:
     "Whether the progress on record is this poll's own."
     seen: Glance | RemoteError | None = None
     "The home's answer, where it was asked for before the poll began."
-    digest: bytes | None = None
+    digest: int | None = None
     "Of the home's answer that this poll went by."
     look_again_after: float | None = None
     "Something is left to do so soon."

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from domain.calendars import CalendarKind
 from models.polling import Lease, Stamp
-from models.seal import UnsealError
 from sync.context import SyncContext
 from sync.plan import plan_next_poll, plan_next_window
 from sync.poll import Poll
-from sync.remote import Glance, PasswordUnreadable, RemoteError
+from sync.remote import Glance, RemoteCalendars, RemoteError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +22,11 @@ class Quiet:
     """What was seen when nothing was to be done, and what it takes to look again."""
 
     revision: int
-    digest: bytes
+    digest: int
     until: float
     "Then something is due that no answer brings: another day, a full comparison."
-    apple_id: str
-    sealed_password: bytes
+    remote: RemoteCalendars
+    "Signed in since: the revision tells when there is another password."
     home_url: str
     connected_at: float
     last_changed_at: float | None
@@ -48,21 +47,12 @@ async def look(context: SyncContext, lease: Lease) -> Stamp | Looked | None:
     if quiet is None or quiet.revision != lease.revision or started >= quiet.until:
         return None
     try:
-        found = await _glance(context, lease, quiet)
+        found = await quiet.remote.glance(quiet.home_url)
     except RemoteError as error:
         return Looked(started, error)
     if found.digest != quiet.digest:
         return Looked(started, found)
     return _stamp(context, lease, quiet, started)
-
-
-async def _glance(context: SyncContext, lease: Lease, quiet: Quiet) -> Glance:
-    try:
-        password = context.sealer.unseal(quiet.sealed_password, row=lease.account_id)
-    except UnsealError as error:
-        raise PasswordUnreadable(str(error)) from None
-    account = context.server.sign_in(quiet.apple_id, password, home_url=quiet.home_url)
-    return await account.glance(quiet.home_url)
 
 
 def _stamp(context: SyncContext, lease: Lease, quiet: Quiet, started: float) -> Stamp:
@@ -102,8 +92,7 @@ def remember(poll: Poll, tokens: Mapping[str, str | None]) -> None:
         revision=poll.lease.revision,
         digest=poll.digest,
         until=min([plan_next_window(poll.started, poll.zone), *due]),
-        apple_id=account.apple_id,
-        sealed_password=bytes(account.sealed_password),
+        remote=poll.remote,
         home_url=account.home_url,
         connected_at=account.connected_at,
         last_changed_at=account.last_changed_at,

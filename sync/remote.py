@@ -125,9 +125,9 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """A home's answer, not read yet. The same digest: the same answer, byte for byte."""
+    """A home's answer, not read yet. The same digest, in one process: the same answer, byte for byte."""
 
-    digest: bytes
+    digest: int
     read: Callable[[], Awaitable[tuple[ListedCalendar, ...]]]
     "Raises UnexpectedAnswer."
 

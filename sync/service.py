@@ -126,9 +126,6 @@ class Sync:
         """Resources that were found to differ by it, and that no delta had told."""
         return self.context.memory.missed
 
-    def lags(self) -> list[float]:
-        return self._loop.lags()
-
     async def close(self) -> None:
         await self._loop.drain()
         await self.context.server.close()

@@ -46,10 +46,6 @@ class Waiting:
         for lease in leases:
             (self.failing if lease.is_failing else self.healthy).add(lease)
 
-    def soonest(self) -> float | None:
-        found = [at for queue in (self.healthy, self.failing) if (at := queue.soonest()) is not None]
-        return min(found, default=None)
-
     def drop(self, account_id: str) -> None:
         self.healthy.drop(account_id)
         self.failing.drop(account_id)

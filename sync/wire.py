@@ -35,14 +35,22 @@ Origin = str
 """`https://name` or `https://name:port`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
-    """`where` has been through the guard, which put the credentials to it."""
+    """`where` has been through the guard, which put the credentials to it. May be asked again and again."""
 
     where: Admitted
     method: str
     headers: Mapping[str, str]
     body: bytes
+    origin: Origin = field(init=False)
+    target: str = field(init=False)
+    head: bytes | None = field(default=None, init=False, repr=False)
+    "As it goes over the wire: written by the pool when it is first asked."
+
+    def __post_init__(self) -> None:
+        scheme, _, host, self.target = self.where.url.split("/", 3)
+        self.origin = f"{scheme}//{host}"
 
 
 class Pool:
@@ -62,14 +70,17 @@ class Pool:
 
     async def ask(self, asked: Asked, *, anew: bool = False) -> Answer:
         """One answer, whatever its status. `anew`: over a connection that nothing was asked on yet."""
-        scheme, _, host, target = asked.where.url.split("/", 3)
-        origin = f"{scheme}//{host}"
+        origin = asked.origin
+        if asked.head is None:
+            asked.head = self._head(asked)
         async with self._turn:
             connection = (None if anew else self._kept(origin)) or await self._connect(origin)
-            reply = await connection.exchange(self._written(host, target, asked))
+            reply = await connection.exchange(asked.head + asked.body)
             if reply.is_kept:
                 self._idle.setdefault(origin, deque()).append(connection)
-        return Answer(reply.status, reply.headers, await self._decoded(reply), asked.where.url)
+        coding = reply.headers.get("Content-Encoding")
+        body = reply.wire if coding is None else await self._decoded(reply.wire, coding.strip().lower())
+        return Answer(reply.status, reply.headers, body, asked.where.url)
 
     async def close(self) -> None:
         for connection in tuple(self._open):
@@ -118,24 +129,25 @@ class Pool:
         if idle:
             min(idle, key=lambda each: each.used_at).end()
 
-    def _written(self, host: str, target: str, asked: Asked) -> bytes:
+    def _head(self, asked: Asked) -> bytes:
+        host = asked.origin.partition("//")[2]
         lines = "".join(f"{name}: {value}\r\n" for name, value in asked.headers.items())
         head = (
-            f"{asked.method} /{target} HTTP/1.1\r\nHost: {host}\r\n"
+            f"{asked.method} /{asked.target} HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: {asked.where.authorization}\r\nUser-Agent: {self._user_agent}\r\n"
             f"Accept-Encoding: gzip\r\nContent-Length: {len(asked.body)}\r\n{lines}\r\n"
         )
-        return head.encode("ascii") + asked.body
+        return head.encode("ascii")
 
-    async def _decoded(self, reply: _Reply) -> bytes:
-        match reply.headers.get("Content-Encoding", "identity").strip().lower():
+    async def _decoded(self, wire: bytes, coding: str) -> bytes:
+        match coding:
             case "identity" | "":
-                return reply.wire
+                return wire
             case "gzip" | "x-gzip":
-                if len(reply.wire) <= _INFLATED_AT_ONCE:
-                    return inflate(reply.wire, self._most_bytes)
-                return await asyncio.to_thread(inflate, reply.wire, self._most_bytes)
-            case coding:
+                if len(wire) <= _INFLATED_AT_ONCE:
+                    return inflate(wire, self._most_bytes)
+                return await asyncio.to_thread(inflate, wire, self._most_bytes)
+            case _:
                 raise UnexpectedAnswer(f"an answer in {coding[:40]}")
 
 

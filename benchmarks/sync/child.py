@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
-import re
 import resource
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from statistics import median
 
-from benchmarks.sync import accounts, raw
+from benchmarks.sync import accounts, bare, raw
 from benchmarks.sync.fast import run
+from domain.work import Watch, Work
 from models.database import fetch
 from sync.context import SyncContext
 from sync.loop import Loop
@@ -133,17 +134,20 @@ async def change(given: argparse.Namespace) -> Figures:
 
 
 async def floor_poll(given: argparse.Namespace) -> Figures:
-    """The home asked over one socket, and the tokens found in the answer: no client can do less."""
-    count = 2_000
-    tokens = re.compile(rb"<getctag[^>]*>([^<]*)<")
+    """Three floors, in ms a poll: see `benchmarks.sync.bare`. The last at as many a second as the accounts make."""
+    count, rate = 2_000, given.accounts / given.every
 
-    async def ask() -> None:
-        with raw.Socket(given.url) as socket:
-            for number in range(count):
-                tokens.findall(raw.home(socket, f"a{number:05}"))
+    async def block() -> None:
+        bare.block(given.url, count)
 
-    figures = await cpu_of(ask)
-    return {"cpu": figures["cpu"] / count}
+    blocking = await cpu_of(block)
+    looping = await cpu_of(lambda: bare.back_to_back(given.url, count))
+    paced = await cpu_of(lambda: bare.paced(given.url, rate=rate, seconds=given.seconds))
+    return {
+        "blocking": blocking["cpu"] / count,
+        "looping": looping["cpu"] / count,
+        "paced": paced["cpu"] / (rate * given.seconds),
+    }
 
 
 async def _watch(late: list[float]) -> None:
@@ -158,9 +162,10 @@ async def polls(given: argparse.Namespace) -> Figures:
     """A loop over idle accounts, each polled every so often; the first round, in which each is read, is not counted."""
     every = given.every
     settings = SyncSettings(usual_every=every, watched_every=every, quiet_every=every, jitter=0.05)
+    lags: list[float] = []
     async with (
         accounts.a_database(given.database, given.postgres) as database,
-        accounts.an_engine(database, given.url, settings) as engine,
+        accounts.an_engine(database, given.url, settings, watch=_lags_into(lags)) as engine,
     ):
         base = peak()
         count = given.accounts
@@ -172,13 +177,16 @@ async def polls(given: argparse.Namespace) -> Figures:
         await asyncio.sleep(2)
         before = await _log_rows(engine)
         raw.admin(given.url, "asked")
-        loop._lags.clear()
+        lags.clear()
+        gc.collect()
+        gc.freeze()  # As the server does; what it has by then of accounts, ours has now.
         late: list[float] = []
         watching = asyncio.create_task(_watch(late))
         figures = await cpu_of(lambda: asyncio.sleep(given.seconds))
         asked = raw.asked(given.url)
         watching.cancel()
-        lags, made = sorted(loop.lags()), await _log_rows(engine) - before
+        lags.sort()
+        made = await _log_rows(engine) - before
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
@@ -200,6 +208,15 @@ async def polls(given: argparse.Namespace) -> Figures:
         "base": base,
         "prepared": prepared,
     }
+
+
+def _lags_into(lags: list[float]) -> Watch:
+    def watch(work: Work) -> AbstractContextManager[object]:
+        if work.late is not None:
+            lags.append(work.late)
+        return nullcontext()
+
+    return watch
 
 
 async def _until_known(engine: SyncContext, count: int) -> None:
