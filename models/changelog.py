@@ -219,6 +219,7 @@ async def erase_icloud_texts(db: Db, user: UserRef) -> None:
         " WHERE user_id = $2 AND payload IS NOT NULL AND payload LIKE '%\"ICLOUD\"%'",
         str(ChangeKind.ERASED),
         user.user,
+        is_long=True,
     )
 
 
@@ -230,6 +231,7 @@ async def trim(db: Db, *, before: float, most_rows: int) -> None:
         " WHERE c.user_id = timeline.user_id AND (c.detected_at < $1 OR c.seq <= timeline.seq - $2)), floor)",
         before,
         most_rows,
+        is_long=True,
     )
     await execute(
         db,

@@ -14,7 +14,8 @@ import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.asyncpg.client import TransactionWrapper as PostgresTransaction
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
+
+from models.sqlite import SqliteClient, Transaction
 
 Db = BaseDBAsyncClient
 """A connection inside a transaction or a snapshot. Handed from function to function, never found by context."""
@@ -36,7 +37,7 @@ class Snapshot:
     async def close(self) -> None:
         release, self._release = self._release, None
         if release is not None:
-            await asyncio.shield(release())
+            await release()
 
 
 class Database:
@@ -213,21 +214,21 @@ async def _postgres_snapshot(client: AsyncpgDBClient) -> Snapshot:
         await pool.release(connection)
         raise
 
-    return Snapshot(_postgres_wrapper(client, connection), release)
+    return Snapshot(_postgres_wrapper(client, connection), lambda: asyncio.shield(release()))
 
 
 @asynccontextmanager
 async def _begin_sqlite(client: BaseDBAsyncClient) -> AsyncIterator[Db]:
     assert isinstance(client, SqliteClient)
     assert client._connection is not None
+    connection = client._connection
     async with client._lock:
-        connection = client._connection
         try:
-            await _whole(connection.execute("BEGIN IMMEDIATE"))
-            yield SqliteTransactionWrapper(client)
-            await _whole(connection.commit())
+            await connection.begin("BEGIN IMMEDIATE")
+            yield Transaction(client)
+            await connection.commit()
         except BaseException:
-            await _whole(connection.rollback())
+            await connection.rollback()
             raise
 
 
@@ -236,9 +237,9 @@ async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDB
     assert client._connection is not None
     connection = client._connection
     try:
-        await _whole(connection.execute("BEGIN"))
+        await connection.begin("BEGIN")
     except BaseException:
-        await _whole(connection.rollback())
+        await connection.rollback()
         raise
 
     async def release() -> None:
@@ -247,11 +248,11 @@ async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDB
         finally:
             pool.put_nowait(client)
 
-    return Snapshot(SqliteTransactionWrapper(client), release)
+    return Snapshot(Transaction(client), release)
 
 
 async def _whole(statement: Any) -> None:
-    """Runs to its end though the caller is cancelled: a half-known COMMIT would poison the connection."""
+    """Runs to its end though the caller is cancelled: a half-known transaction would poison the connection."""
     task = asyncio.ensure_future(statement)
     try:
         await asyncio.shield(task)
@@ -260,15 +261,22 @@ async def _whole(statement: Any) -> None:
         raise
 
 
-async def fetch(db: Db, statement: str, *values: object) -> list[Row]:
-    """Rows of a statement with `$1, $2, …`, also one with RETURNING. Booleans are 0 and 1 on SQLite."""
+async def fetch(db: Db, statement: str, *values: object, is_long: bool = False) -> list[Row]:
+    """Rows of a statement with `$1, $2, …`, also one with RETURNING. Booleans are 0 and 1 on SQLite.
+
+    `is_long`: it may change many rows.
+    """
     text, order = _dialect(statement, db.capabilities.dialect)
+    if isinstance(db, Transaction):
+        return await db.fetch(text, _ordered(values, order), is_long=is_long)
     return await db.execute_query_dict(text, _ordered(values, order))
 
 
-async def execute(db: Db, statement: str, *values: object) -> int:
+async def execute(db: Db, statement: str, *values: object, is_long: bool = False) -> int:
     """Nothing where no row was changed. On SQLite what triggers changed beside is counted in."""
     text, order = _dialect(statement, db.capabilities.dialect)
+    if isinstance(db, Transaction):
+        return await db.change(text, _ordered(values, order), is_long=is_long)
     count, _ = await db.execute_query(text, _ordered(values, order))
     return count
 

@@ -220,4 +220,5 @@ async def drop_writes(ledger: Ledger) -> None:
         " WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id IS NOT NULL",
         ledger.user.subaccount,
         ledger.user.user,
+        is_long=True,
     )

@@ -157,7 +157,10 @@ async def release(db: Db, account_id: str, *, owner: str) -> None:
 
 async def release_all(db: Db, *, owner: str) -> None:
     await execute(
-        db, "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1", owner
+        db,
+        "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1",
+        owner,
+        is_long=True,
     )
 
 

@@ -113,7 +113,7 @@ def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
         # The names tell the dialects apart: Tortoise caches INSERT statements by connection name.
         names = {"sqlite": pragmas, **{f"reader{number}": reading for number in range(SQLITE_READERS)}}
         return {
-            name: {"engine": "tortoise.backends.sqlite", "credentials": {"file_path": path, **settings}}
+            name: {"engine": "models.sqlite", "credentials": {"file_path": path, **settings}}
             for name, settings in names.items()
         }
     expanded = expand_db_url(url.replace("postgresql://", "postgres://", 1))

@@ -1,0 +1,217 @@
+"""SQLite as a backend of Tortoise: what is small runs where it is awaited, what may take long in a thread.
+
+To hand a statement to another thread and be woken by it costs several times what a look at an index does. So only what
+may take long goes there: a commit, which waits for the disk; a lock that another process holds; many rows; DELETE, and
+what is said to be long; a SELECT that was begun here and turns out to be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from tortoise.backends.sqlite import client as tortoise_client
+from tortoise.exceptions import IntegrityError, OperationalError
+
+T = TypeVar("T")
+
+LONGEST_TURN = 0.005
+"""Seconds: of a SELECT, and of several statements together, before the loop's other tasks have a turn."""
+MOST_ROWS_AT_ONCE = 50
+_STEPS = 500
+"""Of SQLite's machine between two looks at the clock: some microseconds, or as many pages from a slow disk."""
+_SHORT = ("SELECT", "INSERT", "UPDATE", "BEGIN")
+_NOT_HERE = {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}
+_KIND = 0xFF
+
+
+class Cursor:
+    """What Tortoise wants of one: its rows are read already."""
+
+    async def close(self) -> None: ...
+
+
+class Connection:
+    """What Tortoise and our own door use of aiosqlite's. One thing at a time, in the order in which they are asked.
+
+    What was begun in the thread ends before its caller is cancelled: a half-known COMMIT would poison the connection.
+    """
+
+    def __init__(self, path: str, *, patience: int) -> None:
+        """`patience`: milliseconds that the thread waits for a lock; the event loop waits for none."""
+        self._conn = sqlite3.connect(
+            path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        self._conn.row_factory = sqlite3.Row
+        self._patience = patience
+        self._thread = ThreadPoolExecutor(1, "sqlite")
+        self._last: asyncio.Future[Any] | None = None
+        "That was given to the thread."
+        self._ends = 0.0
+        "When the SELECT that runs here has had its time."
+        self._spent = 0.0
+        "Since others had a turn."
+        self._changes = 0
+        "Rows changed before the transaction."
+
+    @property
+    def total_changes(self) -> int:
+        return self._conn.total_changes
+
+    async def begin(self, statement: str) -> None:
+        await self.execute_fetchall(statement)
+        self._changes = self._conn.total_changes
+
+    async def commit(self) -> None:
+        if self._is_away() or self._conn.total_changes != self._changes:
+            await self._away(self._conn.commit)
+        else:
+            self._conn.commit()
+
+    async def rollback(self) -> None:
+        if self._is_away():
+            await self._away(self._conn.rollback)
+        else:
+            self._conn.rollback()
+
+    async def execute_fetchall(
+        self, sql: str, values: Sequence[Any] | None = None, *, is_long: bool = False
+    ) -> Sequence[sqlite3.Row]:
+        act = partial(self._rows, sql, values or ())
+        if is_long or not sql.startswith(_SHORT):
+            return await self._away(act)
+        return await self._here(act, may_end=sql.startswith("SELECT"))
+
+    async def execute(self, sql: str, values: Sequence[Any] | None = None) -> Cursor:
+        await self.execute_fetchall(sql, values)
+        return Cursor()
+
+    async def execute_insert(self, sql: str, values: Sequence[Any] | None = None) -> tuple[int | None]:
+        return await self._here(lambda: (self._conn.execute(sql, values or ()).lastrowid,))
+
+    async def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> Cursor:
+        act = partial(self._conn.executemany, sql, rows)
+        await (self._away(act) if len(rows) > MOST_ROWS_AT_ONCE else self._here(act))
+        return Cursor()
+
+    async def executescript(self, sql: str) -> None:
+        await self._away(partial(self._conn.executescript, sql))
+
+    async def close(self) -> None:
+        # The last of all to close writes the log into the database.
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._conn.close)
+        self._thread.shutdown()
+
+    def _rows(self, sql: str, values: Any) -> list[sqlite3.Row]:
+        return self._conn.execute(sql, values).fetchall()
+
+    async def _here(self, act: Callable[[], T], *, may_end: bool = False) -> T:
+        """In the event loop's thread, or else as `_away` does."""
+        await self._breathe()
+        if self._is_away():
+            return await self._away(act)
+        began = time.perf_counter()
+        if may_end:
+            self._ends = began + LONGEST_TURN
+            self._conn.set_progress_handler(self._is_over, _STEPS)
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & _KIND not in _NOT_HERE:
+                raise
+        finally:
+            if may_end:
+                self._conn.set_progress_handler(None, _STEPS)
+            self._spent += time.perf_counter() - began
+        # Interrupted or locked out, it has changed nothing, and what it reads is still the same.
+        return await self._away(act)
+
+    async def _breathe(self) -> None:
+        if self._spent > LONGEST_TURN:
+            self._spent = 0.0
+            await asyncio.sleep(0)
+
+    def _is_over(self) -> bool:
+        return time.perf_counter() > self._ends
+
+    def _is_away(self) -> bool:
+        return self._last is not None and not self._last.done()
+
+    async def _away(self, act: Callable[[], T]) -> T:
+        """In the thread, and to its end though the caller is cancelled."""
+        self._last = asyncio.get_running_loop().run_in_executor(self._thread, self._patiently, act)
+        self._spent = 0.0
+        doing: asyncio.Future[T] = self._last
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            await asyncio.wait({doing})
+            raise
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        self._conn.execute(f"PRAGMA busy_timeout = {self._patience}")
+        try:
+            return act()
+        finally:
+            self._conn.execute("PRAGMA busy_timeout = 0")
+
+
+class Transaction(tortoise_client.SqliteTransactionWrapper):
+    """A transaction or a snapshot, for Tortoise's queries and our own statements."""
+
+    _connection: Connection  # type: ignore[assignment]
+
+    async def fetch(self, sql: str, values: Sequence[object], *, is_long: bool) -> list[dict[str, Any]]:
+        _, rows = await self._ask(sql, values, is_long=is_long)
+        if not rows:
+            return []
+        names = rows[0].keys()  # `dict(row)` would look each of them up by name, one after the other.
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    async def change(self, sql: str, values: Sequence[object], *, is_long: bool) -> int:
+        """How many rows it changed, or gave."""
+        changed, rows = await self._ask(sql, values, is_long=is_long)
+        return changed or len(rows)
+
+    async def _ask(
+        self, sql: str, values: Sequence[object], *, is_long: bool
+    ) -> tuple[int, Sequence[sqlite3.Row]]:
+        connection = self._connection
+        async with self._lock:
+            self.log.debug("%s: %s", sql, values)
+            before = connection.total_changes
+            try:
+                rows = await connection.execute_fetchall(sql, values, is_long=is_long)
+            except sqlite3.OperationalError as error:
+                raise OperationalError(error) from error
+            except sqlite3.IntegrityError as error:
+                raise IntegrityError(error) from error
+            return connection.total_changes - before, rows
+
+
+class SqliteClient(tortoise_client.SqliteClient):
+    """Tortoise's own, over a connection of ours."""
+
+    _connection: Connection | None  # type: ignore[assignment]
+
+    async def create_connection(self, with_db: bool) -> None:  # noqa: ARG002, FBT001 - as Tortoise calls it.
+        if self._connection is not None:
+            return
+        pragmas = dict(self.pragmas)
+        connection = Connection(self.filename, patience=int(pragmas.pop("busy_timeout")))
+        try:
+            for name, value in pragmas.items():
+                await connection.execute(f"PRAGMA {name} = {value}")
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+        await self._post_connect()
+
+
+client_class = SqliteClient
