@@ -1,4 +1,4 @@
-"""Who may reach what: every root field, and every type that an answer can hold. What is not here is denied to all."""
+"""Who may reach what: every root field, and every field that an answer can hold. What is not here is denied to all."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,6 +12,7 @@ from graphql import (
 )
 
 from domain.actor import Role
+from schema import visible
 
 Roles = frozenset[Role]
 
@@ -71,110 +72,15 @@ NARROWER_FIELDS: Mapping[str, Roles] = {
 BY_TYPE = frozenset({"Query.node"})
 """Root fields that can find any type: an object whose type the role may not see is null."""
 
-TYPES: Mapping[str, Roles] = {
-    **dict.fromkeys(
-        (
-            "Viewer",
-            "Subaccount",
-            "Availability",
-            "AvailabilityUpdate",
-            "Window",
-            "Slot",
-            "Freshness",
-            "UserCursor",
-            "BookingPage",
-            "Booking",
-            "Guest",
-            "Cancellation",
-            "Hold",
-            "SlotHeld",
-            "HoldReleased",
-            "AppointmentBooked",
-            "BookingCancelled",
-            "InvalidInput",
-            "NotFound",
-            "Forbidden",
-            "SlotUnavailable",
-            "AvailabilityUnknown",
-            "AppointmentNotChangeable",
-            "IdempotencyConflict",
-            "RateLimited",
-        ),
-        ANY,
-    ),
-    **dict.fromkeys(
-        (
-            "PageInfo",
-            "User",
-            "WorkingHours",
-            "WeeklyHours",
-            "DateOverride",
-            "HoursSpan",
-            "ICloudAccount",
-            "ICloudProblem",
-            "SyncProgress",
-            "Calendar",
-            "Selectable",
-            "EventProblem",
-            "BusyPolicy",
-            "CalendarEvent",
-            "CalendarEventConnection",
-            "CalendarEventEdge",
-            "BlockedSlot",
-            "BlockedSlotConnection",
-            "BlockedSlotEdge",
-            "ClosedSpan",
-            "ClosedReason",
-            "AppointmentType",
-            "Appointment",
-            "AppointmentInICloud",
-            "AppointmentConnection",
-            "AppointmentEdge",
-            "BlockedSlotChange",
-            "AppointmentChange",
-            "ICloudAccountChange",
-            "ICloudConnected",
-            "ICloudDisconnected",
-            "ICloudRefreshed",
-            "CalendarsConfigured",
-            "BusyPolicySet",
-            "WorkingHoursSet",
-            "BlockedSlotCreated",
-            "BlockedSlotDeleted",
-            "AppointmentTypeSaved",
-            "AppointmentSaved",
-            "UserUpdated",
-            "ICloudPasswordRefused",
-            "AppSpecificPasswordRequired",
-            "AlreadyConnected",
-            "ICloudAccountInUse",
-            "DifferentICloudAccount",
-            "ICloudUnavailable",
-            "CalendarNotSelectable",
-            "SlugTaken",
-        ),
-        HOSTS,
-    ),
-    **dict.fromkeys(
-        (
-            "UserConnection",
-            "UserEdge",
-            "Key",
-            "KeyConnection",
-            "KeyEdge",
-            "AuditEntry",
-            "AuditEntryConnection",
-            "AuditEntryEdge",
-            "SyncHealth",
-            "StatusCount",
-            "UserCreated",
-            "UserRemoved",
-            "KeyCreated",
-            "KeyRevoked",
-            "HasUpcomingAppointments",
-        ),
-        ADMINS,
-    ),
+_SHOWN = ((ANY, visible.TO_ALL), (HOSTS, visible.TO_HOSTS), (ADMINS, visible.TO_ADMINS))
+
+TYPES: Mapping[str, Roles] = {kind: roles for roles, shown in _SHOWN for kind in shown}
+
+FIELDS: Mapping[str, Roles] = {
+    path: NARROWER_FIELDS.get(path, roles)
+    for roles, shown in _SHOWN
+    for kind, names in shown.items()
+    for path in (f"{kind}.{name}" for name in names.split())
 }
 
 
@@ -196,10 +102,10 @@ def check(schema: GraphQLSchema) -> None:
         root, _, field = name.partition(".")
         if name not in BY_TYPE:
             _leads_only_to(schema, name, roles, _object(schema, root).fields[field].type)
-    for name, roles in TYPES.items():
-        for field, definition in _object(schema, name).fields.items():
-            path = f"{name}.{field}"
-            _leads_only_to(schema, path, NARROWER_FIELDS.get(path, roles), definition.type)
+    _same("field", {f"{name}.{field}" for name in shown for field in _object(schema, name).fields}, FIELDS)
+    for path, roles in FIELDS.items():
+        name, _, field = path.partition(".")
+        _leads_only_to(schema, path, roles, _object(schema, name).fields[field].type)
 
 
 def _same(what: str, found: set[str], declared: Mapping[str, Roles]) -> None:

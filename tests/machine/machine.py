@@ -61,6 +61,9 @@ class Machine(RuleBasedStateMachine):
             Machine.ground = None
 
     def do(self, act: Coroutine[Any, Any, object]) -> None:
+        """Against a process that lives: one can have ended in a task that nobody waited for."""
+        if self.life.process.doom.is_dead:
+            self._ground().run(self.life.restart())
         self._ground().run(act)
 
     # --- The owner's phone

@@ -241,7 +241,8 @@ async def renew(life: Life) -> None:
 async def _listed(life: Life) -> dict[str, CalendarView]:
     """What the dashboard shows, by path."""
     rows = await life.rows("SELECT id, path FROM calendar ORDER BY path")
-    shown = {view.id: view for view in await life.run(calendars.calendars, user=life.world.anna)}
+    views = await life.insist(lambda: life.run(calendars.calendars, user=life.world.anna))
+    shown = {view.id: view for view in views}
     return {row["path"]: shown[row["id"]] for row in rows}
 
 

@@ -17,7 +17,7 @@ from graphql import (
 from domain.actor import Role
 from schema import rules
 from schema.build import build
-from schema.rules import ANY, ROOT_FIELDS, TYPES, Roles, UndeclaredError
+from schema.rules import ANY, FIELDS, ROOT_FIELDS, TYPES, Roles, UndeclaredError
 
 SCHEMA = build()[0]
 
@@ -95,7 +95,7 @@ def reached_by(role: Role) -> dict[str, set[str]]:
 
 
 def roles_of(kind: str, field: str) -> Roles:
-    return rules.NARROWER_FIELDS.get(f"{kind}.{field}", TYPES[kind])
+    return rules.FIELDS[f"{kind}.{field}"]
 
 
 def objects(kind: object) -> list[GraphQLObjectType]:
@@ -144,6 +144,13 @@ def test_a_type_without_a_rule_is_not_served(monkeypatch: pytest.MonkeyPatch) ->
         rules.check(SCHEMA)
 
 
+@pytest.mark.parametrize("path", ["Guest.email", "Calendar.problems", "SyncHealth.accounts"])
+def test_a_field_without_a_rule_is_not_served(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(rules, "FIELDS", {name: it for name, it in FIELDS.items() if name != path})
+    with pytest.raises(UndeclaredError, match=path):
+        rules.check(SCHEMA)
+
+
 @pytest.mark.parametrize("path", ["Query.user", "Query.keys", "Subscription.blockedSlotChanges"])
 def test_a_rule_that_would_show_hidden_types_is_not_served(
     monkeypatch: pytest.MonkeyPatch, path: str
@@ -153,8 +160,8 @@ def test_a_rule_that_would_show_hidden_types_is_not_served(
         rules.check(SCHEMA)
 
 
-def test_a_type_shown_wider_than_its_fields_allow_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "TYPES", {**TYPES, "BlockedSlot": ANY})
+def test_a_field_shown_wider_than_what_it_leads_to_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "FIELDS", {**FIELDS, "BlockedSlot.event": ANY})
     with pytest.raises(UndeclaredError, match=r"BlockedSlot\.event would show CalendarEvent to BOOKING"):
         rules.check(SCHEMA)
 
