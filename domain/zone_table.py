@@ -72,6 +72,12 @@ class Zone:
         """What the clock shows at an instant."""
         return instant + self.offsets[bisect_right(self.changes, instant)]
 
+    def walls_in_gap(self, instant: int) -> tuple[int, ...]:
+        """The wall time in a gap that is read as this instant, where there is one."""
+        nth = bisect_right(self.changes, instant)
+        wall = instant + self.offsets[nth - 1] if nth else instant
+        return (wall,) if self.earliest(wall) == instant and self.is_in_gap(wall) else ()
+
 
 def zone_of_changes(name: str, first_offset: int, changes: Iterable[tuple[int, int]]) -> Zone:
     """A zone from its changes: pairs of the instant and the offset from then on, in order."""

@@ -148,7 +148,9 @@ def _read_plain(framed: Framed, setting: Setting) -> Reading | None:
 
 def _read(document: Document, owner: Zone | None, addresses: frozenset[str], window: Span) -> Reading:
     scope = Scope(Places(owner, _named_zone, document.zones), window, Budget())
-    events, problems = _read_events(document.events, scope.places, addresses)
+    events, undated = _read_events(document.events, scope.places, addresses)
+    problems = [_problem(_uid(each), _title(each), _UNDATED, None) for each in undated]
+    is_readable = document.is_whole and _may_replace(events, undated)
     occurrences: list[Occurrence] = []
     goes_on = False
     for uid, group in _by_uid(events).items():
@@ -156,6 +158,7 @@ def _read(document: Document, owner: Zone | None, addresses: frozenset[str], win
             found = read_series(group, scope)
         except (ArithmeticError, ValueError):
             problems.append(_problem(uid, group[0].title, _UNDATED, None))
+            is_readable = False
             continue
         occurrences += _one_a_key(found.occurrences)
         goes_on |= found.goes_on
@@ -164,7 +167,6 @@ def _read(document: Document, owner: Zone | None, addresses: frozenset[str], win
             for event, fault in found.faults
         ]
     occurrences.sort(key=_IN_ORDER)
-    is_readable = document.is_whole and (bool(events) or not problems)
     if document.fault is not None:
         problems.append(_document_problem(document, events, _hull(occurrences, window)))
     known = next((event.uid for event in events if event.uid), None)
@@ -190,17 +192,31 @@ def _named_zone(tzid: str) -> Zone | None:
 
 def _read_events(
     components: Iterable[Component], places: Places, addresses: frozenset[str]
-) -> tuple[list[Event], list[Problem]]:
-    """One bad component costs only itself."""
+) -> tuple[list[Event], list[Component]]:
+    """And those that cannot be dated: one bad component costs only itself."""
     events: list[Event] = []
-    problems: list[Problem] = []
+    undated: list[Component] = []
     for component in components:
         try:
             events.append(read_event(component, places, addresses))
         except (ArithmeticError, ValueError):
-            title = plain_text(component.value("SUMMARY"), _LONGEST_TITLE)
-            problems.append(_problem(plain_text(component.value("UID"), LONGEST_TEXT), title, _UNDATED, None))
-    return events, problems
+            undated.append(component)
+    return events, undated
+
+
+def _may_replace(events: list[Event], undated: list[Component]) -> bool:
+    """Whether the events can take the place of what was held: not where they are a series' changes without it."""
+    known = {event.uid for event in events}
+    series = {_uid(each) for each in undated if "RECURRENCE-ID" not in each.properties}
+    return not undated or (bool(events) and "" not in series and known.isdisjoint(series))
+
+
+def _uid(component: Component) -> str:
+    return plain_text(component.value("UID"), LONGEST_TEXT)
+
+
+def _title(component: Component) -> str:
+    return plain_text(component.value("SUMMARY"), _LONGEST_TITLE)
 
 
 def _by_uid(events: list[Event]) -> dict[str, list[Event]]:

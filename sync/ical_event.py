@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -26,7 +27,7 @@ from sync.ical_times import (
 )
 
 LONGEST_TEXT = 1_000
-_LONGEST_TRAVEL = 7 * DAY
+LONGEST_TRAVEL = 7 * DAY
 _HOST = re.compile(r"https?://[^/]*")
 # The owner may be invited by several addresses: the answer that blocks most counts.
 _ANSWERS = {
@@ -191,8 +192,10 @@ def _dates(
         start = _start_by_other_means(component, recurrence_id)
         faults.append(_unreadable("has a start that cannot be read, so its time is a guess"))
         return start, ONE_DAY if start.is_date else ONE_HOUR, True
+    if _are_at_odds(component.every("DTSTART")):
+        faults.append(_unreadable("has more than one start, of which the first counts"))
     try:
-        return start, _length(component, start, places), False
+        return start, _length(component, start, places, faults), False
     except ValueError:
         what = "only its first day is" if start.is_date else "one hour from its start is"
         faults.append(
@@ -211,14 +214,34 @@ def _start_by_other_means(component: Component, recurrence_id: When | None) -> W
     return when._replace(wall=when.wall - (DAY if when.is_date else HOUR))
 
 
-def _length(component: Component, start: When, places: Places) -> Length:
-    end = component.first("DTEND")
-    if end is not None:
-        return length_to(start, read_when(end), places)
-    duration = component.first("DURATION")
-    if duration is not None:
-        return length_of(start, read_duration(duration.value))
+def _are_at_odds(given: list[Property]) -> bool:
+    """What may stand once (RFC 5545 3.6.1), and stands there more than once, each with another value."""
+    return len(given) > 1 and len(set(given)) > 1
+
+
+def _length(component: Component, start: When, places: Places, faults: list[Fault]) -> Length:
+    """Raises ValueError."""
+    ends, durations = component.every("DTEND"), component.every("DURATION")
+    if (ends and durations) or _are_at_odds(ends) or _are_at_odds(durations):
+        faults.append(_unreadable("has more than one end, of which the latest counts"))
+        return _longest(ends, durations, start, places)
+    if ends:
+        return length_to(start, read_when(ends[0]), places)
+    if durations:
+        return length_of(start, read_duration(durations[0].value))
     return ONE_DAY if start.is_date else Length(0, 0)  # RFC 5545 3.6.1
+
+
+def _longest(ends: list[Property], durations: list[Property], start: When, places: Places) -> Length:
+    """Of those that can be read. Raises ValueError where none can."""
+    found: list[Length] = []
+    for end in ends:
+        with suppress(ValueError):
+            found.append(length_to(start, read_when(end), places))
+    for duration in durations:
+        with suppress(ValueError):
+            found.append(length_of(start, read_duration(duration.value)))
+    return max(found, key=lambda length: length.most)
 
 
 def length_of(start: When, duration: Duration) -> Length:
@@ -300,7 +323,7 @@ def _travel(component: Component, name: str, faults: list[Fault]) -> int:
     if name not in component.properties:
         return 0
     try:
-        return min(max(read_duration(component.value(name)).total, 0), _LONGEST_TRAVEL)
+        return min(max(read_duration(component.value(name)).total, 0), LONGEST_TRAVEL)
     except ValueError:
         faults.append(_unreadable("has a travel time that cannot be read, so the event alone is blocked"))
         return 0

@@ -17,6 +17,7 @@ from domain.busy import EventStatus, Occurrence, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY
 from sync.ical import Problem, ProblemCode, Reading, read_resource
+from sync.ical_event import LONGEST_TRAVEL
 from sync.ical_text import plain_text
 from sync.ical_times import MOST_AHEAD
 from sync.ical_worker import LENGTH, Limits, Request, framed
@@ -31,6 +32,8 @@ _LIMITS = Limits()
 _SLICE = 25
 """Texts read in a thread before it lets go, so that many big accounts take turns."""
 _ROOT = Path(__file__).resolve().parent.parent
+_SOME_EVENT = re.compile(r"BEGIN:VEVENT", re.IGNORECASE)
+_SOME_TRAVEL = re.compile(r"^X-APPLE-TRAVEL", re.MULTILINE | re.IGNORECASE)
 _SOME_START = re.compile(r"^DTSTART[^:\r\n]*:\s*(\d{4})(\d\d)(\d\d)", re.MULTILINE | re.IGNORECASE)
 _SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
@@ -144,7 +147,7 @@ def given_up(request: Request) -> Reading:
 
 def _first_start(text: str, window: Span) -> int:
     found = []
-    for part in text.split("BEGIN:VEVENT")[1:]:
+    for part in _SOME_EVENT.split(text)[1:]:
         given = _SOME_START.search(part)
         if given is None:
             return window.start
@@ -152,8 +155,10 @@ def _first_start(text: str, window: Span) -> int:
             found.append(date(int(given[1]), int(given[2]), int(given[3])).toordinal())
         except ValueError:
             return window.start
-    epoch = date(1970, 1, 1).toordinal()
-    return (min(found) - epoch) * DAY - MOST_AHEAD if found else window.start
+    if not found:
+        return window.start
+    travel = LONGEST_TRAVEL if _SOME_TRAVEL.search(text) else 0
+    return (min(found) - date(1970, 1, 1).toordinal()) * DAY - MOST_AHEAD - travel
 
 
 def _closing(uid: str, busy: Span) -> Occurrence:

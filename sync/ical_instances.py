@@ -205,6 +205,8 @@ def find_exceptions(master: Event, places: Places) -> tuple[set[int], set[int]]:
                 days.add(when.wall)
             elif (wall := wall_in(master, when, places)) is not None:
                 walls.add(wall)
+                if when.is_utc and not master.start.is_date:
+                    walls.update(master.place.zone.walls_in_gap(when.wall))
             else:
                 report_zone(master, "has an excepted date", "that date is blocked")
     return walls, days

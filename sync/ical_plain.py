@@ -67,6 +67,8 @@ def dates_of(lines: str, setting: Setting) -> Dates | None:
     ends = _END.match(lines, lines.find("\nDTEND"))
     if starts is None or ends is None:
         return None
+    if lines.find("\nDTSTART", starts.end() - 1) >= 0 or lines.find("\nDTEND", ends.end() - 1) >= 0:
+        return None  # Perhaps at odds.
     try:
         first, until = _read(*starts.groups()), _read(*ends.groups())
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -82,6 +83,30 @@ class Document:
     """False where something may be missing: cut off, not iCalendar, or not text."""
 
 
+class _Open:
+    """The components that are begun and not ended, from the text as a whole to the innermost."""
+
+    def __init__(self) -> None:
+        self.path = [Component("")]
+        self.names: Counter[str] = Counter()
+        """How often each is in the path: a wrong END costs the same however deep it stands."""
+
+    def begin(self, component: Component) -> None:
+        self.path[-1].parts.append(component)
+        self.path.append(component)
+        self.names[component.name] += 1
+
+    def end(self, name: str) -> bool:
+        """Whether it was the innermost. Where it was not, all in it end with it."""
+        is_innermost = len(self.path) > 1 and self.path[-1].name == name
+        while self.names[name]:
+            ended = self.path.pop().name
+            self.names[ended] -= 1
+            if ended == name:
+                break
+        return is_innermost
+
+
 def read_document(text: bytes | str) -> Document:
     decoded, fault = _decode(text)
     document = _components(unfold(decoded[:_MOST_READ]))
@@ -140,29 +165,36 @@ def unfold(text: str) -> str:
 
 def _components(text: str) -> Document:
     document = Document([], [])
-    open_: list[Component] = [Component("")]
+    open_ = _Open()
     text = _set_zones_aside(f"\n{text}", document)
     _read_lines(_ALARM.sub("", text), document, open_)
-    if len(open_) > 1:
+    root = open_.path[0]
+    if len(open_.path) > 1 or _is_begun(text):
         document.fault, document.is_whole = "is cut off: a component is never closed", False
-    elif not open_[0].parts:
+    elif not root.parts:
         document.fault, document.is_whole = "is not iCalendar text", False
-    elif not document.events and not any(_holds_something(part) for part in open_[0].parts):
+    elif not document.events and not any(_holds_something(part) for part in root.parts):
         # RFC 5545 3.6: a calendar has at least one component. One without is a damaged one, not an empty one.
         document.fault, document.is_whole = "holds no event", False
     return document
 
 
-def _read_lines(text: str, document: Document, open_: list[Component]) -> None:
-    properties = open_[-1].properties
+def _is_begun(text: str) -> bool:
+    """The last line is where the name of a BEGIN was cut off: another calendar was to follow."""
+    last = text[text.rfind("\n") + 1 :].strip().upper()
+    return bool(last) and "BEGIN".startswith(last)
+
+
+def _read_lines(text: str, document: Document, open_: _Open) -> None:
+    properties = open_.path[-1].properties
     for written, params, value in _LINE.findall(text):
         name = written.upper()
         if name == "BEGIN":
             _begin(document, open_, value.strip().upper())
-            properties = open_[-1].properties
+            properties = open_.path[-1].properties
         elif name == "END":
             _end(document, open_, value.strip().upper())
-            properties = open_[-1].properties
+            properties = open_.path[-1].properties
         elif name in properties:
             properties[name].append(_new(Property, (params, value)))
         else:
@@ -187,38 +219,31 @@ def _set_zones_aside(text: str, document: Document) -> str:
 @lru_cache(maxsize=256)
 def _read_zone(text: str) -> Component | None:
     """The VTIMEZONE that this text is, and nothing else; None where it is not whole."""
-    document, root = Document([], []), Component("")
-    open_ = [root]
+    document, open_ = Document([], []), _Open()
     _read_lines(text, document, open_)
-    is_whole = document.fault is None and len(open_) == 1 and not document.events
-    return document.zones[0] if is_whole and len(document.zones) == len(root.parts) == 1 else None
+    is_whole = document.fault is None and len(open_.path) == 1 and not document.events
+    return document.zones[0] if is_whole and len(document.zones) == len(open_.path[0].parts) == 1 else None
 
 
 def _holds_something(part: Component) -> bool:
     return part.name == "VCALENDAR" and any(inner.name != "VTIMEZONE" for inner in part.parts)
 
 
-def _begin(document: Document, open_: list[Component], name: str) -> None:
+def _begin(document: Document, open_: _Open, name: str) -> None:
     component = Component(name)
     # An event is kept from its beginning: cut off, it can often be dated all the same.
     if name == "VEVENT":
         document.events.append(component)
     elif name == "VTIMEZONE":
         document.zones.append(component)
-    open_[-1].parts.append(component)
-    open_.append(component)
-    if len(open_) - 1 > _DEEPEST:
+    open_.begin(component)
+    if len(open_.path) - 1 > _DEEPEST:
         document.fault = "is nested over 10 deep"
 
 
-def _end(document: Document, open_: list[Component], name: str) -> None:
-    if open_[-1].name == name and len(open_) > 1:
-        open_.pop()
-        return
-    document.fault, document.is_whole = (
-        "is broken: a component ends that never began, or is never closed",
-        False,
-    )
-    if any(component.name == name for component in open_[1:]):
-        while open_.pop().name != name:
-            pass
+def _end(document: Document, open_: _Open, name: str) -> None:
+    if not open_.end(name):
+        document.fault, document.is_whole = (
+            "is broken: a component ends that never began, or is never closed",
+            False,
+        )

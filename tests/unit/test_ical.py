@@ -190,6 +190,13 @@ def test_nesting_over_10_is_named_and_still_dated() -> None:
     assert [problem.code for problem in found.problems] == [ProblemCode.UNREADABLE]
 
 
+def test_a_part_that_is_never_closed_ends_with_what_it_is_in() -> None:
+    parts = ["BEGIN:X-OUTER", "BEGIN:X-INNER", "END:X-OUTER"]
+    found = read(calendar(event(*parts, "DTSTART:20261110T090000Z", "DURATION:PT1H")))
+    assert blocked(found)
+    assert not found.is_readable
+
+
 def test_an_owner_in_an_unknown_zone_is_blocked_for_all_it_could_mean() -> None:
     found = read(calendar(event("DTSTART;VALUE=DATE:20261110")), zone="Mars/Olympus")
     assert blocked(found) == [Span(instant("20261109T1000"), instant("20261111T1200"))]
@@ -241,8 +248,18 @@ def test_nothing_makes_the_reader_raise(text: bytes) -> None:
 def test_what_is_cut_off_anywhere_leaves_what_was_before(path: Path) -> None:
     text = path.read_bytes().rstrip()
     for end in range(0, len(text), 7):
-        # After the first of two calendars, what is left may be whole.
-        assert b"END:VCALENDAR" in text[:end] or not read(text[:end]).is_readable
+        # Cut off right after the first of two calendars, it is one whole calendar: no text can tell.
+        is_one = text[:end].rstrip().endswith(b"END:VCALENDAR")
+        assert is_one or not read(text[:end]).is_readable
+
+
+@pytest.mark.parametrize(
+    "begun", ["B", "BEG", "BEGIN", "begi", "BEGIN:", "BEGIN:VCAL", "BEGIN:VCALENDAR\r\nVERSION"]
+)
+def test_what_is_cut_off_where_another_calendar_begins_leaves_what_was_before(begun: str) -> None:
+    whole = calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H"))
+    assert read(whole).is_readable
+    assert not read(f"{whole}{begun}").is_readable
 
 
 @given(

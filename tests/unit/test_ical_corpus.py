@@ -56,6 +56,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "both-hours-of-a-fold-block": (["20261101T0515/0645"], []),
     "an-unknown-zone-blocks-all-it-could-mean": (["20261109T2200/20261111T0100"], [UNKNOWN]),
     "an-unknown-zone-with-its-own-rules": (["20261110T0700/0800"], []),
+    "two-starts-at-odds": ([T], [UNREADABLE]),
+    "one-start-given-twice": ([T], []),
+    "two-ends-at-odds": ([T], [UNREADABLE]),
+    "an-end-beside-a-duration": ([T], [UNREADABLE]),
+    # 120000 by a clock that may be another's: from UTC+14 to UTC-12.
+    "a-zones-name-in-other-letters": (["20261109T2200/20261111T0100"], [UNKNOWN]),
+    "an-excepted-time-in-utc-in-a-gap": (["20270327T0130/0145", "20270329T0030/0045"], []),
+    "a-series-that-cannot-be-dated-beside-its-change": ([T], [UNREADABLE]),
     "a-zones-own-rules-change-the-clock": (["20261001T0600/0700", "20261008T0700/0800"], []),
     "a-zone-after-its-event": (["20261110T0700/0800"], []),
     "a-zone-that-contradicts-its-iana-name": ([T], []),
@@ -335,7 +343,16 @@ def test_every_resource_of_the_corpus_is_a_case() -> None:
     assert {path.stem for path in CORPUS.glob("*.ics")} == CASES.keys()
 
 
-@pytest.mark.parametrize("name", ["a-page-of-html", "nothing-at-all", "cut-off-in-the-middle", "not-utf-8"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a-page-of-html",
+        "nothing-at-all",
+        "cut-off-in-the-middle",
+        "not-utf-8",
+        "a-series-that-cannot-be-dated-beside-its-change",
+    ],
+)
 def test_what_is_not_whole_leaves_the_slots_before_it(name: str) -> None:
     assert not _read(name).is_readable
 

@@ -92,10 +92,34 @@ async def test_one_over_its_limit_is_killed_reported_and_closes_time_and_the_nex
     assert following == read(request(ODD))
 
 
+async def test_what_ends_thousands_of_times_and_never_began_is_read_in_time() -> None:
+    wrong = "BEGIN:X\r\n" * 15_000 + "END:Y\r\n" * 25_000
+    (reading,) = await read_guarded([request(calendar(PLAIN, wrong))])
+    assert [problem.code for problem in reading.problems] == [ProblemCode.UNREADABLE]
+
+
 @pytest.mark.parametrize("text", ["BEGIN:VEVENT", "BEGIN:VEVENT\nDTSTART:20269999", "nothing at all"])
 async def test_one_given_up_without_a_date_closes_all_of_the_window(text: str) -> None:
     (found,) = given_up(request(text)).occurrences
     assert found.busy == WINDOW
+
+
+@pytest.mark.parametrize(
+    ("lines", "days_before"),
+    [([], 0), (["X-APPLE-TRAVEL-DURATION:P7D"], 7), (["x-apple-travel-duration;VALUE=DURATION:PT30M"], 7)],
+)
+def test_one_given_up_closes_the_way_there_too(lines: list[str], days_before: int) -> None:
+    (found,) = given_up(request(calendar(event("DTSTART:20261110T090000Z", *lines)))).occurrences
+    (without,) = given_up(request(calendar(event("DTSTART:20261110T090000Z")))).occurrences
+    assert found.busy.start == max(without.busy.start - days_before * 86_400, WINDOW.start)
+    assert found.busy.end == WINDOW.end
+
+
+def test_one_given_up_closes_from_the_first_of_its_events_however_they_are_written() -> None:
+    later, earlier = event("DTSTART:20261115T090000Z"), event("DTSTART:20261110T090000Z").lower()
+    (found,) = given_up(request(calendar(later, earlier))).occurrences
+    (expected,) = given_up(request(calendar(earlier))).occurrences
+    assert found.busy == expected.busy
 
 
 async def test_a_worker_answers_as_the_reader_does() -> None:

@@ -49,6 +49,17 @@ def test_a_wall_time_is_the_instant_that_zoneinfo_says(name: str, wall: int) -> 
     )
 
 
+@given(
+    st.sampled_from(ZONES),
+    instants | st.integers(-7_200, 7_200).map(lambda by: 1_806_201_000 + by),  # Berlin's gap of 2027-03-28.
+)
+def test_a_wall_time_in_a_gap_is_found_by_its_instant(name: str, wall: int) -> None:
+    zone = find_zone(name)
+    assert zone is not None
+    assert zone.walls_in_gap(zone.earliest(wall)) == (wall,) or not zone.is_in_gap(wall)
+    assert all(zone.is_in_gap(each) for each in zone.walls_in_gap(wall))
+
+
 def test_a_fold_has_two_instants_and_a_gap_one() -> None:
     zone = find_zone("America/New_York")
     assert zone is not None
@@ -57,6 +68,8 @@ def test_a_fold_has_two_instants_and_a_gap_one() -> None:
     assert zone.latest(fold) - zone.earliest(fold) == 3_600
     assert zone.latest(gap) == zone.earliest(gap)
     assert zone.is_in_gap(gap)
+    assert zone.walls_in_gap(zone.earliest(gap)) == (gap,)
+    assert zone.walls_in_gap(zone.earliest(fold)) == ()
     assert not zone.is_in_gap(fold)
 
 
