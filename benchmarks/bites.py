@@ -47,9 +47,9 @@ BUGS = (
     ),
     Bug(
         "an empty 207 means that all was deleted",
-        "sync/multistatus.py",
-        "    if all(path_key(raw_path(collection_url, each.href)) != own for each in answer.responses):\n",
-        "    if not own:\n",
+        "sync/members.py",
+        "    if not is_there:\n",
+        "    if is_truncated and not is_there:\n",
         ("tests/unit/test_multistatus.py", "tests/contracts/test_remote_transport.py"),
     ),
     Bug(

@@ -134,10 +134,10 @@ def path_key(path: str) -> str:
     return "/".join(quote(unquote(segment), safe="") for segment in path.split("/")).rstrip("/")
 
 
-def is_member(path: str, collection: str) -> bool:
-    """Whether `path` is a resource straight in `collection`."""
-    parent, _, name = path_key(path).rpartition("/")
-    return not path.endswith("/") and name not in {"", ".", ".."} and parent == path_key(collection)
+def is_member(path: str, key: str, collection: str) -> bool:
+    """Whether `path` is a resource straight in a collection; `key` and `collection` are both paths' keys."""
+    parent, _, name = key.rpartition("/")
+    return parent == collection and name not in {"", ".", ".."} and not path.endswith("/")
 
 
 def _with_port(host: str, port: int | None) -> str:

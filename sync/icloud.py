@@ -20,11 +20,12 @@ from urllib3.exceptions import HTTPError
 
 from domain.calendars import ListedCalendar
 from models.seal import Secret
-from sync import multistatus, queries
+from sync import members, multistatus, queries
 from sync.answers import Answer, etag_of, expect_multistatus, refuse, refuse_at_all, refuse_write
 from sync.budget import Budgets
 from sync.deadlines import Deadlines
 from sync.guard import Guard, raw_path
+from sync.members import read_members
 from sync.multistatus import Multistatus, read_multistatus
 from sync.remote import (
     Changes,
@@ -244,17 +245,17 @@ class Account:
                 # A bare 403 can be the token's, or the calendar's: the calendar tells which.
                 await self.check_calendar(calendar)
             raise TokenRefused(f"{answer.status_code} for a token")
-        return await self._parsed(answer, lambda found: multistatus.read_changes(found, url))
+        return await self._read(answer, lambda body: members.read_changes(read_members(body), url))
 
     async def list_resources(self, calendar: str) -> Changes:
         url = self._url(calendar)
         answer = await self._look(url, "PROPFIND", queries.RESOURCES_QUERY)
-        return await self._parsed(answer, lambda found: multistatus.read_resources(found, url))
+        return await self._read(answer, lambda body: members.read_resources(read_members(body), url))
 
     async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
         url = self._url(calendar)
         answer = await self._look(url, "REPORT", queries.texts_query(hrefs))
-        return await self._parsed(answer, lambda found: multistatus.read_texts(found, url, hrefs))
+        return await self._read(answer, lambda body: members.read_texts(read_members(body), url, hrefs))
 
     async def get(self, href: Href) -> Fetched:
         answer = await self._ask(self._url(href), "GET")
@@ -302,12 +303,13 @@ class Account:
         return await self._parsed(answer, lambda found: found), answer.url
 
     async def _parsed(self, answer: Answer, read: Callable[[Multistatus], T]) -> T:
+        return await self._read(answer, lambda body: read(read_multistatus(body)))
+
+    async def _read(self, answer: Answer, read: Callable[[bytes], T]) -> T:
         expect_multistatus(answer)
-
-        def parse() -> T:
-            return read(read_multistatus(answer.body))
-
-        return parse() if len(answer.body) < _PARSE_APART else await asyncio.to_thread(parse)
+        if len(answer.body) < _PARSE_APART:
+            return read(answer.body)
+        return await asyncio.to_thread(read, answer.body)
 
     async def _ask(
         self, url: str, method: str, body: str = "", headers: Mapping[str, str] | None = None

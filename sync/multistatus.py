@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from domain.calendars import CalendarKind, ListedCalendar
-from sync.guard import is_member, path_key, raw_path
-from sync.remote import (
-    Changes,
-    ETag,
-    Fetched,
-    Gone,
-    Href,
-    Listed,
-    NotThere,
-    RemoteChange,
-    SyncToken,
-    TokenRefused,
-    UnexpectedAnswer,
-)
+from sync.guard import path_key, raw_path
+from sync.remote import NotThere, SyncToken, UnexpectedAnswer
 
-_D, _C = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
+DAV, CALDAV = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
+_D, _C = DAV, CALDAV
 _CS, _A = "{http://calendarserver.org/ns/}", "{http://apple.com/ns/ical/}"
 _BLANKS = re.compile(r"\s*")
 _SKIPPED = (("<?", "?>"), ("<!--", "-->"))
@@ -31,7 +20,7 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _FEED = 1 << 16
 _WRITES = frozenset(f"{_D}{name}" for name in ("all", "write", "write-content", "bind"))
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}(?:[0-9A-Fa-f]{2})?")
-_LONGEST_ETAG, _LONGEST_NAME = 255, 255
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +44,11 @@ class Multistatus:
 
 def read_multistatus(body: bytes) -> Multistatus:
     """Raises UnexpectedAnswer for all that is no DAV:multistatus."""
-    root = _parse(body.decode("utf-8", errors="replace").removeprefix("\ufeff"))
+    return parsed_multistatus(body.decode("utf-8", errors="replace").removeprefix("\ufeff"))
+
+
+def parsed_multistatus(text: str) -> Multistatus:
+    root = _parse(text)
     if root.tag != f"{_D}multistatus":
         raise UnexpectedAnswer("not a multistatus")
     token = (root.findtext(f"{_D}sync-token") or "").strip()
@@ -119,66 +112,6 @@ def refuse_absent(answer: Multistatus) -> None:
         raise NotThere("there is no such address")
 
 
-def read_changes(answer: Multistatus, collection_url: str) -> Changes:
-    """The answer to a sync-collection (RFC 6578)."""
-    if answer.token is None:
-        raise UnexpectedAnswer("changes without a token")
-    items, is_truncated = _members(answer, collection_url)
-    return Changes(items, answer.token, is_truncated)
-
-
-def read_resources(answer: Multistatus, collection_url: str) -> Changes:
-    """The answer to a Depth-1 PROPFIND; raises UnexpectedAnswer where the calendar itself is not in it."""
-    own = path_key(raw_path(collection_url, collection_url))
-    if all(path_key(raw_path(collection_url, each.href)) != own for each in answer.responses):
-        raise UnexpectedAnswer("a listing of something else")
-    items, is_truncated = _members(answer, collection_url)
-    if is_truncated:
-        raise UnexpectedAnswer("a listing that is cut short")
-    return Changes(items, None)
-
-
-def read_texts(answer: Multistatus, collection_url: str, asked: Sequence[Href]) -> dict[Href, Fetched]:
-    """The answer to a multiget: what was asked for and is there."""
-    names = {path_key(href): href for href in asked}
-    found: dict[Href, Fetched] = {}
-    for response in answer.responses:
-        href = names.get(path_key(raw_path(collection_url, response.href)))
-        data = response.props.get(f"{_C}calendar-data")
-        if href is None or data is None or not (text := "".join(data.itertext())).strip():
-            continue
-        found[href] = Fetched(href, _etag(response) or ETag(""), text)
-    return found
-
-
-def _members(answer: Multistatus, collection_url: str) -> tuple[tuple[RemoteChange, ...], bool]:
-    """By href, the last word of each: iCloud names some twice, and the collection among its members."""
-    collection = raw_path(collection_url, collection_url)
-    inside = f"{path_key(collection)}/"
-    found: dict[str, RemoteChange] = {}
-    is_truncated = is_about_it = False
-    for response in answer.responses:
-        path = raw_path(collection_url, response.href)
-        is_about_it = is_about_it or f"{path_key(path)}/".startswith(inside)
-        if path_key(path) == path_key(collection):
-            is_truncated = is_truncated or _truncates(response)
-        elif is_member(path, collection) and not _is_collection(response):
-            is_gone = response.status in {404, 410}
-            found[path_key(path)] = Gone(path) if is_gone else Listed(path, _etag(response))
-    if answer.responses and not is_about_it:
-        raise UnexpectedAnswer("changes of something else")
-    return tuple(found.values()), is_truncated
-
-
-def _truncates(response: Response) -> bool:
-    """507 for the collection itself: more to come (RFC 6578 section 3.6)."""
-    if response.status == 507:
-        return True
-    if response.status is not None and response.status >= 400:
-        raise TokenRefused(f"{response.status} for the collection")
-    return False
-
-
 def _calendar(response: Response, path: str) -> ListedCalendar | None:
     kind = _kind(response)
     if kind is None:
@@ -216,18 +149,6 @@ def _can_write(response: Response) -> bool:
     if privileges is None:
         return True
     return any(leaf.tag in _WRITES for each in privileges for leaf in each)
-
-
-def _etag(response: Response) -> ETag | None:
-    etag = response.text(f"{_D}getetag")
-    if len(etag) > _LONGEST_ETAG:
-        raise UnexpectedAnswer("an ETag that is no ETag")
-    return ETag(etag) if etag else None
-
-
-def _is_collection(response: Response) -> bool:
-    types = response.props.get(f"{_D}resourcetype")
-    return types is not None and types.find(f"{_D}collection") is not None
 
 
 def _only(answer: Multistatus) -> Response:

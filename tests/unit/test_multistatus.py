@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from domain.calendars import CalendarKind
-from sync.multistatus import (
-    read_changes,
-    read_error,
-    read_home,
-    read_listing,
-    read_multistatus,
-    read_principal,
-    read_resources,
-    read_texts,
-)
+from sync.members import read_changes, read_members, read_resources, read_texts
+from sync.multistatus import read_error, read_home, read_listing, read_multistatus, read_principal
 from sync.queries import changes_query, texts_query
 from sync.remote import Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
 
@@ -70,28 +62,29 @@ def listing(*responses: str) -> bytes:
     ],
 )
 def test_what_is_no_multistatus_is_refused(body: bytes) -> None:
-    with pytest.raises(UnexpectedAnswer):
-        read_multistatus(body)
+    for read in (read_multistatus, read_members):
+        with pytest.raises(UnexpectedAnswer):
+            read(body)
 
 
 def test_a_document_type_inside_an_events_text_is_just_text() -> None:
     body = "BEGIN:VCALENDAR\nX-ALT-DESC:<!DOCTYPE html>\nEND:VCALENDAR"
     data = f'<calendar-data xmlns="urn:ietf:params:xml:ns:caldav"><![CDATA[{body}]]></calendar-data>'
-    found = read_multistatus(answer(response("/1/calendars/home/a.ics", data)))
+    found = read_members(answer(response("/1/calendars/home/a.ics", data)))
     href = Href("/1/calendars/home/a.ics")
     assert read_texts(found, CALENDAR, [href])[href].body == body
 
 
 def test_a_control_character_does_not_spoil_the_others() -> None:
     data = '<calendar-data xmlns="urn:ietf:params:xml:ns:caldav">a\x0bb</calendar-data>'
-    found = read_multistatus(answer(response("/1/calendars/home/a.ics", data)))
+    found = read_members(answer(response("/1/calendars/home/a.ics", data)))
     href = Href("/1/calendars/home/a.ics")
     assert read_texts(found, CALENDAR, [href])[href].body == "ab"
 
 
 def test_changes_leave_out_the_collection_duplicates_and_strangers() -> None:
     found = read_changes(
-        read_multistatus(
+        read_members(
             answer(
                 response("/1/calendars/home/", etag('"c"')),
                 response("/1/calendars/home", etag('"c"')),
@@ -114,21 +107,21 @@ def test_changes_leave_out_the_collection_duplicates_and_strangers() -> None:
 
 def test_changes_without_a_token_are_no_answer() -> None:
     with pytest.raises(UnexpectedAnswer):
-        read_changes(read_multistatus(answer(token="")), CALENDAR)
+        read_changes(read_members(answer(token="")), CALENDAR)
 
 
 def test_a_cut_answer_says_so() -> None:
     cut = '<response xmlns="DAV:"><href>/1/calendars/home/</href><status>HTTP/1.1 507 X</status></response>'
-    assert read_changes(read_multistatus(answer(cut)), CALENDAR).is_truncated
+    assert read_changes(read_members(answer(cut)), CALENDAR).is_truncated
     refused = cut.replace("507", "403")
     with pytest.raises(TokenRefused):
-        read_changes(read_multistatus(answer(refused)), CALENDAR)
+        read_changes(read_members(answer(refused)), CALENDAR)
 
 
 def test_a_failed_propstat_tells_nothing_and_one_without_a_status_is_good() -> None:
     bad = response("/1/calendars/home/a.ics", etag('"1"'), "HTTP/1.1 403 Forbidden")
     plain = response("/1/calendars/home/b.ics", etag('"2"')).replace("<status>HTTP/1.1 200 OK</status>", "")
-    found = read_changes(read_multistatus(answer(bad, plain)), CALENDAR)
+    found = read_changes(read_members(answer(bad, plain)), CALENDAR)
     assert [getattr(each, "etag", 0) for each in found.items] == [None, '"2"']
 
 
@@ -138,12 +131,12 @@ def test_a_listing_of_something_else_is_refused() -> None:
     with pytest.raises(UnexpectedAnswer):
         read_listing(read_multistatus(answer(calendar("/2/calendars/home/"))), HOME)
     with pytest.raises(UnexpectedAnswer):
-        read_resources(read_multistatus(answer(response("/1/calendars/work/"))), CALENDAR)
+        read_resources(read_members(answer(response("/1/calendars/work/"))), CALENDAR)
 
 
 def test_a_listing_that_names_nothing_is_no_proof_that_nothing_is_there() -> None:
     with pytest.raises(UnexpectedAnswer):
-        read_resources(read_multistatus(answer(token="")), CALENDAR)
+        read_resources(read_members(answer(token="")), CALENDAR)
 
 
 def _privileges(*names: str) -> str:
@@ -203,7 +196,7 @@ def test_texts_are_only_those_that_were_asked_for() -> None:
     data = '<calendar-data xmlns="urn:ietf:params:xml:ns:caldav">x</calendar-data>'
     asked = [Href("/1/calendars/home/a%40b.ics"), Href("/1/calendars/home/c.ics")]
     found = read_texts(
-        read_multistatus(
+        read_members(
             answer(
                 response("/1/calendars/home/a@b.ics", data + etag('"1"')),
                 response("/1/calendars/home/z.ics", data),
