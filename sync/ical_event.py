@@ -28,7 +28,7 @@ from sync.ical_times import (
 
 LONGEST_TEXT = 1_000
 LONGEST_TRAVEL = 7 * DAY
-_HOST = re.compile(r"https?://[^/]*")
+_HOST = re.compile(r"\Ahttps?://[^/]*")
 # The owner may be invited by several addresses: the answer that blocks most counts.
 _ANSWERS = {
     "ACCEPTED": Participation.ACCEPTED,
@@ -305,7 +305,12 @@ def participation_of(attendees: list[Property], addresses: frozenset[str]) -> Pa
 
 
 def _is_own(attendee: Property, own: frozenset[str]) -> bool:
-    return _normal(attendee.value) in own or _normal(attendee.param("EMAIL") or "") in own
+    if _normal(attendee.value) in own:
+        return True
+    written = attendee.params.lower()
+    # Most guests are others: what is in none of the parameters is not looked for in each.
+    is_named = any(address in written for address in own)
+    return is_named and _normal(attendee.param("EMAIL") or "") in own
 
 
 def _answer(attendee: Property) -> Participation:

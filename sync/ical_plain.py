@@ -179,6 +179,5 @@ def value_of(lines: str, name: str) -> str:
 
 
 def _participation(lines: str, addresses: frozenset[str]) -> Participation | None:
-    if not addresses or "\nATTENDEE" not in lines:
-        return None
-    return participation_of(attendees_of(unfold(lines)), addresses)
+    at = lines.find("\nATTENDEE") if addresses else -1
+    return None if at < 0 else participation_of(attendees_of(unfold(lines[at:])), addresses)
