@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import orjson
 
 from domain.actor import UserRef
 from models.database import Db, Row, execute, fetch
@@ -22,6 +23,8 @@ class Lease:
     revision: int
     "Counts the changes of all that decides what a poll does: calendars, password, zone, standing."
     asked_at: float | None
+    seen: str | None = None
+    "What was last said so in a stamp."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,8 @@ class Stamp:
     asked_at: float | None
     next_poll_at: float
     next_if_watched: float
+    seen: str | None = None
+    "What the next process is to know of what was seen; None where it knows already."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +51,8 @@ class Places:
 
 
 _STAMPED, _KEPT, _TAKEN = 0, 1, 2
-_TOLD = ("id", "kind", "revision", "started", "lag", "asked", "planned", "watched")
-_LEASED = "id, subaccount_id, user_id, next_poll_at, failures, revision, poll_asked_at"
+_TOLD = ("id", "kind", "revision", "started", "lag", "asked", "planned", "watched", "seen")
+_LEASED = "id, subaccount_id, user_id, next_poll_at, failures, revision, poll_asked_at, seen"
 
 
 async def trade_leases(
@@ -66,7 +71,7 @@ async def trade_leases(
     What was polled goes back with its stamp, what is `kept` is leased on, what is due before `until` is taken, the
     longest due first. A stamp for a state that is no longer the account's frees it, to be polled at once.
     """
-    told = json.dumps([*map(_stamped, stamps), *([name, _KEPT] for name in kept)], separators=(",", ":"))
+    told = orjson.dumps([*map(_stamped, stamps), *([name, _KEPT] for name in kept)]).decode()
     rows = await fetch(
         db, _trade(db.capabilities.dialect), owner, now, lease, until, told, places.healthy, places.failing
     )
@@ -80,7 +85,7 @@ async def trade_leases(
 def _stamped(stamp: Stamp) -> list[object]:
     return [
         stamp.account_id, _STAMPED, stamp.revision, stamp.started, stamp.lag, stamp.asked_at,
-        stamp.next_poll_at, stamp.next_if_watched,
+        stamp.next_poll_at, stamp.next_if_watched, stamp.seen,
     ]  # fmt: skip
 
 
@@ -104,6 +109,7 @@ def _trade(dialect: str) -> str:
         f" lease_until = CASE WHEN traded.kind <> {_STAMPED} THEN {_number('$2', '$3')} END,"
         " last_polled_at = COALESCE(traded.started, last_polled_at),"
         " poll_lag = COALESCE(traded.lag, poll_lag),"
+        " seen = COALESCE(traded.seen, icloud_account.seen),"
         " last_synced_at = CASE WHEN traded.revision = icloud_account.revision THEN traded.started"
         " ELSE last_synced_at END,"
         f" next_poll_at = CASE WHEN traded.kind <> {_STAMPED} OR next_poll_at IS NULL THEN next_poll_at"
@@ -120,7 +126,7 @@ def _trade(dialect: str) -> str:
 def _told(*, is_postgres: bool) -> str:
     """Rows out of JSON: one text however many there are; a list of marks would be a new statement for each count."""
     if is_postgres:
-        kinds = {"id": "text", "kind": "int", "revision": "bigint"}
+        kinds = {"id": "text", "kind": "int", "revision": "bigint", "seen": "text"}
         columns = (f"(row ->> {at})::{kinds.get(name, 'float8')} AS {name}" for at, name in enumerate(_TOLD))
         return f"SELECT {', '.join(columns)} FROM jsonb_array_elements($5::jsonb) AS row"  # noqa: S608
     columns = (f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(_TOLD))
@@ -182,4 +188,5 @@ def _lease(row: Row) -> Lease:
         is_failing=row["failures"] > 0,
         revision=row["revision"],
         asked_at=row["poll_asked_at"],
+        seen=row["seen"],
     )

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -233,7 +234,7 @@ class Account:
         async def read() -> tuple[ListedCalendar, ...]:
             return await self._parsed(answer, lambda found: multistatus.read_listing(found, answer.url))
 
-        return Glance(hash(answer.body), read)
+        return Glance(hash(answer.body), lambda: sha256(answer.body).hexdigest(), read)
 
     async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
         url = self._url(calendar)

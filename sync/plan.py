@@ -77,9 +77,12 @@ def plan_window(now: float, zone: str, settings: SyncSettings) -> Span:
     return Span(start, _day_start(today + settings.horizon_days, zone))
 
 
-def plan_next_window(now: float, zone: str) -> int:
-    """When the window moves on: as the next day begins in the owner's zone."""
-    return _day_start(day_at(int(now), zone) + 1, zone)
+def plan_roll(now: float, zone: str, key: str, settings: SyncSettings) -> float:
+    """When a quiet account's window moves on: after midnight in its owner's zone, each at a time of its own.
+
+    Until then its last day is closed, which lies `horizon_days` ahead. All of a zone at once would keep a process busy.
+    """
+    return _day_start(day_at(int(now), zone) + 1, zone) + _share(key) * settings.roll_lasts
 
 
 def _day_start(day: int, zone: str) -> int:
@@ -110,8 +113,12 @@ def plan_next_poll(
 def plan_comparison(now: float, zone: str, key: str, settings: SyncSettings) -> float:
     """When a calendar is next compared in full: in its owner's next night, each at a time of its own."""
     midnight = _day_start(day_at(int(now), zone) + 1, zone)
-    share = crc32(key.encode()) / 2**32
-    return midnight + settings.night_starts + share * settings.night_lasts
+    return midnight + settings.night_starts + _share(key) * settings.night_lasts
+
+
+def _share(key: str) -> float:
+    """In [0, 1), the same for the same key."""
+    return crc32(key.encode()) / 2**32
 
 
 @dataclass(frozen=True, slots=True)

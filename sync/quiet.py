@@ -2,6 +2,7 @@
 
 An account's revision counts every change of what decides what a poll does (migration 0004). Where a whole poll had
 nothing to do, what it began from and what iCloud answered are remembered; while both are the same, so is the outcome.
+It goes on record with the first stamp, so that a process that begins, or takes the account over, need not read it all.
 """
 
 from __future__ import annotations
@@ -10,19 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from domain.calendars import CalendarKind
+from models.database import GlanceError
 from models.polling import Lease, Stamp
+from models.seal import UnsealError
 from sync.context import SyncContext
-from sync.plan import plan_next_poll, plan_next_window
+from sync.plan import plan_next_poll, plan_roll
 from sync.poll import Poll
 from sync.remote import Glance, RemoteCalendars, RemoteError
 
+_FORM = 1
+"""To be counted up where a poll comes to do something else with the same answer and the same account."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Quiet:
     """What was seen when nothing was to be done, and what it takes to look again."""
 
     revision: int
-    digest: int
+    digest: int | None
+    "None until this process has seen it itself."
+    fingerprint: str | None
+    "None until it goes on record."
     until: float
     "Then something is due that no answer brings: another day, a full comparison."
     remote: RemoteCalendars
@@ -42,20 +51,76 @@ class Looked:
 
 async def look(context: SyncContext, lease: Lease) -> Stamp | Looked | None:
     """A stamp where nothing is new; None where nothing is remembered that it could be compared with."""
-    quiet = context.memory.quiet.get(lease.account_id)
-    started = context.clock()
-    if quiet is None or quiet.revision != lease.revision or started >= quiet.until:
+    memory, started = context.memory.quiet, context.clock()
+    quiet = memory.get(lease.account_id)
+    if quiet is None or quiet.revision != lease.revision:
+        quiet = await _recall(context, lease)
+    if quiet is None or started >= quiet.until:
         return None
     try:
         found = await quiet.remote.glance(quiet.home_url)
     except RemoteError as error:
         return Looked(started, error)
-    if found.digest != quiet.digest:
+    if not _is_the_same(found, quiet):
         return Looked(started, found)
-    return _stamp(context, lease, quiet, started)
+    memory[lease.account_id] = quiet
+    return _stamp(context, lease, quiet, started, found)
 
 
-def _stamp(context: SyncContext, lease: Lease, quiet: Quiet, started: float) -> Stamp:
+def _is_the_same(found: Glance, quiet: Quiet) -> bool:
+    if quiet.digest is not None:
+        return found.digest == quiet.digest
+    if found.fingerprint() != quiet.fingerprint:
+        return False
+    quiet.digest = found.digest
+    return True
+
+
+async def _recall(context: SyncContext, lease: Lease) -> Quiet | None:
+    """What another process put on record of the account as it is now. Whatever is amiss, a whole poll tells."""
+    revision, until, form, fingerprint = (lease.seen or "0 0 - -").split(" ")
+    if int(revision) != lease.revision or form != _form(context):
+        return None
+    try:
+        rows = await context.database.glance(
+            "SELECT apple_id, sealed_password, home_url, connected_at, last_changed_at FROM icloud_account"
+            " WHERE id = $1 AND revision = $2",
+            lease.account_id,
+            lease.revision,
+        )
+        password = context.sealer.unseal(rows[0]["sealed_password"], row=lease.account_id) if rows else None
+    except (GlanceError, UnsealError):
+        return None
+    if password is None:
+        return None
+    [row] = rows
+    return Quiet(
+        revision=lease.revision,
+        digest=None,
+        fingerprint=fingerprint,
+        until=float(until),
+        remote=context.server.sign_in(row["apple_id"], password, home_url=row["home_url"]),
+        home_url=row["home_url"],
+        connected_at=row["connected_at"],
+        last_changed_at=row["last_changed_at"],
+    )
+
+
+def _on_record(context: SyncContext, quiet: Quiet, found: Glance) -> str | None:
+    """For a stamp; None where it is there already."""
+    if quiet.fingerprint is not None:
+        return None
+    quiet.fingerprint = found.fingerprint()
+    return f"{quiet.revision} {int(quiet.until)} {_form(context)} {quiet.fingerprint}"
+
+
+def _form(context: SyncContext) -> str:
+    """What a poll goes by beside the account and iCloud's answer."""
+    settings = context.settings
+    return f"{_FORM}/{settings.past_days}/{settings.horizon_days}"
+
+
+def _stamp(context: SyncContext, lease: Lease, quiet: Quiet, started: float, found: Glance) -> Stamp:
     now, chance = context.clock(), context.chance()
 
     def planned(watched_until: float | None) -> float:
@@ -77,6 +142,7 @@ def _stamp(context: SyncContext, lease: Lease, quiet: Quiet, started: float) -> 
         next_poll_at=planned(None),
         # Whether somebody watches is known when it is stored: they may have begun to meanwhile.
         next_if_watched=planned(now + 1),
+        seen=_on_record(context, quiet, found),
     )
 
 
@@ -91,7 +157,8 @@ def remember(poll: Poll, tokens: Mapping[str, str | None]) -> None:
     memory[account.id] = Quiet(
         revision=poll.lease.revision,
         digest=poll.digest,
-        until=min([plan_next_window(poll.started, poll.zone), *due]),
+        fingerprint=None,
+        until=min([plan_roll(poll.started, poll.zone, account.id, poll.context.settings), *due]),
         remote=poll.remote,
         home_url=account.home_url,
         connected_at=account.connected_at,

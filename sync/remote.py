@@ -128,6 +128,8 @@ class Glance:
     """A home's answer, not read yet. The same digest, in one process: the same answer, byte for byte."""
 
     digest: int
+    fingerprint: Callable[[], str]
+    "Of the same answer the same in any process: what `digest` is too quickly made for."
     read: Callable[[], Awaitable[tuple[ListedCalendar, ...]]]
     "Raises UnexpectedAnswer."
 

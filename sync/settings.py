@@ -40,6 +40,8 @@ class SyncSettings:
     "How often resources that are listed but not given hold a calendar back, and a change that nothing is told of."
     first_comparison_after: float = 120
     "After all of a calendar was read anew: when it is held against a second, full listing."
+    roll_lasts: float = 3600
+    "The windows of quiet accounts move on within so long after midnight in their owners' zones, each at its own time."
     night_starts: float = 3600
     night_lasts: float = 4 * 3600
     "When calendars are compared in full, each at its own time: seconds from midnight in the owner's zone."

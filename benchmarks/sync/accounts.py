@@ -88,12 +88,13 @@ async def add_accounts(
     calendars: int,
     is_read: bool = False,
     due_over: float = 0.0,
+    now: float | None = None,
 ) -> list[str]:
     """Connected, their calendars listed, the first one chosen.
 
     `is_read`: and read, so that nothing is new; they are due one after the other, over so many seconds.
     """
-    now = time.time()
+    now = time.time() if now is None else now
     read = {
         "status": AccountStatus.CONNECTED,
         "expanded_zone": ZONE,

@@ -13,13 +13,16 @@ import resource
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from datetime import datetime
 from statistics import median
+from zoneinfo import ZoneInfo
 
 from benchmarks.sync import accounts, bare, raw
 from benchmarks.sync.fast import run
 from domain.work import Watch, Work
-from models.database import fetch
-from sync.context import SyncContext
+from models.database import execute, fetch
+from sync.context import Memory, SyncContext
 from sync.loop import Loop
 from sync.settings import SyncSettings
 
@@ -37,6 +40,7 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=1)
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two polls of an account")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--midnight-in", type=float, help="seconds from the start, by the engine's clock")
     parser.add_argument("--changes", type=int, nargs="*", default=[1])
     run(_report(parser.parse_args()))
 
@@ -163,13 +167,16 @@ async def polls(given: argparse.Namespace) -> Figures:
     every = given.every
     settings = SyncSettings(usual_every=every, watched_every=every, quiet_every=every, jitter=0.05)
     lags: list[float] = []
+    clock = _clock_before_midnight(given.midnight_in) if given.midnight_in else time.time
     async with (
         accounts.a_database(given.database, given.postgres) as database,
-        accounts.an_engine(database, given.url, settings, watch=_lags_into(lags)) as engine,
+        accounts.an_engine(database, given.url, settings, now=clock, watch=_lags_into(lags)) as engine,
     ):
         base = peak()
         count = given.accounts
-        await accounts.add_accounts(database, given.url, count, calendars=13, is_read=True, due_over=every)
+        await accounts.add_accounts(
+            database, given.url, count, calendars=13, is_read=True, due_over=every, now=clock()
+        )
         prepared = peak()
         loop = Loop(engine)
         running = asyncio.create_task(loop.run())
@@ -190,8 +197,11 @@ async def polls(given: argparse.Namespace) -> Figures:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
+        most = peak()
+        begun = await _begin_anew(engine, count)
     done, own = asked.get("home", 0), sorted(late)
     return {
+        **begun,
         "polls": done,
         "others": sum(asked.values()) - done,
         "cpu": figures["cpu"] / max(done, 1),
@@ -204,10 +214,30 @@ async def polls(given: argparse.Namespace) -> Figures:
         "loop_p99": own[len(own) * 99 // 100],
         "loop_worst": own[-1],
         "rows": made,
-        "peak": peak(),
+        "peak": most,
         "base": base,
         "prepared": prepared,
     }
+
+
+async def _begin_anew(engine: SyncContext, count: int) -> Figures:
+    """Another process, after a time without any: all accounts are due when it begins."""
+    other = replace(engine, memory=Memory(), owner="another")
+    async with other.database.writing() as db:
+        await execute(db, "UPDATE icloud_account SET next_poll_at = $1", other.clock())
+    running = asyncio.create_task(Loop(other).run())
+    begun = await cpu_of(lambda: _until_known(other, count))
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    return {"begin_cpu": begun["cpu"] / count, "begin_wall": begun["wall"] / 1000}
+
+
+def _clock_before_midnight(seconds: float) -> Callable[[], float]:
+    """A clock that shows midnight in the owners' zone so many seconds from now."""
+    midnight = datetime(2027, 1, 12, tzinfo=ZoneInfo(accounts.ZONE)).timestamp()
+    ahead = midnight - seconds - time.time()
+    return lambda: time.time() + ahead
 
 
 def _lags_into(lags: list[float]) -> Watch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from domain.calendars import CalendarKind, ListedCalendar
 from models.seal import Secret
@@ -148,7 +149,8 @@ class FakeAccount:
             self.server.reads += 1
             return listed
 
-        return Glance(hash(repr(listed)), read)
+        told = repr(listed).encode()
+        return Glance(hash(told), lambda: sha256(told).hexdigest(), read)
 
     async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
         await self._step("changes")

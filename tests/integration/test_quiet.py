@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -14,11 +15,12 @@ from models.database import Database, fetch
 from models.icloud import ICloudAccount
 from models.people import User
 from models.polling import Lease, Places, Stamp, ask_for_poll, lease_account, trade_leases
+from models.seal import Sealer
 from sync.context import SyncContext
 from sync.leases import Leases
 from sync.pull import pull
 from sync.quiet import Looked, look
-from sync.remote import PasswordRefused, Throttled, Unreachable
+from sync.remote import PasswordRefused, PasswordUnreadable, Throttled, Unreachable
 from tests.integration.engine import DAY, NOW, Engine, at, engine_on, event
 
 OWNER = "process-1"
@@ -163,7 +165,10 @@ async def test_a_new_day_ends_the_quiet(engine: Engine, settled: SyncContext) ->
     engine.now += 10
     await engine.poll(settled)
     assert isinstance(await look(settled, await leased(engine)), Stamp)
-    engine.now = NOW - NOW % DAY + DAY - 3600 + 1  # Midnight in Berlin.
+    midnight = NOW - NOW % DAY + DAY - 3600  # In Berlin.
+    engine.now = midnight - 1
+    assert isinstance(await look(settled, await leased(engine)), Stamp)
+    engine.now = midnight + settled.settings.roll_lasts
     assert await look(settled, await leased(engine)) is None
 
 
@@ -185,6 +190,82 @@ async def test_a_kept_calendar_that_the_home_does_not_list_is_never_quiet(
         engine.now += 10
         await engine.poll(settled)
         assert await look(settled, await leased(engine)) is None
+
+
+# --- What another process knows of it
+
+
+@pytest.fixture
+async def other(engine: Engine, settled: SyncContext) -> SyncContext:
+    """A process that begins after one quiet poll went on record."""
+    await trade(engine, await stamped(engine, settled))
+    engine.server.asked.clear()
+    return engine.context("process-2")
+
+
+async def taken_over(engine: Engine) -> Lease:
+    engine.now += 61
+    return await leased(engine, "process-2")
+
+
+async def test_a_process_that_begins_asks_once_and_reads_nothing(engine: Engine, other: SyncContext) -> None:
+    reads = engine.server.reads
+    for _ in range(2):
+        stamp = await look(other, await taken_over(engine))
+        assert isinstance(stamp, Stamp)
+        await trade(engine, stamp, owner="process-2")
+        assert (await engine.account()).last_synced_at == engine.now
+    assert engine.server.asked == ["list", "list"]
+    assert engine.server.reads == reads
+
+
+async def test_it_goes_on_record_once(engine: Engine, settled: SyncContext) -> None:
+    first = await stamped(engine, settled)
+    assert first.seen is not None
+    await trade(engine, first)
+    second = await stamped(engine, settled)
+    assert second.seen is None
+    await trade(engine, second)
+    assert (await row(engine))["seen"] == first.seen
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_whatever_decides_what_a_poll_does_ends_the_quiet_for_all(
+    engine: Engine, other: SyncContext, what: str
+) -> None:
+    await CHANGES[what](engine)
+    assert await look(other, await taken_over(engine)) is None
+
+
+async def test_another_answer_is_new_to_a_process_that_begins(engine: Engine, other: SyncContext) -> None:
+    engine.server.calendars["/1/calendars/home/"].put("b", event("b", at(4, 9), at(4, 10)))
+    lease = await taken_over(engine)
+    found = await look(other, lease)
+    assert isinstance(found, Looked)
+    outcome = await pull(other, lease, found)
+    assert (outcome.error, outcome.changes) == (None, 1)
+
+
+async def test_what_is_due_meanwhile_is_due_for_a_process_that_begins(
+    engine: Engine, other: SyncContext
+) -> None:
+    engine.now += DAY + other.settings.roll_lasts
+    assert await look(other, await taken_over(engine)) is None
+
+
+async def test_who_keeps_another_horizon_reads_all(engine: Engine, other: SyncContext) -> None:
+    farther = replace(other, settings=replace(other.settings, horizon_days=500))
+    assert await look(farther, await taken_over(engine)) is None
+
+
+async def test_who_cannot_open_the_password_leaves_it_to_the_whole_poll(
+    engine: Engine, other: SyncContext
+) -> None:
+    stranger = replace(other, sealer=Sealer({"k": bytes(31) + b"x"}, "k"))
+    lease = await taken_over(engine)
+    assert await look(stranger, lease) is None
+    assert isinstance((await pull(stranger, lease)).error, PasswordUnreadable)
+    assert engine.server.asked == []
 
 
 # --- What is said of it

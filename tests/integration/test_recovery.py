@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ class _Lying:
         async def read() -> tuple[ListedCalendar, ...]:
             return cut
 
-        return Glance(hash(repr(cut)), read)
+        return Glance(hash(repr(cut)), lambda: sha256(repr(cut).encode()).hexdigest(), read)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,6 +20,7 @@ from sync.plan import (
     plan_next_poll,
     plan_pull,
     plan_recovery,
+    plan_roll,
     plan_window,
     plan_write_retry,
 )
@@ -182,6 +184,23 @@ def test_the_window_is_whole_days_of_the_owners_zone() -> None:
     window = plan_window(now, "Europe/Berlin", SETTINGS)
     assert window.start == datetime(2026, 11, 1, 23, tzinfo=UTC).timestamp()
     assert window.end == datetime(2027, 12, 7, 23, tzinfo=UTC).timestamp()
+
+
+@given(
+    st.integers(0, 2 * 366 * 86_400), st.sampled_from(["Europe/Berlin", "America/St_Johns", "Pacific/Apia"])
+)
+def test_a_window_moves_on_within_the_hour_after_the_next_midnight(since: int, zone: str) -> None:
+    now = datetime(2011, 6, 1, tzinfo=UTC).timestamp() + since  # Over the day that Apia skipped.
+    at = plan_roll(now, zone, "acc_1", SETTINGS)
+    assert now < at
+    assert plan_window(at, zone, SETTINGS).end > plan_window(now, zone, SETTINGS).end
+    assert plan_window(at - SETTINGS.roll_lasts - 1, zone, SETTINGS) == plan_window(now, zone, SETTINGS)
+
+
+def test_the_windows_of_one_zone_move_on_one_after_the_other() -> None:
+    times = sorted(plan_roll(NOW, "Europe/Berlin", f"acc_{number}", SETTINGS) for number in range(400))
+    assert max(later - at for at, later in pairwise(times)) < 120
+    assert times[-1] - times[0] > 3000
 
 
 def test_a_write_waits_longer_each_time() -> None:
