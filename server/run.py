@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 # Each of the two has this long to end, so that both are done within 10 s.
 _REQUESTS_END_WITHIN = 5
+IDLE_FOR = 75
+"""Seconds that a connection is kept between two requests: longer than proxies keep theirs (60 s mostly), so that they
+close it and not we, under a request that is on its way."""
 _LOOP_ENDS_WITHIN = 4.0
 _BACKLOG = 2048
 _OTHER_FILES = 256
@@ -213,6 +216,7 @@ def config_of(app: Starlette) -> uvicorn.Config:
         server_header=False,
         # Whom to believe about a caller's address is our own setting.
         proxy_headers=False,
+        timeout_keep_alive=IDLE_FOR,
         timeout_graceful_shutdown=_REQUESTS_END_WITHIN,
         h11_max_incomplete_event_size=MOST_BYTES,
     )

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,37 +29,57 @@ from tests.integration.pages import DAY, GUEST, MIDNIGHT
 from tests.integration.world import World as UseCases
 from tests.integration.world import world_on
 
-LONGEST_LOCK = 3.0
-"""Seconds; a statement waits ten."""
+LONGEST_LOCK = 30.0
+"""Seconds. A statement waits ten: after that the caller is told, and asks again."""
+LOCKED_AT_ONCE = 10
+"""Databases, each with its own lock: the trials wait, and nothing else."""
 
 
 # --- Held by another: BEGIN EXCLUSIVE
 
 
 async def locked(scene: Scene) -> Tally:
+    """From 1 to 30 s: what is booked meanwhile is saved late, or refused and saved when it is asked again."""
     tally = Tally(scene.name, scene.where)
     chance = random.Random(scene.seed)
-    path = scene.folder / "slotwire.sqlite3"
-    await migrate(f"sqlite:///{path}")
-    async with open_database(f"sqlite:///{path}") as database:
-        known = await world_on(database, Bell())
-        for number in range(scene.count):
-            tally.trials += 1
-            seconds = chance.uniform(0.05, LONGEST_LOCK * min(1.0, scene.count / 50))
-            holding = asyncio.create_task(asyncio.to_thread(_hold, path, seconds))
-            await asyncio.sleep(0.02)
-            saved = await _book(known, number)
-            await holding
-            tally.hold(isinstance(saved, booking.Saved), f"trial {number}, {seconds:.1f} s: {saved}")
-        await _check(known, scene.count, tally)
+    longest = LONGEST_LOCK * min(1.0, scene.count / 50)
+    seconds = [min(1.0, longest) + (longest - 1) * chance.random() for _ in range(scene.count)]
+    parts = [seconds[start::LOCKED_AT_ONCE] for start in range(min(LOCKED_AT_ONCE, scene.count))]
+    refused = await asyncio.gather(
+        *(_lock(scene.folder / f"{number}.sqlite3", part, tally) for number, part in enumerate(parts))
+    )
+    tally.facts["refused while locked"] = sum(refused)
     return tally
 
 
-def _hold(path: Path, seconds: float) -> None:
+async def _lock(path: Path, locks: Sequence[float], tally: Tally) -> int:
+    """How many were refused."""
+    await migrate(f"sqlite:///{path}")
+    refused = 0
+    async with open_database(f"sqlite:///{path}") as database:
+        known = await world_on(database, Bell())
+        for number, seconds in enumerate(locks):
+            tally.trials += 1
+            held = asyncio.Event()
+            holding = asyncio.create_task(_hold(path, seconds, held))
+            await held.wait()
+            try:
+                saved: object = await _book(known, number)
+            except sqlite3.OperationalError as error:
+                saved, refused = error, refused + 1
+            await holding
+            again = await _book(known, number)
+            tally.hold(isinstance(again, booking.Saved), f"{seconds:.1f} s: {saved}, then {again}")
+        await _check(known, len(locks), tally)
+    return refused
+
+
+async def _hold(path: Path, seconds: float, held: asyncio.Event) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("BEGIN EXCLUSIVE")
-        time.sleep(seconds)
+        held.set()
+        await asyncio.sleep(seconds)
         connection.execute("COMMIT")
     finally:
         connection.close()

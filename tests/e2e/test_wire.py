@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 
 from models.bell import Bell
 from models.database import Database
-from server import http, outgoing, websocket, wire
+from server import http, outgoing, run, websocket, wire
 from tests.e2e.serving import Served, send, serving
 from tests.integration.world import world_on
 
@@ -57,6 +57,16 @@ async def test_a_second_request_on_a_connection_is_waited_for_no_longer(
     monkeypatch.setattr(wire, "HEAD_WITHIN", 0.3)
     first = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
     answer = await said_to(served, first, b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: ", within=5)
+    assert answer.count(b"200 OK") == 1
+
+
+async def test_between_two_requests_a_connection_is_kept_longer_than_a_proxy_keeps_it(
+    database: Database, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.IDLE_FOR > 60
+    monkeypatch.setattr(run, "IDLE_FOR", 1)
+    async with serving(await world_on(database, bell)) as served:
+        answer = await said_to(served, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", within=30)
     assert answer.count(b"200 OK") == 1
 
 
