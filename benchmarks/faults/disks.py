@@ -7,7 +7,6 @@ import random
 import shutil
 import sqlite3
 import subprocess
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
