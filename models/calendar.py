@@ -10,7 +10,7 @@ from tortoise.models import Model
 
 from domain.calendars import ListedCalendar
 from domain.ids import Kind, new_id
-from models.database import Db
+from models.database import Db, fetch, models_of
 from models.icloud import ICloudAccount
 
 
@@ -106,7 +106,16 @@ class Event(Model):
 
 async def calendars_of(db: Db, account: ICloudAccount) -> list[Calendar]:
     """By name, then id; those that are gone from iCloud too, while they are linked or read."""
-    return await Calendar.filter(account_id=account.id).using_db(db).order_by("name", "id")
+    rows = await fetch(db, "SELECT * FROM calendar WHERE account_id = $1 ORDER BY name, id", account.id)
+    return models_of(Calendar, rows)
+
+
+async def chosen_calendars(db: Db, account: ICloudAccount) -> list[Calendar]:
+    """Those that are linked or read, gone from iCloud or not."""
+    rows = await fetch(
+        db, "SELECT * FROM calendar WHERE account_id = $1 AND (is_linked OR is_conflict)", account.id
+    )
+    return models_of(Calendar, rows)
 
 
 async def store_listing(

@@ -8,12 +8,13 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.asyncpg.client import TransactionWrapper as PostgresTransaction
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.models import Model
 
 from models.sqlite import SqliteClient, Transaction
 
@@ -21,6 +22,7 @@ Db = BaseDBAsyncClient
 """A connection inside a transaction or a snapshot. Handed from function to function, never found by context."""
 
 Row = dict[str, Any]
+M = TypeVar("M", bound=Model)
 
 _WORTH_COPYING = 20
 """Rows. PostgreSQL's COPY takes half the CPU of INSERT at both ends, and one more round trip."""
@@ -82,6 +84,14 @@ class Database:
             return await self._glances.fetch(statement, *values)
         except (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise GlanceError from error
+
+    async def look(self, statement: str, *values: object) -> list[Row]:
+        """A glance that always succeeds where a snapshot does."""
+        try:
+            return await self.glance(statement, *values)
+        except GlanceError:
+            async with self.reading() as db:
+                return await fetch(db, statement, *values)
 
     def version(self) -> int | None:
         """Another number after each commit of any process; None where the database tells none without being asked."""
@@ -295,6 +305,11 @@ async def insert_many(db: Db, table: str, columns: Sequence[str], rows: Sequence
     else:
         names, values = ", ".join(columns), marks(len(columns))
         await execute_many(db, f"INSERT INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608
+
+
+def models_of(kind: type[M], rows: Sequence[Row]) -> list[M]:
+    """Whole rows as models, without the building of a query. Other columns are let go."""
+    return [kind._init_from_db(**row) for row in rows]
 
 
 @functools.lru_cache(maxsize=512)

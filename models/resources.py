@@ -10,7 +10,7 @@ from domain.ids import Kind, derived_id
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
+from models.database import Database, Db, Row, execute, execute_many, fetch, insert_many, marks
 from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow, StoredProblem, problems_json
 from models.settle import (
     Roll,
@@ -68,14 +68,19 @@ async def store_resources(
     await replace_slots(ledger, await _slots(ledger.db, before), rows.slots, roll=roll)
 
 
-async def known_etags(db: Db, calendar: Calendar, hrefs: Sequence[str] | None) -> dict[str, str]:
-    """ETags by href: of these resources, or of all that the calendar has."""
-    if hrefs is None:
-        rows = await fetch(db, "SELECT href, etag FROM resource WHERE calendar_id = $1", calendar.id)
-    else:
-        ids = [resource_id(calendar, href) for href in hrefs]
-        rows = await _named(db, "SELECT href, etag FROM resource WHERE id IN", ids)
+async def known_etags(db: Db, calendar: Calendar) -> dict[str, str]:
+    """By href, of all that the calendar has."""
+    rows = await fetch(db, "SELECT href, etag FROM resource WHERE calendar_id = $1", calendar.id)
     return {row["href"]: row["etag"] for row in rows}
+
+
+async def etags_of(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> dict[str, str]:
+    """By href, of those resources that the calendar has. Not all at one instant."""
+    found: dict[str, str] = {}
+    for part in chunks(resource_id(calendar, href) for href in hrefs):
+        rows = await database.look(f"SELECT href, etag FROM resource WHERE id IN ({marks(len(part))})", *part)  # noqa: S608
+        found |= {row["href"]: row["etag"] for row in rows}
+    return found
 
 
 _NOT_GIVEN = StoredProblem(None, "UNREADABLE", "iCloud lists this event and does not give it.", None)
@@ -143,10 +148,8 @@ async def _placed(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[str]
 async def held_bodies(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, str]:
     """The texts that are stored of these, by href."""
     ids = [resource_id(calendar, href) for href in hrefs]
-    return {
-        row["href"]: row["body"]
-        for row in await _named(db, "SELECT href, body FROM resource WHERE id IN", ids)
-    }
+    rows = await _named(db, "SELECT href, body FROM resource WHERE id IN", ids)
+    return {row["href"]: row["body"] for row in rows}
 
 
 async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
@@ -203,7 +206,7 @@ async def _salts(
     db: Db, calendar: Calendar, found: Sequence[ReadResource], stored: dict[str, Row]
 ) -> dict[str, str]:
     """Empty for the first resource of a UID in this calendar; a second one's events are named apart by its href."""
-    uids = {each.stored_uid for each in found if each.uid}
+    uids = {each.stored_uid for each in found if each.uid and not _is_named(each, stored)}
     rows = await _named(
         db,
         "SELECT uid, href FROM resource WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id = $3"
@@ -217,14 +220,18 @@ async def _salts(
     salts: dict[str, str] = {}
     for each in found:
         uid = each.stored_uid
-        known = stored.get(each.href)
-        if known is not None and known["uid"] == uid:
-            salts[each.href] = known["salt"]
+        if _is_named(each, stored):
+            salts[each.href] = stored[each.href]["salt"]
         elif uid:
             salts[each.href] = "" if first.setdefault(uid, each.href) == each.href else each.href
         else:
             salts[each.href] = each.href
     return salts
+
+
+def _is_named(each: ReadResource, stored: Mapping[str, Row]) -> bool:
+    """Under the UID that it still has."""
+    return each.href in stored and stored[each.href]["uid"] == each.stored_uid
 
 
 async def _upsert(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from tortoise.backends.sqlite import client as tortoise_client
@@ -28,6 +30,9 @@ _STEPS = 500
 _SHORT = ("SELECT", "INSERT", "UPDATE", "BEGIN")
 _NOT_HERE = {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}
 _KIND = 0xFF
+
+
+_Job = tuple[asyncio.Future[Any], Callable[[], Any]]
 
 
 class Cursor:
@@ -49,7 +54,9 @@ class Connection:
         )
         self._conn.row_factory = sqlite3.Row
         self._patience = patience
-        self._thread = ThreadPoolExecutor(1, "sqlite")
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        "From the first job on."
         self._last: asyncio.Future[Any] | None = None
         "That was given to the thread."
         self._ends = 0.0
@@ -104,8 +111,8 @@ class Connection:
 
     async def close(self) -> None:
         # The last of all to close writes the log into the database.
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._conn.close)
-        self._thread.shutdown()
+        await asyncio.shield(self._ordered(self._conn.close))
+        self._jobs.put(None)
 
     def _rows(self, sql: str, values: Any) -> list[sqlite3.Row]:
         return self._conn.execute(sql, values).fetchall()
@@ -144,14 +151,22 @@ class Connection:
 
     async def _away(self, act: Callable[[], T]) -> T:
         """In the thread, and to its end though the caller is cancelled."""
-        self._last = asyncio.get_running_loop().run_in_executor(self._thread, self._patiently, act)
+        doing = self._ordered(partial(self._patiently, act))
         self._spent = 0.0
-        doing: asyncio.Future[T] = self._last
         try:
             return await asyncio.shield(doing)
         except asyncio.CancelledError:
             await asyncio.wait({doing})
             raise
+
+    def _ordered(self, act: Callable[[], T]) -> asyncio.Future[T]:
+        doing: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._last = doing
+        self._jobs.put((doing, act))
+        if self._thread is None:
+            self._thread = threading.Thread(target=_work, args=(self._jobs,), name="sqlite", daemon=True)
+            self._thread.start()
+        return doing
 
     def _patiently(self, act: Callable[[], T]) -> T:
         self._conn.execute(f"PRAGMA busy_timeout = {self._patience}")
@@ -159,6 +174,19 @@ class Connection:
             return act()
         finally:
             self._conn.execute("PRAGMA busy_timeout = 0")
+
+
+def _work(jobs: SimpleQueue[_Job | None]) -> None:
+    """A thread's life: one job after the other, and each one's end told to the loop that asked. None is the last."""
+    while (job := jobs.get()) is not None:
+        doing, act = job
+        try:
+            end = partial(doing.set_result, act())
+        except BaseException as error:  # noqa: BLE001 - it is the asker's.
+            end = partial(doing.set_exception, error)
+        with suppress(RuntimeError):  # Where the loop was closed meanwhile, nobody waits.
+            doing.get_loop().call_soon_threadsafe(end)
+        del job, doing, act, end
 
 
 class Transaction(tortoise_client.SqliteTransactionWrapper):

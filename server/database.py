@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
@@ -24,6 +25,13 @@ from models.database import Database, fetch
 APP = "slotwire"
 SQLITE_READERS = 4
 _MIGRATION_LOCK = 0x510_7312E  # Any number that is ours: two processes never migrate at once.
+
+
+class _Lasting(asyncpg.Connection):
+    """Given back to the pool without a word to the server: we set nothing that outlives a transaction."""
+
+    def get_reset_query(self) -> str:
+        return ""
 
 
 class DatabaseUnusableError(Exception):
@@ -118,7 +126,9 @@ def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
         }
     expanded = expand_db_url(url.replace("postgresql://", "postgres://", 1))
     # One of them glances for as long as the process lives.
-    expanded["credentials"] |= {"minsize": 1, "maxsize": max(pool_size, 2)}
+    expanded["credentials"] |= {
+        "minsize": 1, "maxsize": max(pool_size, 2), "connection_class": _Lasting,
+    }  # fmt: skip
     return {"postgres": expanded}
 
 

@@ -75,7 +75,7 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
 async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], set[Href]]:
     listed = await poll.remote.list_resources(calendar.path)
     async with poll.context.database.reading() as db:
-        etags = await known_etags(db, calendar, None)
+        etags = await known_etags(db, calendar)
     known = {Href(href): ETag(etag) for href, etag in etags.items()}
     plan = plan_pull(known, listed.items, full_listing=True)
     # Listed, and held without an ETag, it is asked for anyway: written a moment ago, or never given.

@@ -25,6 +25,8 @@ from sync.ical_worker import LENGTH, Limits, Request, framed
 ORDINARY_CHARACTERS = 32_000
 _ORDINARY_RULES = 8
 _ORDINARY_EVENTS = 60
+_BRIEF = 4_000
+"""Characters."""
 _LONGEST_WAIT = 20.0
 """Seconds on the clock, not of CPU: a machine may be busy, but a worker that is stuck is ended."""
 _AT_ONCE = 2
@@ -35,12 +37,16 @@ _ROOT = Path(__file__).resolve().parent.parent
 _SOME_EVENT = re.compile(r"BEGIN:VEVENT", re.IGNORECASE)
 _SOME_TRAVEL = re.compile(r"^X-APPLE-TRAVEL", re.MULTILINE | re.IGNORECASE)
 _SOME_START = re.compile(r"^DTSTART[^:\r\n]*:\s*(\d{4})(\d\d)(\d\d)", re.MULTILINE | re.IGNORECASE)
+_EVENT = re.compile(r"v\s*e\s*v\s*e\s*n\s*t", re.IGNORECASE)
+_RULE = re.compile(r"r\s*(?:r\s*u\s*l|d\s*a\s*t)\s*e", re.IGNORECASE)
 _SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) -> list[Reading]:
     """In order. One that costs over 2 s of CPU or 512 MB is ended, reported, and blocks all that it could mean."""
+    if is_brief([request.text for request in requests]):
+        return [read(request) for request in requests]
     found: dict[int, Reading] = {}
     plain = [number for number, request in enumerate(requests) if is_ordinary(request.text)]
     for at in range(0, len(plain), _SLICE):
@@ -50,6 +56,17 @@ async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) ->
         async with _turn():
             found |= await _read_apart({number: requests[number] for number in odd}, limits)
     return [found[number] for number in range(len(requests))]
+
+
+def is_brief(texts: Sequence[str]) -> bool:
+    """A change or two, and no series: read in about the time that it takes to ask a thread."""
+    return sum(map(len, texts)) <= _BRIEF and not any(map(_may_repeat, texts))
+
+
+def _may_repeat(text: str) -> bool:
+    """But for the rules of the zones before it. However the words are written, and wherever they are folded."""
+    zones, begin, events = text.partition("BEGIN:VEVENT")
+    return not begin or _EVENT.search(zones) is not None or _RULE.search(events) is not None
 
 
 def is_ordinary(text: str) -> bool:

@@ -15,9 +15,10 @@ from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
 from models.icloud import ICloudAccount
-from models.resources import held_bodies, own_appointments, store_resources
+from models.resources import own_appointments, store_resources
 from models.rows import ReadResource
 from models.settle import settle_conflicts
+from sync.closing import Closing
 from sync.own import note_seen
 from sync.poll import Poll
 from sync.reading import read_all
@@ -36,6 +37,7 @@ class Page:
 
     fetched: tuple[Fetched, ...]
     lagging: frozenset[Href]
+    is_last: bool = False
 
 
 async def fetch_pages(
@@ -58,8 +60,9 @@ async def fetch_pages(
                 if held:
                     yield _one_page(held)  # What came before it is not asked for again.
                 raise
-            if len(held) == poll.context.settings.answers_stored_at_once or not (batches or under_way):
-                yield _one_page(held)
+            is_last = not (batches or under_way)
+            if is_last or len(held) == poll.context.settings.answers_stored_at_once:
+                yield _one_page(held, is_last=is_last)
                 held = []
     finally:
         for task in under_way:
@@ -67,10 +70,11 @@ async def fetch_pages(
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-def _one_page(pages: Sequence[Page]) -> Page:
+def _one_page(pages: Sequence[Page], *, is_last: bool = False) -> Page:
     return Page(
         tuple(each for page in pages for each in page.fetched),
         frozenset[Href]().union(*(page.lagging for page in pages)),
+        is_last,
     )
 
 
@@ -120,23 +124,23 @@ def _is_other(etag: ETag, listed: ETag | None) -> bool:
     return bool(etag) and listed is not None and etag != listed
 
 
-async def store_page(poll: Poll, calendar: Calendar, page: Page, *, is_first_read: bool) -> set[Href]:
-    """What was left as it is, and has to be asked for again."""
-    hrefs = [each.href for each in page.fetched]
-    async with poll.context.database.reading() as db:
-        held = await held_bodies(db, calendar, hrefs)
-    read = await read_all(poll, page.fetched, held)
+async def store_page(
+    poll: Poll, calendar: Calendar, page: Page, closing: Closing, *, is_first_read: bool
+) -> None:
+    """With the last of the last page the calendar is closed."""
+    read = await read_all(poll, calendar, page.fetched)
     poll.context.at("page read")
-    left: set[Href] = set()
+    closing.lagging |= page.lagging
     clock = asyncio.get_running_loop().time
     began = clock()
-    for number, part in enumerate(_parts(read)):
+    parts = list(_parts(read))
+    for number, part in enumerate(parts):
         if number:
             # The others' turn, for as long as this account's lasted.
             await asyncio.sleep(clock() - began)
         began = clock()
-        left |= await _store_part(poll, calendar, part, is_first_read=is_first_read)
-    return left
+        is_last = page.is_last and part is parts[-1]
+        await _store_part(poll, calendar, part, closing, is_first_read=is_first_read, is_last=is_last)
 
 
 def _parts(read: Sequence[ReadResource]) -> Iterator[list[ReadResource]]:
@@ -154,8 +158,14 @@ def _parts(read: Sequence[ReadResource]) -> Iterator[list[ReadResource]]:
 
 
 async def _store_part(
-    poll: Poll, calendar: Calendar, read: Sequence[ReadResource], *, is_first_read: bool
-) -> set[Href]:
+    poll: Poll,
+    calendar: Calendar,
+    read: Sequence[ReadResource],
+    closing: Closing,
+    *,
+    is_first_read: bool,
+    is_last: bool,
+) -> None:
     async with poll.changing(calendar) as (ledger, fresh):
         assert fresh is not None
         owns = await own_appointments(ledger.db, fresh, read)
@@ -169,7 +179,9 @@ async def _store_part(
         if is_first_read:
             await _add_progress(ledger, poll, len(read))
         poll.has_changed = True
-    return {Href(each.href) for each in skipped if _is_not_ours(each, owns)}
+        closing.lagging |= {Href(each.href) for each in skipped if _is_not_ours(each, owns)}
+        if is_last:
+            await closing.close(ledger, fresh)
 
 
 def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:

@@ -10,9 +10,8 @@ from domain.actor import UserRef
 from domain.interval import Span
 from models.calendar import Calendar, calendars_of
 from models.changelog import Ledger, NoSuchUserError, changing
-from models.database import Db, fetch
+from models.database import Db, fetch, models_of
 from models.icloud import ICloudAccount
-from models.people import User
 from models.polling import Lease
 from models.seal import UnsealError
 from models.settle import closes_time
@@ -85,15 +84,19 @@ class Poll:
     async def _check(self, db: Db, calendar: Calendar | None) -> Calendar | None:
         rows = await fetch(
             db,
-            "SELECT a.lease_owner, u.time_zone FROM icloud_account a JOIN users u ON u.id = a.user_id WHERE a.id = $1",
+            "SELECT a.lease_owner, u.time_zone, c.* FROM icloud_account a JOIN users u ON u.id = a.user_id"
+            " LEFT JOIN calendar c ON c.id = $2 WHERE a.id = $1",
             self.account.id,
+            None if calendar is None else calendar.id,
         )
         if not rows or rows[0]["lease_owner"] != self.context.owner or rows[0]["time_zone"] != self.zone:
             raise SupersededError
         if calendar is None:
             return None
-        fresh = await Calendar.filter(id=calendar.id).using_db(db).first()
-        if fresh is None or fresh.generation != calendar.generation or not closes_time(fresh):
+        if rows[0]["id"] is None:
+            raise SupersededError
+        [fresh] = models_of(Calendar, rows)
+        if fresh.generation != calendar.generation or not closes_time(fresh):
             raise SupersededError
         return fresh
 
@@ -102,19 +105,23 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
     """None where the account is no longer there, or no longer ours to poll."""
     started = context.clock() if started is None else started
     async with context.database.reading() as db:
-        account = (
-            await ICloudAccount.filter(id=lease.account_id, lease_owner=context.owner).using_db(db).first()
+        rows = await fetch(
+            db,
+            "SELECT u.time_zone, a.* FROM icloud_account a JOIN users u ON u.id = a.user_id"
+            " WHERE a.id = $1 AND a.lease_owner = $2",
+            lease.account_id,
+            context.owner,
         )
-        user = await User.filter(id=lease.user.user).using_db(db).first()
-        if account is None or user is None:
+        if not rows:
             return None
+        [account], zone = models_of(ICloudAccount, rows), rows[0]["time_zone"]
         calendars = await calendars_of(db, account)
     return Poll(
         context=context,
         lease=lease,
         account=account,
-        zone=user.time_zone,
-        window=plan_window(started, user.time_zone, context.settings),
+        zone=zone,
+        window=plan_window(started, zone, context.settings),
         started=started,
         calendars=calendars,
     )

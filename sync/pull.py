@@ -9,18 +9,16 @@ from dataclasses import dataclass
 
 from domain.calendars import CalendarKind
 from models.calendar import Calendar
-from models.database import execute
 from models.polling import Lease
-from models.resources import forget_resources, known_etags, not_given, note_not_given
-from models.settle import settle_conflicts
+from models.resources import etags_of, known_etags, not_given
 from sync.absence import confirm_absence, confirm_deletions, may_remove
+from sync.closing import Closing
 from sync.compare import compare
 from sync.context import SyncContext
 from sync.expand import keep_expanded
 from sync.listing import keep_listing, list_home
-from sync.own import note_deleted
 from sync.pages import fetch_pages, note_progress, store_page
-from sync.plan import PullPlan, plan_comparison, plan_pull
+from sync.plan import PullPlan, plan_pull
 from sync.poll import Poll, SupersededError, begin, is_comparison_due, sign_in
 from sync.quiet import Looked, remember
 from sync.record import finish, give_up
@@ -134,18 +132,21 @@ async def _read_calendar(
     is_first_read = calendar.last_synced_at is None
     if is_first_read:
         await note_progress(poll, calendar, done=len(known), total=len(known) + len(plan.fetch))
-    lagging: set[Href] = set()
-    async for page in fetch_pages(poll, calendar, plan.fetch):
-        lagging |= page.lagging | await store_page(poll, calendar, page, is_first_read=is_first_read)
-        poll.context.at("page stored")
-    is_whole = _is_whole(poll, calendar, len((lagging | doubtful) - ungiven)) and is_proved
-    if is_whole and lagging:
-        await _put_on_record(poll, calendar, lagging)
-        listed_token = None  # To be looked at again, changed or not.
-    is_half_proved = is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes
-    await _close(
-        poll, calendar, plan, changes.token, listed_token, is_whole=is_whole, is_half_proved=is_half_proved
+    closing = Closing(
+        poll=poll,
+        calendar=calendar,
+        plan=plan,
+        token=changes.token,
+        listed_token=listed_token,
+        doubtful=doubtful,
+        ungiven=ungiven,
+        is_proved=is_proved,
+        is_half_proved=is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes,
     )
+    async for page in fetch_pages(poll, calendar, plan.fetch):
+        await store_page(poll, calendar, page, closing, is_first_read=is_first_read)
+        poll.context.at("page stored")
+    await closing.finish()
 
 
 def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bool:
@@ -172,16 +173,13 @@ async def _ungiven(poll: Poll, calendar: Calendar) -> set[Href]:
         return {Href(href) for href in await not_given(db, calendar)}
 
 
-async def _put_on_record(poll: Poll, calendar: Calendar, lagging: set[Href]) -> None:
-    async with poll.changing(calendar) as (ledger, fresh):
-        assert fresh is not None
-        await note_not_given(ledger, fresh, sorted(lagging))
-
-
 async def _known(poll: Poll, calendar: Calendar, hrefs: Sequence[Href] | None) -> dict[Href, ETag]:
     """What we hold: all of it, or of these alone, so that one change costs the same in a big calendar."""
-    async with poll.context.database.reading() as db:
-        etags = await known_etags(db, calendar, hrefs)
+    if hrefs is not None:
+        etags = await etags_of(poll.context.database, calendar, hrefs)
+    else:
+        async with poll.context.database.reading() as db:
+            etags = await known_etags(db, calendar)
     return {Href(href): ETag(etag) for href, etag in etags.items()}
 
 
@@ -216,64 +214,3 @@ async def _all_changes(poll: Poll, calendar: Calendar, token: SyncToken | None) 
             break
         token = changes.token
     raise UnexpectedAnswer("a list of changes without end")
-
-
-def _is_whole(poll: Poll, calendar: Calendar, lagging: int) -> bool:
-    """What is listed and not given holds the token back, a few polls long: the server may need a moment."""
-    missing = poll.context.memory.missing_polls
-    if not lagging:
-        missing.pop(calendar.id, None)
-        return True
-    missing[calendar.id] = missing.get(calendar.id, 0) + 1
-    if missing[calendar.id] <= poll.context.settings.most_missing_polls:
-        poll.hurry(poll.context.settings.watched_every)
-        return False
-    log.warning("calendar %s: %d resources are listed and not given, going on without", calendar.id, lagging)
-    missing.pop(calendar.id)
-    return True
-
-
-async def _close(
-    poll: Poll,
-    calendar: Calendar,
-    plan: PullPlan,
-    token: SyncToken | None,
-    listed_token: str | None,
-    *,
-    is_whole: bool,
-    is_half_proved: bool,
-) -> None:
-    """Forgets what is gone and, where nothing is left to fetch, remembers up to where the calendar was read."""
-    async with poll.changing(calendar) as (ledger, fresh):
-        assert fresh is not None
-        if plan.forget:
-            await note_deleted(ledger, fresh, sorted(plan.forget))
-            await forget_resources(ledger, fresh, plan.forget)
-            await settle_conflicts(ledger)
-            poll.has_changed = True
-        if is_whole:
-            calendar.compare_at = _compare_at(poll, calendar, is_half_proved=is_half_proved)
-            await execute(
-                ledger.db,
-                "UPDATE calendar SET sync_token = $1, listed_token = $2, last_synced_at = $3, compare_at = $4"
-                " WHERE id = $5",
-                token,
-                listed_token,
-                poll.started,
-                calendar.compare_at,
-                calendar.id,
-            )
-    poll.context.at("token saved")
-    if is_whole:
-        calendar.update_from_dict({"sync_token": token, "listed_token": listed_token})
-        calendar.last_synced_at = poll.started
-        poll.context.memory.unexplained_polls.pop(calendar.id, None)
-        poll.verified.add(calendar.id)
-
-
-def _compare_at(poll: Poll, calendar: Calendar, *, is_half_proved: bool) -> float:
-    """A first answer, or one after a refused token, may have been a part: it is held against a second one soon."""
-    settings = poll.context.settings
-    soon = poll.started + settings.first_comparison_after
-    tonight = calendar.compare_at or plan_comparison(poll.started, poll.zone, calendar.id, settings)
-    return min(soon, tonight) if is_half_proved else tonight

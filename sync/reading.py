@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
+from models.calendar import Calendar
+from models.resources import held_bodies
 from models.rows import ReadResource, StoredProblem
 from sync.ical import Problem, Reading
 from sync.ical_guarded import read_guarded
@@ -13,12 +15,16 @@ from sync.poll import Poll
 from sync.remote import Fetched
 
 
-async def read_all(poll: Poll, fetched: Iterable[Fetched], stored: Mapping[str, str]) -> list[ReadResource]:
-    """`stored`: the texts that we hold, by href; an unreadable one does not take the place of one that was readable."""
-    texts = list(fetched)
-    found = await read_kept(poll, texts)
-    doubtful = [at for at, each in enumerate(found) if not each.is_readable and each.href in stored]
-    before = await read_guarded([_request(poll, stored[found[at].href]) for at in doubtful])
+async def read_all(poll: Poll, calendar: Calendar, fetched: Iterable[Fetched]) -> list[ReadResource]:
+    """An unreadable one does not take the place of one that we hold and that was readable."""
+    found = await read_kept(poll, fetched)
+    unreadable = [at for at, each in enumerate(found) if not each.is_readable]
+    if not unreadable:
+        return found
+    async with poll.context.database.reading() as db:
+        held = await held_bodies(db, calendar, [found[at].href for at in unreadable])
+    doubtful = [at for at in unreadable if found[at].href in held]
+    before = await read_guarded([_request(poll, held[found[at].href]) for at in doubtful])
     for at, reading in zip(doubtful, before, strict=True):
         found[at] = replace(found[at], keeps_events=reading.is_readable)
     return found

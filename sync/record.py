@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from domain.accounts import AccountStatus, standing
 from domain.changes import ChangeKind
-from models.calendar import Calendar, calendars_of
+from models.calendar import Calendar, chosen_calendars
 from models.changelog import NoSuchUserError, changing
-from models.database import Db, execute, fetch, marks
+from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
 from models.polling import Lease, release
 from sync.context import SyncContext
@@ -71,13 +71,13 @@ async def _record(db: Db, poll: Poll, error: RemoteError | None, *, may_differ: 
     rows = await fetch(
         db,
         "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
-        " RETURNING id",
+        " RETURNING *",
         poll.account.id,
         poll.context.owner,
     )
     if not rows:
         return False
-    fresh = await ICloudAccount.filter(id=poll.account.id).using_db(db).get()
+    [fresh] = models_of(ICloudAccount, rows)
     before = (fresh.status, fresh.problem_code, fresh.progress_done)
     await _stamp_calendars(db, poll)
     if error is None:
@@ -91,7 +91,7 @@ async def _record(db: Db, poll: Poll, error: RemoteError | None, *, may_differ: 
     if asked_at is not None and asked_at != poll.account.poll_asked_at and fresh.next_poll_at is not None:
         # Asked for since this poll read the account. Times can't tell: who asks looks at the clock, then waits.
         fresh.next_poll_at = max(asked_at, fresh.retry_at or asked_at)
-    await fresh.save(using_db=db, update_fields=_RECORDED)
+    await execute(db, _RECORD, fresh.id, *(getattr(fresh, name) for name in _RECORDED))
     return before != (fresh.status, fresh.problem_code, fresh.progress_done)
 
 
@@ -111,12 +111,12 @@ _RECORDED = (
     "progress_done",
     "progress_total",
 )
+_SETS = ", ".join(f"{name} = ${at}" for at, name in enumerate(_RECORDED, 2))
+_RECORD = f"UPDATE icloud_account SET {_SETS} WHERE id = $1"  # noqa: S608
 
 
 async def _record_success(db: Db, poll: Poll, fresh: ICloudAccount, *, may_differ: bool) -> None:
-    chosen = [
-        calendar for calendar in await calendars_of(db, fresh) if calendar.is_conflict or calendar.is_linked
-    ]
+    chosen = await chosen_calendars(db, fresh)
     is_read = all(calendar.last_synced_at is not None for calendar in chosen if not calendar.is_gone)
     fresh.failures = fresh.refusals = 0
     fresh.retry_at = None
@@ -204,10 +204,11 @@ def _problem_of(calendars: list[Calendar]) -> ProblemCode | None:
 
 
 async def _stamp_calendars(db: Db, poll: Poll) -> None:
-    """Those read whole before; one that is read for the first time was stamped with its last page."""
-    if not poll.verified:
+    """Those that were as they were; what was read was stamped with its last page."""
+    read = {calendar.id for calendar in poll.calendars if calendar.last_synced_at == poll.started}
+    ids = sorted(poll.verified - read)
+    if not ids:
         return
-    ids = sorted(poll.verified)
     await execute(
         db,
         "UPDATE calendar SET last_synced_at = $1"  # noqa: S608

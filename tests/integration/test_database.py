@@ -38,3 +38,14 @@ async def test_a_snapshot_that_is_cancelled_while_it_opens_leaves_nothing_open(
     async with database.reading() as db:
         await fetch(db, "SELECT 1")
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_connection_is_given_back_without_a_word_to_the_server(database: Database) -> None:
+    if not database.is_postgres:
+        return
+    pool, sent = database._writer._pool, list[str]()
+    async with pool.acquire() as connection:
+        connection.add_query_logger(lambda asked: sent.append(asked.query.partition(" ")[0]))
+    async with database.writing() as db:
+        await fetch(db, "SELECT 1")
+    assert sent == ["BEGIN;", "SELECT", "COMMIT;"]

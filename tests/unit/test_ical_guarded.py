@@ -10,7 +10,7 @@ from benchmarks.calendars import OWNER, make_calendar
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
 from sync.ical import ProblemCode, Reading
-from sync.ical_guarded import _read_apart, given_up, is_ordinary, read, read_guarded
+from sync.ical_guarded import _read_apart, given_up, is_brief, is_ordinary, read, read_guarded
 from sync.ical_worker import Limits, Request
 from tests.bombs import MOST_OF_ONE_RESOURCE, Bomb, bombs, calendar, event, fault_in_reading
 from tests.unit.test_ical import WINDOW
@@ -120,6 +120,35 @@ def test_one_given_up_closes_from_the_first_of_its_events_however_they_are_writt
     (found,) = given_up(request(calendar(later, earlier))).occurrences
     (expected,) = given_up(request(calendar(earlier))).occurrences
     assert found.busy == expected.busy
+
+
+_ZONE = "BEGIN:VTIMEZONE\r\nTZID:X\r\nBEGIN:DAYLIGHT\r\nRRULE:FREQ=YEARLY\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE"
+
+
+def test_a_change_or_two_without_a_series_are_brief() -> None:
+    one = calendar(_ZONE, event("DTSTART:20261110T090000Z"))
+    assert is_brief([one])
+    assert is_brief([one, one])
+    assert not is_brief([one] * 30)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["RRULE:FREQ=DAILY"],
+        ["rrule:FREQ=DAILY"],
+        ["RRU\r\n LE:FREQ=DAILY"],
+        ["RDATE:20261111T090000Z"],
+        ["RDA\r\n\tTE:20261111T090000Z"],
+    ],
+    ids=str,
+)
+def test_what_may_repeat_is_not_brief_however_it_is_written(lines: list[str]) -> None:
+    series = event("DTSTART:20261110T090000Z", *lines)
+    assert not is_brief([calendar(series)])
+    assert not is_brief([calendar(series.lower())])
+    assert not is_brief([calendar(series.replace("VEVENT", "Vevent"), event("DTSTART:20261110T090000Z"))])
+    assert not is_brief([calendar(event("DTSTART:20261110T090000Z"), series)])
 
 
 async def test_a_worker_answers_as_the_reader_does() -> None:

@@ -1,0 +1,101 @@
+"""The end of a calendar's reading: what is gone goes, and up to where it was read is remembered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from models.calendar import Calendar
+from models.changelog import Ledger
+from models.database import execute
+from models.resources import forget_resources, note_not_given
+from models.settle import settle_conflicts
+from sync.own import note_deleted
+from sync.plan import PullPlan, plan_comparison
+from sync.poll import Poll
+from sync.remote import Href, SyncToken
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Closing:
+    """Once, in the transaction that stores the last of what was fetched; in one of its own where none did."""
+
+    poll: Poll
+    calendar: Calendar
+    plan: PullPlan
+    token: SyncToken | None
+    listed_token: str | None
+    doubtful: AbstractSet[Href]
+    ungiven: AbstractSet[Href]
+    is_proved: bool
+    is_half_proved: bool
+    lagging: set[Href] = field(default_factory=set)
+    "What was not given, or in another state than the listing told, or was left as it is."
+    is_whole: bool | None = None
+    "Whether nothing is left to fetch; None until closed."
+
+    async def close(self, ledger: Ledger, calendar: Calendar) -> None:
+        """`calendar`: as it is under the lock."""
+        poll = self.poll
+        left = len((self.lagging | self.doubtful) - self.ungiven)
+        self.is_whole = _is_whole(poll, calendar, left) and self.is_proved
+        if self.is_whole and self.lagging:
+            await note_not_given(ledger, calendar, sorted(self.lagging))
+            self.listed_token = None  # To be looked at again, changed or not.
+        if self.plan.forget:
+            await note_deleted(ledger, calendar, sorted(self.plan.forget))
+            await forget_resources(ledger, calendar, self.plan.forget)
+            await settle_conflicts(ledger)
+            poll.has_changed = True
+        if self.is_whole:
+            self.calendar.compare_at = self._compare_at()
+            await execute(
+                ledger.db,
+                "UPDATE calendar SET sync_token = $1, listed_token = $2, last_synced_at = $3, compare_at = $4"
+                " WHERE id = $5",
+                self.token,
+                self.listed_token,
+                poll.started,
+                self.calendar.compare_at,
+                calendar.id,
+            )
+
+    async def finish(self) -> None:
+        """After the last page, if there was one."""
+        poll, calendar = self.poll, self.calendar
+        if self.is_whole is None:
+            async with poll.changing(calendar) as (ledger, fresh):
+                assert fresh is not None
+                await self.close(ledger, fresh)
+        poll.context.at("token saved")
+        if self.is_whole:
+            calendar.update_from_dict({"sync_token": self.token, "listed_token": self.listed_token})
+            calendar.last_synced_at = poll.started
+            poll.context.memory.unexplained_polls.pop(calendar.id, None)
+            poll.verified.add(calendar.id)
+
+    def _compare_at(self) -> float:
+        """A first answer, or one after a refused token, may have been a part: it is held against a second one soon."""
+        poll, calendar = self.poll, self.calendar
+        settings = poll.context.settings
+        soon = poll.started + settings.first_comparison_after
+        tonight = calendar.compare_at or plan_comparison(poll.started, poll.zone, calendar.id, settings)
+        return min(soon, tonight) if self.is_half_proved else tonight
+
+
+def _is_whole(poll: Poll, calendar: Calendar, lagging: int) -> bool:
+    """What is listed and not given holds the token back, a few polls long: the server may need a moment."""
+    missing = poll.context.memory.missing_polls
+    if not lagging:
+        missing.pop(calendar.id, None)
+        return True
+    missing[calendar.id] = missing.get(calendar.id, 0) + 1
+    if missing[calendar.id] <= poll.context.settings.most_missing_polls:
+        poll.hurry(poll.context.settings.watched_every)
+        return False
+    log.warning("calendar %s: %d resources are listed and not given, going on without", calendar.id, lagging)
+    missing.pop(calendar.id)
+    return True

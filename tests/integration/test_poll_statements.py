@@ -1,0 +1,67 @@
+"""What a poll that finds a change asks of the database: as little as it can, however much is stored."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from models.bell import Bell
+from models.database import Database
+from sync.remote import Href
+from tests.integration.engine import Engine, at, engine_on, event
+
+LOGGER = "tortoise.db_client"
+LOCK = "UPDATE timeline SET seq = seq"
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    """Its calendar is read, and compared with nothing for now."""
+    engine = await engine_on(database, bell)
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(60):
+        home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    await engine.poll()
+    engine.now += 1
+    await engine.poll()
+    engine.now += 1
+    return engine
+
+
+async def asked(engine: Engine, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Without the glances, and without what opens and ends a transaction."""
+    with caplog.at_level(logging.DEBUG, LOGGER):
+        caplog.clear()
+        await engine.poll()
+        return [record.getMessage() for record in caplog.records if record.name == LOGGER]
+
+
+@pytest.mark.parametrize(("what", "most"), [("moved", 19), ("new", 18), ("deleted", 19)])
+async def test_one_change_takes_the_lock_once_and_few_statements(
+    engine: Engine, caplog: pytest.LogCaptureFixture, what: str, most: int
+) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    match what:
+        case "moved":
+            home.put("n7", event("n7", at(4, 9), at(4, 10)))
+        case "new":
+            home.put("new", event("new", at(4, 9), at(4, 10)))
+        case _:
+            home.delete(Href(f"{home.path}n7.ics"))
+    before = await engine.slots()
+    found = await asked(engine, caplog)
+    assert await engine.slots() != before
+    assert sum(LOCK in statement for statement in found) == 1
+    assert len(found) <= most, "\n".join(found)
+
+
+async def test_forty_changes_ask_as_often_as_one(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("n7", event("n7", at(4, 9), at(4, 10)))
+    one = await asked(engine, caplog)
+    for number in range(40):
+        home.put(f"n{number}", event(f"n{number}", at(5, 9), at(5, 10)))
+    engine.now += 1
+    assert len(await asked(engine, caplog)) == len(one)
