@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from models.bell import Bell
-from models.database import Database, Db, Snapshot
+from models.database import Database, Db, Row, Snapshot
 from resolvers.context import Services
 from resolvers.feeds import Shares
 from resolvers.keyring import Keyring
@@ -61,6 +61,11 @@ class Door(Database):
         if self._doom.is_dead:
             raise Killed
         return await self._inner.open_snapshot()
+
+    async def glance(self, statement: str, *values: object) -> list[Row]:
+        if self._doom.is_dead:
+            raise Killed
+        return await self._inner.glance(statement, *values)
 
 
 @dataclass(slots=True)
