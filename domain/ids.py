@@ -9,6 +9,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, 
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _LENGTH = 26
 _LOWER_HALF = (1 << 65) - 1
+_LOWER_KEPT = _LOWER_HALF & ~(0b11 << 62)
 
 
 class Kind(StrEnum):
@@ -56,9 +57,10 @@ class Family:
 
     def member(self, *parts: str) -> str:
         own = self._of.copy()
-        own.update(b"\x1f" + _joined(parts))
-        value = _as_version_8(int.from_bytes(own.digest(), "big"))
-        return self._head + _encode_half(value & _LOWER_HALF)
+        own.update(("\x1f" + "\x1f".join(parts)).encode())
+        # The variant's bits of version 8 lie in this half.
+        value = int.from_bytes(own.digest()[7:], "big") & _LOWER_KEPT | 0b10 << 62
+        return self._head + _encode_half(value)
 
 
 def renamed(text: str, kind: Kind) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,6 +23,9 @@ from models.settle import (
     settle_events,
     update_rows,
 )
+
+_SLICE = 100
+"""Resources whose rows are made in one go: a few milliseconds."""
 
 
 def resource_id(calendar: Calendar, href: str) -> str:
@@ -54,7 +58,9 @@ async def store_resources(
     copies = await own_copies(ledger.db, {resource_id(calendar, href) for href in owns})
     policy, rows = policy_of(calendar), Rows()
     before = []
-    for each in found:
+    for number, each in enumerate(found, 1):
+        if number % _SLICE == 0:
+            await asyncio.sleep(0)  # The loop's other tasks have a turn.
         name = resource_id(calendar, each.href)
         if each.keeps_events:
             continue

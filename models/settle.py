@@ -58,11 +58,10 @@ async def settle_events(
     wanted: dict[str, SlotRow] = {}
     blocks: list[tuple[bool, str]] = []
     for event in events:
-        occurrence = occurrence_of(event)
-        found = pieces(occurrence, policy, owns.get(event["resource_id"]))
+        found = pieces(occurrence_of(event), policy, owns.get(event["resource_id"]))
         if bool(event["blocks"]) != bool(found):
             blocks.append((bool(found), event["id"]))
-        for row in slot_rows(calendar, event["id"], event["resource_id"], occurrence, found):
+        for row in slot_rows(calendar, event, found):
             wanted[row.id] = row
     await execute_many(ledger.db, "UPDATE event SET blocks = $1 WHERE id = $2", blocks)
     await replace_slots(ledger, stored, wanted)

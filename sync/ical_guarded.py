@@ -31,7 +31,7 @@ _LONGEST_WAIT = 20.0
 """Seconds on the clock, not of CPU: a machine may be busy, but a worker that is stuck is ended."""
 _AT_ONCE = 2
 _LIMITS = Limits()
-_SLICE = 25
+_SLICE = 100
 """Texts read in a thread before it lets go, so that many big accounts take turns."""
 _ROOT = Path(__file__).resolve().parent.parent
 _SOME_EVENT = re.compile(r"BEGIN:VEVENT", re.IGNORECASE)

@@ -27,7 +27,7 @@ from sync.remote import ETag, Fetched, Href, NotThere, NotWritable, RemoteError,
 
 log = logging.getLogger(__name__)
 
-_MOST_OF_ONE_TRANSACTION = 1_000
+_MOST_OF_ONE_TRANSACTION = 3_000
 """Occurrences. SQLite has one writer, and every account waits for it."""
 
 

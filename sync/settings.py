@@ -54,7 +54,7 @@ class SyncSettings:
     "To the calendar server, at most, for one account."
     batch: int = 50
     requests_in_flight: int = 2
-    answers_stored_at_once: int = 8
+    answers_stored_at_once: int = 16
     "A transaction for each would cost more than what it stores; an interrupted first read goes on after the last one."
     poll_seconds: float = 600
     concurrent_polls: int = 64
