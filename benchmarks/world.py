@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -18,7 +17,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
 import httpx2
 
 from benchmarks.client import Client
@@ -184,25 +182,3 @@ def free_ports(count: int) -> list[int]:
     finally:
         for opened in sockets:
             opened.close()
-
-
-@asynccontextmanager
-async def fresh_database(kind: str, folder: Path, *, postgres: str) -> AsyncIterator[str]:
-    """The URL of an empty, unmigrated database of its own; dropped at the end."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'slotwire.sqlite3'}"
-        return
-    name = f"slotwire_world_{secrets.token_hex(6)}"
-    await _on_server(postgres, f"CREATE DATABASE {name}")
-    try:
-        yield f"{postgres.rpartition('/')[0]}/{name}"
-    finally:
-        await _on_server(postgres, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def _on_server(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.world import fresh_database
+from benchmarks.databases import fresh_database
 from domain.accounts import AccountStatus
 from models.bell import Bell
 from models.booking import Appointment

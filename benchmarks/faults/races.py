@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from benchmarks.campaigns.tally import Tally
+from benchmarks.databases import fresh_database
 from benchmarks.faults.row import Scene
-from benchmarks.world import fresh_database
 from domain.hours import WeeklyHours
 from models.bell import Bell
 from models.database import Database

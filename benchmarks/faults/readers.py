@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.campaigns.tally import Tally
+from benchmarks.databases import fresh_database
 from benchmarks.faults.row import Scene
-from benchmarks.world import fresh_database, world
+from benchmarks.world import world
 from tests.e2e.test_slow_readers import (
     SOCKETS,
     test_readers_that_take_nothing_cost_under_20_mb_are_closed_4410_and_resume,

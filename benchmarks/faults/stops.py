@@ -19,8 +19,9 @@ import httpx2
 
 from benchmarks.campaigns.tally import Tally
 from benchmarks.client import Client, GraphQLError, Json
+from benchmarks.databases import fresh_database
 from benchmarks.faults.row import LeftOutError, Scene
-from benchmarks.world import World, free_ports, fresh_database, world
+from benchmarks.world import World, free_ports, world
 from models.database import fetch
 from server.database import open_database
 from tests.e2e import queries as q

@@ -10,9 +10,10 @@ from benchmarks.campaigns.idempotency import idempotency
 from benchmarks.campaigns.kills import kills
 from benchmarks.campaigns.sockets import sockets
 from benchmarks.campaigns.tally import Tally
+from benchmarks.databases import fresh_database
 from benchmarks.faults import clocks, disks, icloud, races, readers, stops
 from benchmarks.faults.row import FOUR, FOUR_ON_SQLITE, POSTGRES, SQLITE, Row, Scene
-from benchmarks.world import World, fresh_database, world
+from benchmarks.world import World, world
 
 Campaign = Callable[[World, Scene], Awaitable[Tally]]
 

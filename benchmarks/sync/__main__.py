@@ -32,6 +32,7 @@ class _Pace(TypedDict):
 @dataclass(frozen=True, slots=True)
 class Asked:
     events: int
+    on_servers: int
     rounds: int
     accounts: int
     seconds: float
@@ -44,6 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sync", description=__doc__)
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all of them where none is named")
     parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--on-servers", type=int, default=1_000, help="events on Radicale and Xandikos")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--accounts", type=int, default=10_000, help="that are kept in step")
     parser.add_argument("--seconds", type=float, default=60, help="for which they are watched")
@@ -55,6 +57,7 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(unknown)}")
     asked = Asked(
         events=given.events,
+        on_servers=given.on_servers,
         rounds=given.rounds,
         accounts=given.accounts,
         seconds=given.seconds,
@@ -225,7 +228,7 @@ PARTS: dict[str, Callable[[Asked], bool]] = {
     "change": change,
     "idle": idle,
     "midnight": midnight,
-    "servers": lambda asked: servers.compare(asked.rounds),
+    "servers": lambda asked: servers.compare(asked.on_servers, asked.rounds),
 }
 
 

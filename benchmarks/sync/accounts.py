@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.databases import fresh_database
 from benchmarks.sync.replay import token_of
-from benchmarks.world import fresh_database
 from domain.accounts import AccountStatus
 from domain.work import Watch, unwatched
 from models.bell import Bell

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from benchmarks.world import fresh_database
+from benchmarks.databases import fresh_database
 from domain.hours import WeeklyHours
 from models.bell import Bell
 from models.database import Database
