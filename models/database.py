@@ -131,11 +131,14 @@ class _SqliteGlances:
         assert isinstance(writer, SqliteClient)
         self._path = writer.filename
         self._connection: sqlite3.Connection | None = None
+        self._versions: sqlite3.Cursor | None = None
 
     def version(self) -> int | None:
         """A page of shared memory is looked at: this connection writes nothing, so that it sees all who do."""
         try:
-            (number,) = self._open().execute("PRAGMA data_version").fetchone()
+            if self._versions is None:
+                self._versions = self._open().cursor()
+            (number,) = self._versions.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error:
             return None
         return int(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -105,9 +105,16 @@ class Context:
             if snapshot is not None:
                 await snapshot.close()
 
-    def looks_at(self, users: Iterable[UserRef]) -> None:
+    def looks_at(self, users: Sequence[UserRef]) -> None:
         """Their accounts are watched from when the operation ends and its snapshot is let go."""
-        self._looked_at.update(users)
+        services = self.services
+        if due := services.watches.due(users, settings=services.settings, now=self.now):
+            self._looked_at.update(due)
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether there is nothing to close."""
+        return self._snapshot is None and not self._looked_at and not self._opening.locked()
 
     async def close(self) -> None:
         await self.renew()

@@ -46,7 +46,7 @@ class Watches:
 
         A database too busy to take it fails nothing: whoever looks next says it again.
         """
-        due = [user for user in users if self._is_due(user, settings, now)]
+        due = self.due(users, settings=settings, now=now)
         if not due:
             return
         for user in due:
@@ -62,9 +62,10 @@ class Watches:
         if is_sooner:
             await bell.ring(SYNC)
 
-    def _is_due(self, user: UserRef, settings: ResolverSettings, now: float) -> bool:
-        said = self._said.get(user)
-        return said is None or not said <= now < said + settings.watch_again_after
+    def due(self, users: Iterable[UserRef], *, settings: ResolverSettings, now: float) -> list[UserRef]:
+        """Those of whom it was not said lately."""
+        again, said = settings.watch_again_after, self._said
+        return [user for user in users if not (at := said.get(user, -again)) <= now < at + again]
 
 
 async def _mark(db: Db, user: UserRef, settings: ResolverSettings, now: float) -> bool:

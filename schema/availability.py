@@ -146,10 +146,19 @@ class UserCursor:
 
 @strawberry.type(description="Free time, and the starts that can be booked in it.")
 class Availability:
-    from_: DateTime = strawberry.field(name="from", description="The first instant asked for.")
-    to: DateTime = strawberry.field(description="The first instant no longer asked for.")
     view: strawberry.Private[AvailabilityView]
-    freshness: Freshness = strawberry.field(description="How old the state is that this rests on.")
+
+    @shown(name="from", description="The first instant asked for.")
+    def from_(self) -> DateTime:
+        return DateTime(self.view.within.start)
+
+    @shown(description="The first instant no longer asked for.")
+    def to(self) -> DateTime:
+        return DateTime(self.view.within.end)
+
+    @shown(description="How old the state is that this rests on.")
+    def freshness(self) -> Freshness:
+        return Freshness.of(self.view.freshness)
 
     @shown(
         description="Maximal free spans, disjoint, by start, clipped to from–to: within working hours (for"
@@ -182,12 +191,7 @@ class Availability:
 
     @classmethod
     def of(cls, view: AvailabilityView) -> Self:
-        return cls(
-            from_=DateTime(view.within.start),
-            to=DateTime(view.within.end),
-            view=view,
-            freshness=Freshness.of(view.freshness),
-        )
+        return cls(view=view)
 
 
 AvailabilityResult = Annotated[

@@ -41,10 +41,12 @@ def binding(
             scalar_registry=converter.scalar_registry,
         )
 
+        if "info" not in kwargs:
+            return guard(lambda *_: resolver(*args, **kwargs))
+        del kwargs["info"]
+
         def resolve(_: object, info: GraphQLResolveInfo[Any]) -> object:
-            if "info" not in kwargs:
-                return resolver(*args, **kwargs)
-            return resolver(*args, **(kwargs | {"info": strawberry.Info(_raw_info=info, _field=definition)}))
+            return resolver(*args, info=strawberry.Info(_raw_info=info, _field=definition), **kwargs)
 
         return guard(resolve)
 

@@ -69,7 +69,9 @@ def _asking(resolve: Resolve, *, roles: rules.Roles, is_by_type: bool) -> Resolv
         role = operation.ctx.actor.role
         if role not in roles:
             raise refused(FORBIDDEN)
-        answer = await _settled(resolve(source, info, **given))
+        answer = resolve(source, info, **given)
+        if isawaitable(answer):
+            answer = await answer
         if isinstance(answer, Refusal):
             return told(answer)
         operation.granted += 1

@@ -38,7 +38,7 @@ from schema.errors import Code, error, refused
 from schema.limits import Weight
 from schema.operation import Operation
 from server.faults import mended, of_validation
-from server.plan import UnplannedError
+from server.plan import Run, UnplannedError
 from server.plans import Plans
 from server.within import within
 
@@ -95,11 +95,14 @@ class Answer:
         return shown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
+    """One request's. `run` is what its plan does for its variables, once that was looked for."""
+
     document: DocumentNode
     operation: OperationDefinitionNode
     plans: Plans
+    run: Run | None = None
 
     @property
     def kind(self) -> OperationType:
@@ -162,7 +165,8 @@ class Engine:
             late = error(Code.UNAVAILABLE, "This took too long: ask for less, or try again later.")
             return Answer(None, (late,))
         finally:
-            await _close(operation)
+            if not operation.ctx.holds_nothing:
+                await _close(operation)
 
     async def subscribe(
         self, prepared: Prepared, request: Request, operation: Operation
@@ -324,14 +328,16 @@ def _told_by(prepared: Prepared, request: Request) -> str:
 async def _planned(prepared: Prepared, request: Request, operation: Operation) -> Answer | None:
     """None where graphql-core is to run it: what came of a plan until then is forgotten."""
     try:
-        found = await prepared.plans.run(request.variables, operation)
+        run = prepared.run
+        if run is None:
+            run = prepared.run = prepared.plans.run(request.variables)
+        data, errors = await run(operation)
     except UnplannedError:
         operation.ctx.asks_once, operation.granted = False, 0
         return None
-    if found.errors:
-        data = None if found.data is None else orjson.loads(found.data)
-        return _answer(ExecutionResult(data, list(found.errors)))
-    return Answer(None, encoded=b'{"data":' + (found.data or b"null") + b"}", fields=found.fields)
+    if errors:
+        return _answer(ExecutionResult(None if data is None else orjson.loads(data), list(errors)))
+    return Answer(None, encoded=b'{"data":' + (data or b"null") + b"}", fields=len(run.parts))
 
 
 async def _read(made: Awaitable[ExecutionResult], operation: Operation) -> Answer:

@@ -22,19 +22,15 @@ from server.sockets import Sockets
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """`prepared` is `request`, known to be one that can be run."""
+    """`prepared` is `request`, known to be one that can be run.
+
+    `told` is it as a log has it: the name is the document's own, never what was asked.
+    """
 
     request: Request
     prepared: Prepared
-
-    @property
-    def kind(self) -> OperationType:
-        return self.prepared.kind
-
-    @property
-    def told(self) -> str:
-        """As a log has it: the name is the document's own, never what was asked."""
-        return f"{self.kind.value} {self.prepared.name or ''}".strip()
+    kind: OperationType
+    told: str
 
 
 # Of bodies that were asked before, and what they were read as.
@@ -80,7 +76,8 @@ class Front:
         if isinstance(prepared, Answer):
             return prepared
         self.documents.keep(asked, subaccount=actor.subaccount)
-        return Ready(request, prepared)
+        told = f"{prepared.kind.value} {prepared.name or ''}".strip()
+        return Ready(request, prepared, prepared.kind, told)
 
     def operation(self, actor: Actor, *, address: str) -> Operation:
         return Operation(Context(self.services, actor, address=address))

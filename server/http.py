@@ -6,10 +6,10 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from graphql import OperationType
-from starlette.requests import Request as HTTPRequest
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,15 +19,17 @@ from schema.errors import Code
 from schema.operation import Operation
 from server import caching, replies
 from server.access import Caller, Denied, bearer
-from server.coding import coded
+from server.coding import SMALLEST, coded
 from server.engine import Answer
 from server.framing import FRAMINGS
 from server.front import Front, Ready, codes_of, wrong
+from server.logs import tell
 from server.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, MULTIPART, Accepted, accepted
 from server.request import MOST_BYTES, Asked, read_parameters
 from server.sockets import TooManyError
 from server.stream import Stream
 from server.telemetry import NOT_RUN, outcome_of
+from server.wire import body_here, of_head
 from server.within import within
 
 log = logging.getLogger("server.requests")
@@ -51,17 +53,33 @@ _HOW_TO_FOLLOW = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Exchange:
-    """One request on its way to its response: the first header of each name, and what its log line will hold."""
+class _Head:
+    """What a request's headers say: the first of each name."""
 
-    http: HTTPRequest
     caller: Caller
     headers: Mapping[str, str]
-    said: dict[str, object] = field(default_factory=dict)
+    accepts: Accepted
+    is_json: bool
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request on its way to its response, and what its log line will hold."""
+
+    scope: Scope
+    receive: Receive
+    head: _Head
+    said: dict[str, object]
+    method: str
+    is_safe: bool
 
     @property
-    def is_safe(self) -> bool:
-        return self.http.method in _SAFE_METHODS
+    def caller(self) -> Caller:
+        return self.head.caller
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self.head.headers
 
 
 class GraphQLOverHTTP:
@@ -69,37 +87,48 @@ class GraphQLOverHTTP:
         self._front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(HTTPRequest(scope, receive))
+        head, method = of_head(scope, self._read_head), scope["method"]
+        said: dict[str, object] = {"address": head.caller.address}
+        exchange = _Exchange(scope, receive, head, said, method, method in _SAFE_METHODS)
+        response = await self._respond(exchange)
         await response(scope, receive, send)
 
-    async def _respond(self, http: HTTPRequest) -> Response:
+    def _read_head(self, scope: Scope) -> _Head:
+        headers = _headers(scope)
+        return _Head(
+            caller=self._front.gate.caller(HTTPConnection(scope)),
+            headers=headers,
+            accepts=accepted(headers.get("accept")),
+            is_json=_is_json(headers.get("content-type", "")),
+        )
+
+    async def _respond(self, exchange: _Exchange) -> Response:
         began = time.perf_counter()
-        exchange = _Exchange(http, self._front.gate.caller(http), _headers(http))
-        exchange.said["address"] = exchange.caller.address
         work = Work(NOT_RUN, facts={"transport": "http"}, came_with=exchange.headers)
         with self._front.watch(work):
             try:
                 response = await self._answer(exchange)
             except Exception as problem:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
                 response = replies.fault(problem)
-            response = await coded(response, exchange.headers.get("accept-encoding"))
+            if len(response.body) >= SMALLEST:
+                response = await coded(response, exchange.headers.get("accept-encoding"))
             _complete(response, exchange)
             work.kind = str(exchange.said.get("operation", NOT_RUN)).partition(" ")[0]
             work.outcome = outcome_of(exchange.said.get("codes"), status=response.status_code)
             work.facts["status"] = response.status_code
         ms = round((time.perf_counter() - began) * 1000, 1)
-        log.info("request", extra={"said": exchange.said | {"status": response.status_code, "ms": ms}})
+        exchange.said.update(status=response.status_code, ms=ms)
+        tell(log, "request", exchange.said)
         return response
 
     async def _answer(self, exchange: _Exchange) -> Response:
-        http = exchange.http
-        if http.method == "OPTIONS":
+        if exchange.method == "OPTIONS":
             return _preflight()
-        if http.method != "POST" and not exchange.is_safe:
+        if exchange.method != "POST" and not exchange.is_safe:
             return replies.refused(
                 405, JSON, Code.BAD_REQUEST, "Send operations by POST, or by GET.", allow=_METHODS
             )
-        accepts = accepted(exchange.headers.get("accept"))
+        accepts = exchange.head.accepts
         if accepts.is_nothing:
             message = f"Answers are {GRAPHQL_JSON} or {JSON}: accept one of them."
             return replies.refused(406, JSON, Code.BAD_REQUEST, message)
@@ -141,7 +170,7 @@ class GraphQLOverHTTP:
         media_type = accepts.streams(is_subscription=True)
         if media_type is None:
             return _answered(wrong(_HOW_TO_FOLLOW), accepts, exchange)
-        if exchange.http.method == "HEAD":
+        if exchange.method == "HEAD":
             # What has no body has no end either, and would keep the connection.
             message = "Follow subscriptions by POST, or by GET."
             return replies.refused(405, accepts.told, Code.BAD_REQUEST, message, allow="GET, POST, OPTIONS")
@@ -160,13 +189,13 @@ class GraphQLOverHTTP:
         return stream
 
 
-def _headers(http: HTTPRequest) -> dict[str, str]:
-    pairs = reversed(http.scope["headers"])
+def _headers(scope: Scope) -> dict[str, str]:
+    pairs = reversed(scope["headers"])
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 
 
 def _answered(answer: Answer, accepts: Accepted, exchange: _Exchange) -> Response:
-    if codes := codes_of(answer):
+    if answer.errors and (codes := codes_of(answer)):
         exchange.said["codes"] = codes
     media_type = accepts.streams(is_subscription=False)
     return (
@@ -195,7 +224,7 @@ def _cacheable(
 
 
 def _complete(response: Response, exchange: _Exchange) -> None:
-    if not any(name == b"cache-control" for name, _ in response.raw_headers):
+    if not exchange.is_safe or not any(name == b"cache-control" for name, _ in response.raw_headers):
         response.raw_headers.append(_NOT_KEPT)
     response.raw_headers += _OF_EACH
     if (origin := exchange.caller.origin) is not None and response.status_code != 403:
@@ -206,7 +235,7 @@ def _complete(response: Response, exchange: _Exchange) -> None:
 
 def _read_query(exchange: _Exchange, media_type: str) -> Asked | Response:
     """Documents stand in no URL, and so in no log or history, unless their client means to go on by hash."""
-    asked = read_parameters(exchange.http.query_params.multi_items())
+    asked = read_parameters(HTTPConnection(exchange.scope).query_params.multi_items())
     if isinstance(asked, str):
         return replies.refused(400, media_type, Code.BAD_REQUEST, asked)
     if asked.sha256 is None:
@@ -217,17 +246,21 @@ def _read_query(exchange: _Exchange, media_type: str) -> Asked | Response:
 
 async def _read_post(exchange: _Exchange, media_type: str) -> bytes | Response:
     headers = exchange.headers
-    if not _is_json(headers.get("content-type", "")):
+    if not exchange.head.is_json:
         return replies.refused(415, media_type, Code.BAD_REQUEST, f"Send {JSON}, in UTF-8.")
     if headers.get("content-encoding", "identity").lower() != "identity":
         told = {"accept-encoding": "identity"}
         return replies.refused(415, media_type, Code.BAD_REQUEST, "Send the body uncompressed.", **told)
     try:
-        body = await within(BODY_WITHIN, _body(exchange))
+        body = (
+            here
+            if (here := body_here(exchange.scope)) is not None
+            else await within(BODY_WITHIN, _body(exchange))
+        )
     except TimeoutError:
         message = f"The body took over {BODY_WITHIN:.0f} s."
         return replies.refused(408, media_type, Code.BAD_REQUEST, message, connection="close")
-    if body is None:
+    if body is None or len(body) > MOST_BYTES:
         message = f"Send at most {MOST_BYTES // 1024} KiB."
         return replies.refused(413, media_type, Code.PAYLOAD_TOO_LARGE, message)
     return body
@@ -246,7 +279,7 @@ async def _body(exchange: _Exchange) -> bytes | None:
         return None
     body = bytearray()
     while True:
-        message = await exchange.http.receive()
+        message = await exchange.receive()
         if message["type"] == "http.disconnect":
             return b""  # No one is there to read what is said of it.
         body += message.get("body", b"")

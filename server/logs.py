@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
+from typing import TextIO
 
 # Our keys, app-specific passwords, credentials in a header or in a URL.
 _SECRETS = re.compile(
@@ -16,9 +21,11 @@ _SECRETS = re.compile(
     r"|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)",
     re.IGNORECASE,
 )
-# Each of those has one of these in it, or three dashes. Most lines have not, and to see that is far less than a search.
-_HINTS = ("sw_", "basic", "bearer", "://")
 _DASHES = 3
+
+TOGETHER = 0.05
+"""Seconds that a line of INFO may wait for those that follow it."""
+MOST_LINES = 1000
 
 # Their records hold requests and answers: people's calendars, and documents with what was typed into them.
 _QUIET = (
@@ -35,37 +42,103 @@ _QUIET = (
 
 
 def scrubbed(text: str) -> str:
+    # Each of those has one of these in it, or three dashes; most lines have not. To see that is far less than a search.
     folded = text.casefold()
-    if folded.count("-") < _DASHES and not any(hint in folded for hint in _HINTS):
-        return text
-    return _SECRETS.sub("***", text)
+    if (
+        folded.count("-") >= _DASHES
+        or "sw_" in folded
+        or "://" in folded
+        or "basic" in folded
+        or "bearer" in folded
+    ):
+        return _SECRETS.sub("***", text)
+    return text
 
 
 class _Line(logging.Formatter):
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
+        self._second = (-1, "")
 
     def format(self, record: logging.LogRecord) -> str:
         said: dict[str, object] = getattr(record, "said", {})
-        at = (
-            datetime.fromtimestamp(record.created, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z")
-        )
+        at = self._moment(record.created)
         text = record.getMessage()
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         if self._as_json:
             whole = {"at": at, "level": record.levelname, "logger": record.name, "message": text, **said}
             return scrubbed(json.dumps(whole | ({"trace": trace} if trace else {}), default=str))
-        pairs = "".join(f" {name}={value}" for name, value in said.items())
+        pairs = "".join([f" {name}={value}" for name, value in said.items()])
         return scrubbed(
             f"{at} {record.levelname:<7} {record.name}: {text}{pairs}" + (f"\n{trace}" if trace else "")
         )
 
+    def _moment(self, at: float) -> str:
+        """RFC 3339 in milliseconds. A second's lines share all of it but those."""
+        whole = int(at)
+        second, text = self._second
+        if second != whole:
+            text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = (whole, text)
+        return f"{text}.{int((at - whole) * 1000):03d}Z"
+
+
+class Out(logging.StreamHandler[TextIO]):
+    """Hands its stream the lines of a moment together: a write for each is a good part of what a hot request costs.
+
+    What is above INFO goes out at once, after all that came before it, and so does what is said with no event loop
+    there to bring it out soon.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        # Where a flush is due already.
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + "\n")
+            loop = asyncio._get_running_loop()  # noqa: SLF001 - None where there is none: no error to catch.
+            if loop is None or record.levelno > logging.INFO or len(self._lines) >= MOST_LINES:
+                self.flush()
+            elif self._loop is not loop:
+                self._loop = loop
+                loop.call_later(TOGETHER, self._bring_out)
+        except Exception:  # noqa: BLE001 - logging's own way: what can't be logged stops no one.
+            self.handleError(record)
+
+    def _bring_out(self) -> None:
+        # Nobody reads it any more: the next line's own way of failing says so.
+        with suppress(OSError, ValueError):
+            self.flush()
+
+    def flush(self) -> None:
+        with self.lock or nullcontext():
+            self._loop = None
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+
+
+_BARE = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO"}).__dict__
+
+
+def tell(log: logging.Logger, message: str, said: Mapping[str, object]) -> None:
+    """As `log.info` with them as `extra`, without what no line shows: each request is told so."""
+    if not log.isEnabledFor(logging.INFO):
+        return
+    at = time.time()
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = {**_BARE, "name": log.name, "msg": message, "created": at, "said": said}
+    record.msecs = at % 1 * 1000
+    log.handle(record)
+
 
 def set_up(*, level: str, as_json: bool) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Out(sys.stderr)
     handler.setFormatter(_Line(as_json=as_json))
     root = logging.getLogger()
     root.handlers[:] = [handler]

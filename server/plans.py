@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +11,6 @@ from graphql import (
     DirectiveNode,
     DocumentNode,
     FieldNode,
-    GraphQLError,
     GraphQLSchema,
     Node,
     OperationDefinitionNode,
@@ -22,19 +20,9 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from schema.operation import Operation
-from server.plan import Plan, UnplannedError, coerced, plan
+from server.plan import Plan, Run, UnplannedError, coerced, plan
 
 _MOST = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a plan answers; `data` is JSON."""
-
-    data: bytes | None
-    errors: tuple[GraphQLError, ...]
-    fields: int
 
 
 class Plans:
@@ -67,8 +55,8 @@ class Plans:
             if selection.selection_set is not None:
                 yield selection.selection_set
 
-    async def run(self, variables: Mapping[str, Any], operation: Operation) -> Found:
-        """Raises UnplannedError."""
+    def run(self, variables: Mapping[str, Any]) -> Run:
+        """What is to be run for these variables. Raises UnplannedError."""
         if not self._is_hot:
             self._is_hot = True
             raise UnplannedError
@@ -84,10 +72,7 @@ class Plans:
         found = self._plans[switched]
         if found is None:
             raise UnplannedError
-        data, errors = await found.run(
-            _key(variables), lambda: coerced(self._schema, self._operation, variables), operation
-        )
-        return Found(data, errors, len(found.roots))
+        return found.run(_key(variables), lambda: coerced(self._schema, self._operation, variables))
 
     def _made(self, variables: Mapping[str, Any]) -> Plan | None:
         values: VariableValues = coerced(self._schema, self._operation, variables)

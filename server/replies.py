@@ -6,12 +6,14 @@ import time
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from schema.errors import Code
 from server.access import Denied
 from server.engine import Answer, refused_by
 from server.framing import FRAMINGS, whole
 from server.negotiation import GRAPHQL_JSON, JSON
+from server.wire import send_whole
 
 
 def answered(answer: Answer, media_type: str) -> Response:
@@ -63,3 +65,6 @@ class _Whole(Response):
             (b"content-length", b"%d" % len(body)),
             (b"content-type", f"{media_type}; charset=utf-8".encode()),
         ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's.
+        await send_whole(self, scope, send)

@@ -6,11 +6,17 @@ import asyncio
 import socket
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import HTTPConnection
-from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.responses import Response
+from starlette.types import Scope, Send
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
@@ -18,6 +24,9 @@ from server.closing import NOT_UTF8
 
 if TYPE_CHECKING:
     from websockets.http11 import Request
+
+T = TypeVar("T")
+Headers = list[tuple[bytes, bytes]]
 
 # A request's line and headers, from their first byte to their last.
 HEAD_WITHIN = 10.0
@@ -60,9 +69,73 @@ def cut(scope: Scope) -> None:
     wire.cut()
 
 
+async def send_whole(response: Response, scope: Scope, send: Send) -> None:
+    """Head and body in one write: uvicorn's two are two system calls and, mostly, two packets.
+
+    What is out of the ordinary (another status, a HEAD, a connection that ends, a reader that is behind) goes its way.
+    """
+    if (cycle := _plain_cycle(scope)) is None or response.status_code != 200:
+        head = {
+            "type": "http.response.start",
+            "status": response.status_code,
+            "headers": response.raw_headers,
+        }
+        await send(head)
+        await send({"type": "http.response.body", "body": response.body})
+        return
+    lines = [STATUS_LINE[200]]
+    for name, value in (*cycle.default_headers, *response.raw_headers):
+        if HEADER_VALUE_RE.search(value):
+            raise ValueError("There is a control character in a header.")
+        lines += (name, b": ", value, b"\r\n")
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join((*lines, b"\r\n", response.body)))
+    cycle.message_event.set()
+    cycle.on_response()
+
+
+def body_here(scope: Scope) -> bytes | None:
+    """A request's body, where all of it came with the head, as most do."""
+    wire = scope["state"].get(_WIRE) if "state" in scope else None
+    if not isinstance(wire, HTTPWire):
+        return None
+    cycle = wire.cycle
+    if cycle.scope is not scope or cycle.more_body or cycle.disconnected:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    return body
+
+
+def of_head(scope: Scope, read: Callable[[Scope], T]) -> T:
+    """What is read from a request's headers and its peer: not again where a connection sends the same once more."""
+    wire = scope["state"].get(_WIRE) if "state" in scope else None
+    if not isinstance(wire, HTTPWire):
+        return read(scope)
+    if wire.known_head is None or wire.known_head[0] != scope["headers"]:
+        wire.known_head = (scope["headers"], read(scope))
+    known: T = wire.known_head[1]
+    return known
+
+
+def _plain_cycle(scope: Scope) -> RequestResponseCycle | None:
+    """Of uvicorn's own, where an answer can be written straight to its connection."""
+    wire = scope["state"].get(_WIRE) if "state" in scope else None
+    if not isinstance(wire, HTTPWire) or scope["method"] == "HEAD":
+        return None
+    cycle = wire.cycle
+    # Where requests are sent ahead, the connection's newest is not the one that is answered.
+    is_its_own = cycle.scope is scope and cycle.keep_alive and not cycle.response_started
+    is_read = not (cycle.disconnected or cycle.flow.write_paused or wire.transport.is_closing())
+    return cycle if is_its_own and is_read else None
+
+
 class HTTPWire(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _is_amid_head = False
+    # The last request's headers, and what was read from them.
+    known_head: tuple[Headers, Any] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -72,8 +145,12 @@ class HTTPWire(HttpToolsProtocol):
         if self._deadline is not None:
             self._head_bytes += len(data)
         super().data_received(data)
-        # What came with the last bytes of a head that is whole now is its body, and counted there.
-        if self._deadline is not None and self._head_bytes > MOST_HEAD_BYTES:
+        if self._deadline is None:
+            # Most heads come whole, and need no clock.
+            if self._is_amid_head:
+                self._await_head()
+        elif self._head_bytes > MOST_HEAD_BYTES:
+            # What came with the last bytes of a head that is whole now is its body, and counted there.
             self._end_of_waiting()
             self.transport.write(_TOO_LARGE)
             self.transport.close()
@@ -81,10 +158,10 @@ class HTTPWire(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["state"][_WIRE] = self
-        if self._deadline is None:
-            self._await_head()
+        self._is_amid_head = True
 
     def on_headers_complete(self) -> None:
+        self._is_amid_head = False
         self._end_of_waiting()
         super().on_headers_complete()
 

@@ -197,3 +197,90 @@ async def test_what_was_told_to_go_counts_until_it_has_gone(
     async with asyncio.timeout(5):
         while len(served.sockets):
             await asyncio.sleep(0.02)
+
+
+def asking(key: str | None, query: bytes = b'{"query": "{ viewer { role } }"}', *more: str) -> bytes:
+    bearer = [] if key is None else [f"authorization: Bearer {key}"]
+    lines = ("POST /graphql HTTP/1.1", "host: x", "content-type: application/json", *bearer, *more)
+    return "\r\n".join([*lines, f"content-length: {len(query)}", "", ""]).encode() + query
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[list[bytes], bytes]:
+    """One answer: its lines but for the date, and its body."""
+    async with asyncio.timeout(60):
+        head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+        length = next(int(line[16:]) for line in head if line.startswith(b"content-length: "))
+        return [line for line in head if not line.startswith(b"date:")], await reader.readexactly(length)
+
+
+class Counted:
+    """A connection's transport, and how often it was written to."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+        self.transport.write(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.transport, name)
+
+
+async def test_an_answer_is_one_write_and_the_same_as_uvicorn_would_send(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Counted] = []
+    connection_made = wire.HTTPWire.connection_made
+
+    def counting(self: wire.HTTPWire, transport: asyncio.Transport) -> None:
+        made.append(Counted(transport))
+        connection_made(self, made[-1])  # type: ignore[arg-type]
+
+    monkeypatch.setattr(wire.HTTPWire, "connection_made", counting)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(asking(served.owner))
+    straight = await answered(reader)
+    monkeypatch.setattr(wire, "_plain_cycle", lambda _: None)
+    writer.write(asking(served.owner))
+    by_uvicorn = await answered(reader)
+    writer.close()
+    assert straight == by_uvicorn
+    assert [len(data) > 0 for data in made[0].writes] == [True] * 3  # One, then uvicorn's two.
+
+
+async def test_requests_sent_ahead_are_answered_in_their_order(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    keys = [served.owner, served.admin, None, served.booking, served.owner]
+    writer.write(b"".join(asking(key) for key in keys))
+    told = [await answered(reader) for _ in keys]
+    writer.close()
+    assert [head[0][9:12] for head, _ in told] == [b"200", b"200", b"401", b"200", b"200"]
+    expected = [b"OWNER", b"ADMIN", b"UNAUTHENTICATED", b"BOOKING", b"OWNER"]
+    assert all(word in body for (_, body), word in zip(told, expected, strict=True))
+
+
+async def test_a_connection_speaks_for_no_key_longer_than_the_key_is_good(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    statuses = []
+    for key in (served.owner, served.owner, served.booking, None, served.owner):
+        writer.write(asking(key))
+        statuses.append((await answered(reader))[0][0][9:12])
+    await served.world.write("UPDATE api_key SET revoked_at = 1 WHERE role = 'OWNER'")
+    served.world.clock.now += 3
+    writer.write(asking(served.owner))
+    statuses.append((await answered(reader))[0][0][9:12])
+    writer.close()
+    assert statuses == [b"200", b"200", b"200", b"401", b"200", b"401"]
+
+
+async def test_a_client_that_ends_its_connection_is_told_so(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(asking(served.owner, b'{"query": "{ viewer { role } }"}', "connection: close"))
+    head, body = await answered(reader)
+    assert b"connection: close" in head
+    assert b"OWNER" in body
+    async with asyncio.timeout(60):
+        assert await reader.read() == b""
+    writer.close()

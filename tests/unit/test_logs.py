@@ -1,0 +1,130 @@
+"""Lines reach their stream: soon, in order, and at once where it matters."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from server import logs
+from server.logs import Out, tell
+
+
+class Stream(io.StringIO):
+    """What each write brought."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.writes.append(text)
+        return len(text)
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture
+def log(stream: Stream) -> Iterator[logging.Logger]:
+    found, handler = logging.getLogger("tests.logs"), Out(stream)
+    found.addHandler(handler)
+    found.setLevel(logging.INFO)
+    found.propagate = False
+    yield found
+    found.removeHandler(handler)
+
+
+async def written(stream: Stream, count: int) -> None:
+    async with asyncio.timeout(60):
+        while len(stream.writes) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_lines_of_a_moment_are_written_together(stream: Stream, log: logging.Logger) -> None:
+    log.info("one")
+    log.info("two")
+    assert stream.writes == []
+    await written(stream, 1)
+    log.info("three")
+    await written(stream, 2)
+    assert stream.writes == ["one\ntwo\n", "three\n"]
+
+
+async def test_a_warning_is_written_at_once_after_all_that_came_before(
+    stream: Stream, log: logging.Logger
+) -> None:
+    log.info("one")
+    log.warning("two")
+    assert stream.writes == ["one\ntwo\n"]
+
+
+async def test_what_waits_is_written_at_the_end_of_the_process(stream: Stream, log: logging.Logger) -> None:
+    log.info("one")
+    logging.shutdown([lambda: log.handlers[0]])  # As it is called when Python ends.
+    assert stream.writes == ["one\n"]
+
+
+async def test_no_more_than_so_many_lines_wait(
+    stream: Stream, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MOST_LINES", 3)
+    for _ in range(3):
+        log.info("line")
+    assert len(stream.writes) == 1
+
+
+def test_without_an_event_loop_each_line_is_written_at_once(stream: Stream, log: logging.Logger) -> None:
+    log.info("one")
+    log.info("two")
+    assert stream.writes == ["one\n", "two\n"]
+
+
+def test_each_loop_brings_out_its_own(stream: Stream, log: logging.Logger) -> None:
+    async def left() -> None:
+        log.info("left behind")
+
+    async def next_one() -> None:
+        log.info("next")
+        await written(stream, 1)
+
+    asyncio.run(left())
+    asyncio.run(next_one())
+    assert stream.writes == ["left behind\nnext\n"]
+
+
+def test_what_is_told_is_what_logging_would_have_made_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("tests.told")
+    caplog.set_level("INFO", log.name)
+    tell(log, "request", {"status": 200})
+    log.info("request", extra={"said": {"status": 200}})
+    ours, theirs = caplog.records
+    own = {"created", "msecs", "relativeCreated", "filename", "module", "pathname", "lineno", "funcName"}
+    own |= {"thread", "threadName", "process", "processName", "stack_info", "exc_text"}
+    assert {name: value for name, value in vars(ours).items() if name not in own} == {
+        name: value for name, value in vars(theirs).items() if name not in own
+    }
+    assert vars(ours).keys() == vars(theirs).keys()
+
+
+def test_what_is_not_to_be_logged_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("tests.told")
+    caplog.set_level("WARNING", log.name)
+    tell(log, "request", {})
+    assert not caplog.records
+
+
+def test_a_moment_is_shown_in_milliseconds() -> None:
+    line = logs._Line(as_json=False)
+    shown = [
+        line.format(logging.makeLogRecord({"created": at, "levelname": "INFO", "name": "x", "msg": "y"}))
+        for at in (1_793_000_000.0, 1_793_000_000.5, 1_793_000_001.25)
+    ]
+    assert [text.split(" ")[0] for text in shown] == [
+        "2026-10-26T07:33:20.000Z", "2026-10-26T07:33:20.500Z", "2026-10-26T07:33:21.250Z",
+    ]  # fmt: skip
