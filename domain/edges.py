@@ -43,12 +43,31 @@ def clip(edges: E, start: int, end: int) -> E:
     return clipped
 
 
-def extend(edges: Edges, later: Edges) -> None:
+def extend(edges: E, later: E) -> None:
     """By a set wholly after it: where they touch they are one."""
     if edges and later and edges[-1] == later[0]:
         edges.pop()
         later = later[1:]
     edges += later
+
+
+def replace(edges: E, start: int, end: int, inside: E) -> E:
+    """The set with what of it lies in `[start, end)` replaced by `inside`, which lies there."""
+    first, last = bisect_left(edges, start), bisect_right(edges, end)
+    whole, after = edges[:first], edges[last:]
+    if first & 1:
+        whole.append(start)
+    if last & 1:
+        after.insert(0, end)
+    for part in (inside, after):
+        extend(whole, part)
+    return whole
+
+
+def run_start(edges: Sequence[int], at: int) -> int:
+    """Where the span begins that holds an instant, or ends with it; the instant itself where there is none."""
+    place = bisect_left(edges, at)
+    return edges[place - 1] if place & 1 else at
 
 
 def meets(edges: Sequence[int], start: int, end: int) -> bool:

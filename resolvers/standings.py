@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.actor import UserRef
 from domain.availability import Booked, Busy, Closure, UserTime
@@ -15,6 +15,7 @@ from domain.memory import Memory
 from domain.zones import DAY, day_at
 from models.database import Db, Row, fetch
 from models.people import User
+from resolvers.passage import read_passage
 from resolvers.stamps import Stamp
 from resolvers.stored_hours import hours_of
 from resolvers.timelines import Timelines
@@ -34,9 +35,19 @@ class TypedBooking:
     type_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Bookings:
+    """All that end after `since`, by start. `booked` are the appointments without their types."""
+
+    since: int
+    appointments: tuple[TypedBooking, ...]
+    holds: tuple[TypedBooking, ...]
+    booked: tuple[Booked, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One user at one position of its log. Bookings are all that end after `since`."""
+    """One user at one position of its log."""
 
     position: int
     known_until: int | None
@@ -44,30 +55,34 @@ class Standing:
     zone: str
     hours: WorkingHours
     busy: Busy
-    since: int
-    appointments: tuple[TypedBooking, ...]
-    holds: tuple[TypedBooking, ...]
-    booked: tuple[Booked, ...]
+    bookings: Bookings
     _counts: dict[str, Mapping[int, int]] = field(default_factory=dict)
     _memory: Memory = field(default_factory=Memory)
 
     @property
     def edges(self) -> int:
-        return len(self.busy.edges) + 2 * (len(self.appointments) + len(self.holds)) + _EACH
+        of = self.bookings
+        return len(self.busy.edges) + 2 * (len(of.appointments) + len(of.holds)) + _EACH
 
     def is_of(self, stamp: Stamp) -> bool:
         return (self.position, self.known_until) == (stamp.position, stamp.known_until)
 
+    def followed_by(self, position: int, *, busy: Busy, bookings: Bookings) -> Standing:
+        """What was worked out from slots and appointments stands with them. Holds, which change most, are not in it."""
+        if busy is self.busy and bookings.appointments == self.bookings.appointments:
+            return replace(self, position=position, bookings=bookings)
+        return replace(self, position=position, busy=busy, bookings=bookings, _counts={}, _memory=Memory())
+
     def user_time(
         self, user: UserRef, *, type_id: str | None, now: int, closed: Closure | None, known_until: int
     ) -> UserTime:
-        live = [hold for hold in self.holds if hold.booked.until is None or hold.booked.until > now]
+        live = [hold for hold in self.bookings.holds if hold.booked.until is None or hold.booked.until > now]
         return UserTime(
             user=user.user,
             zone=self.zone,
             hours=self.hours,
             busy=self.busy,
-            appointments=self.booked,
+            appointments=self.bookings.booked,
             holds=tuple(hold.booked for hold in live),
             counts={} if type_id is None else self._counted(type_id, live),
             closed=closed,
@@ -78,7 +93,7 @@ class Standing:
     def _counted(self, type_id: str, live: Sequence[TypedBooking]) -> Mapping[int, int]:
         counts = self._counts.get(type_id)
         if counts is None:
-            counts = self._counts[type_id] = self._by_day(self.appointments, type_id)
+            counts = self._counts[type_id] = self._by_day(self.bookings.appointments, type_id)
         return Counter(counts) + Counter(self._by_day(live, type_id))
 
     def _by_day(self, bookings: Sequence[TypedBooking], type_id: str) -> Mapping[int, int]:
@@ -100,6 +115,10 @@ class Standings:
             return None
         self._kept.move_to_end(user)
         return kept
+
+    def last(self, user: UserRef) -> Standing | None:
+        """As it was when it was last read."""
+        return self._kept.get(user)
 
     def keep(self, user: UserRef, standing: Standing) -> None:
         """A snapshot older than what is kept does not replace it."""
@@ -124,6 +143,35 @@ class Standings:
 async def read_standing(db: Db, row: User, stamp: Stamp, *, now: float, timelines: Timelines) -> Standing:
     """From the snapshot that the stamp and the user's row were read in."""
     user = UserRef(row.subaccount_id, row.id)
+    return Standing(
+        position=stamp.position,
+        known_until=stamp.known_until,
+        name=row.name,
+        zone=row.time_zone,
+        hours=hours_of(row),
+        busy=await timelines.busy(db, user, stamp.position, known_until=stamp.known_until),
+        bookings=await _read_bookings(db, user, now=now),
+    )
+
+
+async def follow_standing(
+    db: Db, user: UserRef, before: Standing, stamp: Stamp, *, now: float, timelines: Timelines
+) -> Standing | None:
+    """The same from one of before, reading only what the log says is another now; None where that could be all."""
+    if before.known_until != stamp.known_until:
+        return None
+    passage = await read_passage(db, user, before.position, to=stamp.position)
+    if passage is None:
+        return None
+    bookings = await _read_bookings(db, user, now=now) if passage.rebooks else before.bookings
+    busy = before.busy
+    if passage.touched:
+        until = stamp.known_until
+        busy = await timelines.busy(db, user, stamp.position, known_until=until, passage=passage)
+    return before.followed_by(stamp.position, busy=busy, bookings=bookings)
+
+
+async def _read_bookings(db: Db, user: UserRef, *, now: float) -> Bookings:
     since = int(now) - _REACHES_BACK
     common = (user.subaccount, user.user, since)
     appointments = await fetch(
@@ -140,13 +188,7 @@ async def read_standing(db: Db, row: User, stamp: Stamp, *, now: float, timeline
         now,
     )
     typed = tuple(TypedBooking(booked_of(it), it["type_id"]) for it in appointments)
-    return Standing(
-        position=stamp.position,
-        known_until=stamp.known_until,
-        name=row.name,
-        zone=row.time_zone,
-        hours=hours_of(row),
-        busy=await timelines.busy(db, user, stamp.position, known_until=stamp.known_until),
+    return Bookings(
         since=since,
         appointments=typed,
         holds=tuple(TypedBooking(booked_of(it), it["type_id"]) for it in holds),

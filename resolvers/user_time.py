@@ -16,7 +16,7 @@ from models.database import Db, fetch, marks
 from models.people import User
 from resolvers.freshness import SyncState, read_sync_states
 from resolvers.stamps import Stamp, read_stamps
-from resolvers.standings import Standing, Standings, booked_of, read_standing
+from resolvers.standings import Standing, Standings, booked_of, follow_standing, read_standing
 from resolvers.stored_hours import hours_of
 from resolvers.timelines import Timelines, read_busy
 
@@ -56,7 +56,7 @@ class Wanted:
     def is_told_by(self, standing: Standing | None) -> bool:
         if standing is None or self.without_appointment is not None or self.without_hold is not None:
             return False
-        return self.within.start - MARGIN >= standing.since
+        return self.within.start - MARGIN >= standing.bookings.since
 
 
 @dataclass(slots=True)
@@ -113,17 +113,24 @@ async def read_people_whole(
     stamps = await read_stamps(partial(fetch, db), users)
     if stamps is None:
         return None
-    moved = [user for user, stamp in zip(users, stamps, strict=True) if standings.find(user, stamp) is None]
-    rows = {row.id: row for row in await _user_rows(db, moved)} if moved else {}
+    found: dict[UserRef, Standing] = {}
+    for user, stamp in zip(users, stamps, strict=True):
+        standing, before = standings.find(user, stamp), standings.last(user)
+        if standing is None and before is not None:
+            standing = await follow_standing(db, user, before, stamp, now=now, timelines=timelines)
+        if standing is not None:
+            found[user] = standing
+    anew = [user for user in users if user not in found]
+    rows = {row.id: row for row in await _user_rows(db, anew)} if anew else {}
     people: list[Person] = []
     for user, stamp in zip(users, stamps, strict=True):
-        standing = standings.find(user, stamp)
-        if standing is None:
+        if user not in found:
             if user.user not in rows:
                 return None
-            standing = await read_standing(db, rows[user.user], stamp, now=now, timelines=timelines)
-            standings.keep(user, standing)
-        people.append(_person(user, stamp, standing))
+            found[user] = await read_standing(db, rows[user.user], stamp, now=now, timelines=timelines)
+        if standings.last(user) is not found[user]:
+            standings.keep(user, found[user])
+        people.append(_person(user, stamp, found[user]))
     return people
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from domain.actor import Actor, Role, UserRef
 from domain.availability import Match
+from domain.changes import ChangeKind
 from domain.interval import Span
 from models.bell import SYNC
+from models.blocked import BlockedSlot
+from models.changelog import changing
 from resolvers import booking, calendars, events, people, types
 from resolvers.availability import AvailabilityQuestion, StalePolicy, availability, closed_spans
 from resolvers.context import Context
@@ -494,6 +498,52 @@ async def test_an_older_snapshot_does_not_take_the_place_of_a_newer_one(world: W
             assert len((await timelines.busy(new, world.anna, 1)).edges) == 2
         assert list((await timelines.busy(old, world.anna, 0)).edges) == []
     assert timelines._kept[world.anna].position == 1
+
+
+async def test_after_a_change_only_the_time_that_it_touched_is_read_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    timelines = Timelines()
+    await block(world, NINE, NINE + 4 * HOUR)
+    gone = await block(world, NINE + 2 * HOUR, NINE + 6 * HOUR)
+    async with world.services.database.reading() as db:
+        await timelines.busy(db, world.anna, 2)
+    await world.admin(events.delete_blocked_slot, slot_id=gone.slot.id)
+    await block(world, NINE + 5 * HOUR, NINE + 7 * HOUR)
+    async with world.services.database.reading() as db:
+        with caplog.at_level(logging.DEBUG, "tortoise.db_client"):
+            found = await timelines.busy(db, world.anna, 4)
+        anew = await Timelines().busy(db, world.anna, 4)
+    assert list(found.edges) == [NINE, NINE + 4 * HOUR, NINE + 5 * HOUR, NINE + 7 * HOUR]
+    assert list(anew.edges) == list(found.edges)
+    reads = [record.getMessage() for record in caplog.records if "blocked_slot" in record.getMessage()]
+    assert reads
+    assert all("starts <" in read for read in reads)
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.SLOTS_RESET, ChangeKind.ACCOUNT, ChangeKind.ERASED])
+async def test_after_what_tells_no_slots_all_are_read_again(world: World, kind: ChangeKind) -> None:
+    timelines = Timelines()
+    await block(world, NINE, NINE + HOUR)
+    async with world.services.database.reading() as db:
+        await timelines.busy(db, world.anna, 1)
+    async with changing(world.services.database, world.services.bell, world.anna, now=NOW) as ledger:
+        await BlockedSlot.all().using_db(ledger.db).delete()
+        ledger.note(kind)
+    async with world.services.database.reading() as db:
+        assert not (await timelines.busy(db, world.anna, 2)).edges
+
+
+async def test_where_the_log_was_cut_all_slots_are_read_again(world: World) -> None:
+    timelines = Timelines()
+    await block(world, NINE, NINE + HOUR)
+    async with world.services.database.reading() as db:
+        await timelines.busy(db, world.anna, 1)
+    for hour in (2, 4):
+        await block(world, NINE + hour * HOUR, NINE + (hour + 1) * HOUR)
+    await world.write('DELETE FROM "change" WHERE seq = 2')
+    async with world.services.database.reading() as db:
+        assert len((await timelines.busy(db, world.anna, 3)).edges) == 6
 
 
 async def test_a_removed_user_is_not_found(world: World) -> None:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.edges import Edges, clip, complement, intersect, meets, merge, pairs, subtract, unite
+from domain.edges import (
+    Edges,
+    clip,
+    complement,
+    intersect,
+    meets,
+    merge,
+    pairs,
+    replace,
+    run_start,
+    subtract,
+    unite,
+)
 
 instants = st.integers(-20, 20)
 edge_lists = st.lists(st.tuples(instants, instants), max_size=6).map(merge)
@@ -45,3 +57,29 @@ def test_a_part_and_what_it_lacks_make_the_whole(edges: Edges, start: int, end: 
 @given(edge_lists, instants, instants)
 def test_a_span_meets_a_set_when_they_share_an_instant(edges: Edges, start: int, end: int) -> None:
     assert meets(edges, start, end) == bool(_held(edges) & set(range(start, end)))
+
+
+@given(edge_lists, edge_lists, instants, instants)
+def test_what_is_replaced_is_what_lies_inside(edges: Edges, other: Edges, one: int, two: int) -> None:
+    start, end = sorted((one, two))
+    found = replace(edges, start, end, clip(other, start, end))
+    inside = set(range(start, end))
+    assert _held(found) == (_held(edges) - inside) | (_held(other) & inside)
+    assert found == sorted(set(found))
+
+
+slots = st.dictionaries(st.integers(0, 9), st.tuples(instants, instants).map(sorted).map(tuple), max_size=9)
+
+
+@given(slots, slots)
+def test_a_merged_set_brought_up_to_date_where_slots_changed_is_the_one_merged_anew(
+    before: dict[int, tuple[int, int]], now: dict[int, tuple[int, int]]
+) -> None:
+    """By no slot but those that meet what changed, and start no sooner than the closed time it lies in."""
+    changed = [slot for slot in before.keys() | now.keys() if before.get(slot) != now.get(slot)]
+    edges = merge(before.values())
+    for start, end in pairs(merge(of[slot] for of in (before, now) for slot in changed if slot in of)):
+        since = run_start(edges, start)
+        near = [it for it in now.values() if since <= it[0] < end and it[1] > start]
+        edges = replace(edges, start, end, clip(merge(near), start, end))
+    assert edges == merge(now.values())
