@@ -80,7 +80,8 @@ class _Connection:
             pass
         except Exception:
             log.exception("A websocket broke.")
-            self._close(closing.BROKEN, "Something went wrong on our side: try again later")
+            # graphql-ws never comes back after 1011, and one frame's fault would end a dashboard for good.
+            self._close(closing.AGAIN_LATER, "Something went wrong on our side: try again later")
         finally:
             for task in self._running.values():
                 task.cancel()

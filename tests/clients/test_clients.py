@@ -10,6 +10,7 @@ import pytest
 
 from models.bell import Bell
 from models.database import Database
+from server import websocket
 from tests.clients.conftest import HERE, Told, run_script
 from tests.e2e.serving import serving
 from tests.integration.world import world_on
@@ -89,6 +90,24 @@ def test_the_specifications_audit(told_by: Tells, audit: str, name: str) -> None
 def test_no_audit_goes_unlooked_at(told_by: Tells) -> None:
     assert set(told_by("audits.mjs")) == {f"{audit} {name}" for audit, name in AUDITS.items()}
     assert all(AUDITS[audit].startswith("MAY") for audit in NOT_OFFERED)
+
+
+async def test_what_breaks_on_the_servers_side_is_come_back_from(
+    packages: object, database: Database, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = websocket._Connection._begin
+    broken: list[object] = []
+
+    async def breaking(self: websocket._Connection, frame: dict[str, object]) -> None:
+        if not broken:
+            broken.append(frame)
+            raise RuntimeError("a fault of ours")
+        await begin(self, frame)
+
+    monkeypatch.setattr(websocket._Connection, "_begin", breaking)
+    async with serving(await world_on(database, bell)) as served:
+        [line] = await run_script("broken.mjs", served)
+    assert json.loads(line)["story"] == "ok"
 
 
 async def test_readers_dropped_and_resumed_miss_nothing_and_see_nothing_twice(
