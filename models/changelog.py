@@ -7,7 +7,7 @@ last gives the rows their numbers. A serial id would not do: a reader of `id > l
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from dataclasses import fields as fields_of
@@ -19,8 +19,16 @@ from tortoise.models import Model
 from domain.actor import UserRef
 from domain.changes import MOST_SLOTS_AT_ONCE, SLOT_KINDS, BlockedSlotSource, ChangeKind, Slot
 from models.bell import Bell
-from models.database import Database, Db, execute, execute_many, fetch
+from models.database import Database, Db, Row, execute, execute_many, fetch
 
+Reads = Callable[..., Awaitable[list[Row]]]
+"""A statement and its values; the rows of a snapshot, or of a glance."""
+
+_NEWS = (
+    "SELECT t.seq AS newest, c.seq, c.kind, c.subject_id, c.payload, c.detected_at FROM timeline t"
+    " LEFT JOIN change c ON c.user_id = t.user_id AND c.seq > $1"
+    " WHERE t.user_id = $2 AND t.subaccount_id = $3 ORDER BY c.seq LIMIT $4"
+)
 _SLOT_FACTS = tuple(each.name for each in fields_of(Slot))
 
 
@@ -209,6 +217,14 @@ async def read_after(db: Db, user: UserRef, after: int, *, limit: int = 1000) ->
         limit,
     )
     return [_load(row) for row in rows]
+
+
+async def read_news(reads: Reads, user: UserRef, after: int, *, limit: int) -> tuple[int, list[LogRow]]:
+    """The log's newest position, and the rows after `after`, in one statement: of one state, though by a glance."""
+    rows = await reads(_NEWS, after, user.user, user.subaccount, limit)
+    if not rows:
+        raise NoSuchUserError(user.user)
+    return int(rows[0]["newest"]), [_load(row) for row in rows if row["seq"] is not None]
 
 
 async def erase_icloud_texts(db: Db, user: UserRef) -> None:

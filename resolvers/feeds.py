@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,8 +14,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.bell import Bell
-from models.changelog import LogRow, read_after, read_position
-from models.database import Database, Db
+from models.changelog import LogRow, read_after, read_news, read_position
+from models.database import Database, Db, GlanceError, fetch
 
 _RING = 1000
 _BATCH = 500
@@ -40,12 +40,20 @@ class Lookout:
 
     def __init__(self) -> None:
         self._is_taken = False
-        self._left = asyncio.Event()
+        # Futures as an Event has them, without its steps: a thousand take them for each change.
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def until(self, is_there: Callable[[], bool], look: Callable[[], Awaitable[None]]) -> None:
         while not is_there():
             if self._is_taken:
-                await self._left.wait()
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiting.append(waiter)
+                try:
+                    await waiter
+                except asyncio.CancelledError:
+                    with suppress(ValueError):
+                        self._waiting.remove(waiter)
+                    raise
                 continue
             self._is_taken = True
             try:
@@ -53,8 +61,10 @@ class Lookout:
                     await look()
             finally:
                 self._is_taken = False
-                self._left.set()
-                self._left = asyncio.Event()
+                waiting, self._waiting = self._waiting, []
+                for waiter in waiting:
+                    if not waiter.done():
+                        waiter.set_result(None)
 
 
 class Rings:
@@ -216,16 +226,25 @@ class Feed:
         await self._watch()
         rows: list[LogRow] = []
         with self._rings.heard():
-            async with self._database.reading() as db:
-                newest = await read_position(db, self._user)
-                if self._position is not None and newest > self._position:
-                    rows = await read_after(db, self._user, self._position, limit=_RING)
+            if self._position is None:
+                async with self._database.reading() as db:
+                    newest = await read_position(db, self._user)
+            else:
+                newest, rows = await self._news(self._position)
         # From here on nothing is awaited: who looks can be cancelled at any wait, and a ring that is ahead of the
         # position would hand the others, who count from its end, the wrong rows.
         self._remember(rows)
         if not self._ring or self._ring[-1].seq < newest:
             self._ring.clear()
         self._position = newest
+
+    async def _news(self, after: int) -> tuple[int, list[LogRow]]:
+        """By a glance: each wait for another thread, or for the database, is a delay for all who follow."""
+        try:
+            return await read_news(self._database.glance, self._user, after, limit=_RING)
+        except GlanceError:
+            async with self._database.reading() as db:
+                return await read_news(partial(fetch, db), self._user, after, limit=_RING)
 
     def _remember(self, rows: list[LogRow]) -> None:
         for row in rows:

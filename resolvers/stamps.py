@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.actor import UserRef
+from models.changelog import Reads
 from models.database import Row, marks
 from resolvers.freshness import NO_ACCOUNT, SyncState, known_at
-
-Reads = Callable[..., Awaitable[list[Row]]]
-"""A statement and its values; the rows of a snapshot, or of a glance."""
 
 _STAMPS = (
     "SELECT t.user_id, t.seq, a.user_id AS connected, a.has_chosen, a.last_synced_at AS account_synced_at,"

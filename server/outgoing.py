@@ -22,10 +22,16 @@ class Outgoing:
         self._turn = asyncio.Lock()
         self._waiting = 0
 
+    def send_at_once(self, text: bytes) -> bool:
+        """Whether it could be; not where the reader is behind. Raises GoneError where there is none."""
+        if not self._wire.is_writable or self._turn.locked():
+            return False
+        self._wire.write(text)
+        return True
+
     async def send(self, text: bytes) -> None:
         """Raises ClosedError where the reader is too slow, GoneError where there is none."""
-        if self._wire.is_writable and not self._turn.locked():
-            self._wire.write(text)
+        if self.send_at_once(text):
             return
         size = len(text)
         if self._waiting + size > MOST_WAITING or self._sockets.waiting + size > MOST_WAITING_IN_ALL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
+from websockets.protocol import State
 
 from server.closing import NOT_UTF8
 
@@ -36,6 +37,9 @@ PART_WITHIN = 5.0
 STOP_WITHIN = 2.0
 _KEPT_BY_THE_KERNEL = 128 * 1024
 _WIRE = "wire"
+# The first byte of a text frame that is the whole message, and what follows by its length.
+_TEXT = 0x81
+_MIDDLING, _LONG = struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -216,13 +220,9 @@ class WebSocketWire(WebSocketsSansIOProtocol):
 
     def write(self, text: bytes) -> None:
         """A text frame, at once and whatever waits already. Raises GoneError."""
-        if self.disconnected or self.close_sent:
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise GoneError
-        try:
-            self.conn.send_text(text)
-        except InvalidState:
-            raise GoneError from None
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write(text_frame(text))
 
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
@@ -256,6 +256,16 @@ class WebSocketWire(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(within, self.transport.abort)
+
+
+def text_frame(text: bytes) -> bytes:
+    """A whole text frame as servers send it, unmasked (RFC 6455 5.2): the library makes several objects of it."""
+    size = len(text)
+    if size < 126:
+        return bytes((_TEXT, size)) + text
+    if size < 65_536:
+        return _MIDDLING(_TEXT, 126, size) + text
+    return _LONG(_TEXT, 127, size) + text
 
 
 def _is_utf8(frames: list[bytes]) -> bool:

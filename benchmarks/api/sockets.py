@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.api import data
 from benchmarks.api.asking import Connection
 from benchmarks.api.availability import environment_of
-from benchmarks.api.fanout import FOLLOW, Blocking
+from benchmarks.api.fanout import FOLLOW, Blocking, until_all_follow
 from benchmarks.api.frames import Crowd
 from benchmarks.api.workers import worker
 
@@ -34,6 +34,7 @@ async def run(*, sockets: int) -> bool:
             await asyncio.sleep(10)
             idle = (await ours.taken()).since(idle_from)
             change = Blocking(people, await Connection.to(ours.port))
+            await until_all_follow(crowd, change)
             had = crowd.expect()
             since = time.perf_counter()
             await change()

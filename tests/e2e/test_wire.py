@@ -97,6 +97,11 @@ async def test_a_frame_that_is_no_utf_8_is_1007_and_no_trace_in_the_log(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
+def test_a_frame_is_the_one_that_the_library_would_make(size: int) -> None:
+    assert wire.text_frame(b"x" * size) == Frame(Opcode.TEXT, b"x" * size).serialize(mask=False)
+
+
 async def test_pieces_of_a_frame_are_counted_together(served: Served) -> None:
     async with served.socket(served.owner) as opened:
         await opened.send(["x" * 40_000, "x" * 40_000])

@@ -10,13 +10,13 @@ from typing import cast
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.changelog import LogRow, changing
-from models.database import Database, Db
+from models.database import Database, Db, Row
 from resolvers.feeds import Feed
 from tests.integration.engine import NOW, USER, engine_on
 
 
 class Slow:
-    """A database whose snapshots take their time to be closed, while they are held up."""
+    """A database that takes its time to be done with a look, while it is held up."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,9 +27,17 @@ class Slow:
     async def reading(self) -> AsyncIterator[Db]:
         async with self._database.reading() as db:
             yield db
-            if self.held_up is not None:
-                self.held_up.set()
-                await self.may_close.wait()
+            await self._end()
+
+    async def glance(self, statement: str, *values: object) -> list[Row]:
+        rows = await self._database.glance(statement, *values)
+        await self._end()
+        return rows
+
+    async def _end(self) -> None:
+        if self.held_up is not None:
+            self.held_up.set()
+            await self.may_close.wait()
 
 
 async def nothing_to_watch() -> None:
