@@ -132,7 +132,9 @@ async def test_an_odd_body_gets_a_clear_error(
         took = time.process_time() - began
     assert answer.status_code == status
     assert code_of(answer.text, caplog) in {"BAD_REQUEST", "TOO_COMPLEX"}
-    assert took < 0.3  # 100 ms, and room for what the client takes and a busy machine.
+    # CPU, of 100 ms at most: what grows with the depth or the length takes many seconds. Shared processors count
+    # more than they work.
+    assert took < 2
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_fragments_doubled_24_levels_deep_take_no_time(leaf: str) -> None:
     )
     began = time.process_time()
     weight = weight_of(f"{text} fragment F24 on Query {{ {leaf} }}")
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 2  # Some milliseconds; each fragment walked twice makes it minutes.
     assert refusal(weight) is not None
     assert weight.cost >= 2**24
 
