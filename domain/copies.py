@@ -25,5 +25,7 @@ def next_uid(uid: str, appointment_id: str) -> str:
 def appointment_of(uid: str) -> str | None:
     """The appointment that an event of this UID is a copy of, by whichever attempt; None for others' events."""
     found = _UID.fullmatch(uid)
-    name = f"{Kind.APPOINTMENT}_{found[1]}" if found else ""
+    if found is None:
+        return None
+    name = f"{Kind.APPOINTMENT}_{found[1]}"
     return name if is_id(name, Kind.APPOINTMENT) else None

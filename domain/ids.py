@@ -55,9 +55,10 @@ class Family:
         self._of = hashlib.blake2b(_joined(of), digest_size=16)
         self._head = f"{kind}_{_encode_half(_as_version_8(int.from_bytes(self._of.digest(), 'big')) >> 65)}"
 
-    def member(self, *parts: str) -> str:
+    def member(self, name: str, count: int = 1) -> str:
+        """`count` tells those of one name apart."""
         own = self._of.copy()
-        own.update(("\x1f" + "\x1f".join(parts)).encode())
+        own.update(f"\x1f{name}\x1f{count}".encode())
         # The variant's bits of version 8 lie in this half.
         value = int.from_bytes(own.digest()[7:], "big") & _LOWER_KEPT | 0b10 << 62
         return self._head + _encode_half(value)

@@ -178,20 +178,19 @@ class Rows:
 
 def _named(calendar: Calendar, each: ReadResource, salt: str) -> Iterator[tuple[str, Occurrence]]:
     """Each occurrence with its event's id, by which it is known however often it is read anew."""
-    families: dict[str, Family] = {}
-    seen: dict[tuple[str, str], int] = {}
+    families: dict[str, tuple[Family, dict[str, int]]] = {}
     own = each.stored_uid
     for occurrence in each.occurrences:
         uid = occurrence.uid[:LONGEST_UID]
-        # A single event is the same one when it is moved; of a series each date is.
-        name = occurrence.key if occurrence.is_recurring else ""
-        count = seen[uid, name] = seen.get((uid, name), 0) + 1
-        family = families.get(uid)
-        if family is None:
+        if uid not in families:
             # A component of another UID than its resource's can have a namesake elsewhere: its href keeps them apart.
             apart = salt if uid and uid == own else each.href
-            family = families[uid] = Family(Kind.EVENT, calendar.id, uid, apart)
-        yield family.member(name, str(count)), occurrence
+            families[uid] = Family(Kind.EVENT, calendar.id, uid, apart), {}
+        family, counts = families[uid]
+        # A single event is the same one when it is moved; of a series each date is.
+        name = occurrence.key if occurrence.is_recurring else ""
+        counts[name] = count = counts.get(name, 0) + 1
+        yield family.member(name, count), occurrence
 
 
 Pieces = list[tuple[int, Span]]

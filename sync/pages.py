@@ -170,8 +170,8 @@ async def _store_part(
         assert fresh is not None
         owns = await own_appointments(ledger.db, fresh, read)
         # iCloud can give the old text for a while after a write: what we wrote since is the truth.
-        current = [each for each in read if not _was_written_since(poll, each, owns)]
-        skipped = [each for each in read if _was_written_since(poll, each, owns)]
+        later = {href for href, own in owns.items() if _was_written_since(poll, own)}
+        current = [each for each in read if each.href not in later]
         await note_seen(ledger, fresh, current, owns)
         await store_resources(ledger, fresh, current, owns=owns)
         if ledger.slot_changes:
@@ -179,7 +179,9 @@ async def _store_part(
         if is_first_read:
             await _add_progress(ledger, poll, len(read))
         poll.has_changed = True
-        closing.lagging |= {Href(each.href) for each in skipped if _is_not_ours(each, owns)}
+        closing.lagging |= {
+            Href(each.href) for each in read if each.href in later and _is_not_ours(each, owns)
+        }
         if is_last:
             await closing.close(ledger, fresh)
 
@@ -190,9 +192,8 @@ def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
     return not own.etag or each.etag != own.etag
 
 
-def _was_written_since(poll: Poll, each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
-    own = owns.get(each.href)
-    return own is not None and own.written_at is not None and own.written_at > poll.started
+def _was_written_since(poll: Poll, own: Appointment) -> bool:
+    return own.written_at is not None and own.written_at > poll.started
 
 
 # --- Progress of a first read

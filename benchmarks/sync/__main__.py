@@ -222,9 +222,24 @@ _BEFORE_MIDNIGHT = 100.0
 """Seconds in which all accounts are added and read once."""
 
 
+def layers(asked: Asked) -> bool:
+    """Where a first sync's CPU goes: no goal of its own."""
+    command = [sys.executable, "-m", "benchmarks.sync.layers", "--events", str(asked.events)]
+    command += ["--postgres", asked.postgres, "--databases", *asked.databases]
+    runs = (
+        json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=_WITHIN).stdout)
+        for _ in range(asked.rounds)
+    )
+    print(f"\nWhere the first sync of {asked.events} events goes, layer by layer: CPU ms")
+    for name, took in _median(runs).items():
+        print(f"{name:42}{took:9.0f}", flush=True)
+    return True
+
+
 PARTS: dict[str, Callable[[Asked], bool]] = {
     "poll": poll,
     "first": first,
+    "layers": layers,
     "change": change,
     "idle": idle,
     "midnight": midnight,

@@ -27,7 +27,7 @@ def test_families_begin_apart(one: str, other: str, member: str) -> None:
 
 def test_a_derived_id_stays_what_it_was() -> None:
     assert derived_id(Kind.RESOURCE, "cal_1", "/a/b.ics") == "res_2gcs5p1y88gqm8f5d5n1s87gmd"
-    assert Family(Kind.EVENT, "cal_1", "uid", "").member("20261101", "1") == "evt_12ake8nazxha0v4e6y2vg7j3a3"
+    assert Family(Kind.EVENT, "cal_1", "uid", "").member("20261101") == "evt_12ake8nazxha0v4e6y2vg7j3a3"
 
 
 def test_a_renamed_id_is_one_of_the_other_kind() -> None:
