@@ -227,7 +227,7 @@ class Account:
     async def glance(self, home_url: str) -> Glance:
         if self._listing is None or self._listing[0] != home_url:
             self._listing = home_url, self._asked(home_url, "PROPFIND", _LISTING, _MEMBERS)
-        answer = await self._send(self._listing[1], self._light)
+        answer = await self._send(self._listing[1], self.server.pool.ask)
         expect_multistatus(answer)
         self.home_url = home_url
 
@@ -292,7 +292,7 @@ class Account:
 
     async def _look(self, url: str, method: str, body: str) -> Answer:
         """What is asked of a collection's members, again and again."""
-        return await self._send(self._asked(url, method, body.encode(), _MEMBERS), self._light)
+        return await self._send(self._asked(url, method, body.encode(), _MEMBERS), self.server.pool.ask)
 
     def _url(self, path: str) -> str:
         base = self.home_url or self.server.guard.entry
@@ -353,9 +353,6 @@ class Account:
             if asked.method in {"PUT", "DELETE"}:
                 raise
             return await send(asked, anew=True)
-
-    async def _light(self, asked: Asked, *, anew: bool) -> Answer:
-        return await self.server.pool.ask(asked, anew=anew)
 
     async def _by_caldav(self, asked: Asked, *, anew: bool) -> Answer:
         del anew  # Its pool has no way to say so; its second try takes whatever connection it has.

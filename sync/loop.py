@@ -30,6 +30,9 @@ _GRAIN = 0.01
 """Seconds: what falls due within so long begins together. A wake of the loop for each would cost as much as a poll."""
 
 
+_QUIET = PullOutcome(is_complete=True)
+
+
 @dataclass(frozen=True, slots=True)
 class RunningPoll:
     began: float
@@ -80,6 +83,8 @@ class Loop:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+        self._polls.clear()  # One that was cancelled before it began has not ended itself.
+        self._failing.clear()
         try:
             self._waiting.clear()
             await self._leases.give_back_all()
@@ -171,7 +176,6 @@ class Loop:
         self._begun += 1
         if lease.is_failing:
             self._failing.add(account_id)
-        task.add_done_callback(lambda _: self._end_poll(account_id))
         if not self._takes_turns and (self._keeping is None or self._keeping.done()):
             self._keeping = asyncio.create_task(self._keep_leases())
 
@@ -194,14 +198,18 @@ class Loop:
     async def _watched_poll(self, lease: Lease, now: float, *, is_awaited: bool) -> PullOutcome:
         late = None if lease.due_at is None else max(now - lease.due_at, 0.0)
         work = Work("poll", facts={"account": lease.account_id}, late=late)
-        with self.context.watch(work):
-            outcome = await self._poll(lease, work, is_awaited=is_awaited)
-            work.facts["changes"] = outcome.changes
-            if outcome.error is not None:
-                work.outcome = type(outcome.error).__name__
-            elif not outcome.is_complete:
-                work.outcome = "incomplete"
-            return outcome
+        try:
+            with self.context.watch(work):
+                outcome = await self._poll(lease, work, is_awaited=is_awaited)
+                work.facts["changes"] = outcome.changes
+                if outcome.error is not None:
+                    work.outcome = type(outcome.error).__name__
+                elif not outcome.is_complete:
+                    work.outcome = "incomplete"
+                return outcome
+        finally:
+            # Here, and not when the task is done: that would be another turn of the event loop for each poll.
+            self._end_poll(lease.account_id)
 
     async def _poll(self, lease: Lease, work: Work, *, is_awaited: bool) -> PullOutcome:
         try:
@@ -210,7 +218,7 @@ class Loop:
                 self._leases.stamp(found)
                 if is_awaited:
                     await self._leases.trade()  # Who waits for it reads the stamp.
-                return PullOutcome(is_complete=True)
+                return _QUIET
             outcome = await pull(self.context, lease, found)
         except asyncio.CancelledError:
             await self._leases.give_back(lease.account_id)

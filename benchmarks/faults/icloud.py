@@ -91,7 +91,7 @@ async def network(scene: Scene) -> Tally:
 
 TOMORROW = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
 STATUSES = (
-    *(f"status:{code}" for code in (500, 502, 503, 504, 400, 403, 421, 423, 507)),
+    *(f"status:{code}" for code in (500, 502, 503, 504, 400, 403, 404, 421, 423, 507)),
     *(
         f"{kind}:{after}"
         for kind in ("throttle", "too-many")
@@ -99,7 +99,6 @@ STATUSES = (
     ),
     "unauthorized",
 )
-"""Not 404: of an object that is what the server says when it is gone, and believed until the night's comparison."""
 
 
 async def statuses(scene: Scene) -> Tally:

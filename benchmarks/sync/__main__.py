@@ -218,8 +218,8 @@ def midnight(asked: Asked) -> bool:
     return met
 
 
-_BEFORE_MIDNIGHT = 100.0
-"""Seconds in which all accounts are added and read once."""
+_BEFORE_MIDNIGHT = 180.0
+"""Seconds in which all accounts are added and read once, on a busy machine too."""
 
 
 def layers(asked: Asked) -> bool:

@@ -31,6 +31,7 @@ from sync.guard import Guard
 from sync.icloud import ICloud
 from sync.plan import plan_window
 from sync.pull import PullOutcome, pull
+from sync.service import server_of
 from sync.settings import SyncSettings
 
 PASSWORD = "abcd-efgh-ijkl-mnop"
@@ -63,7 +64,7 @@ async def an_engine(
     now: float | Callable[[], float] = time.time,
     watch: Watch = unwatched,
 ) -> AsyncIterator[SyncContext]:
-    server = ICloud(Guard(url))
+    server = ICloud(Guard(url)) if settings is None else server_of(settings)
     try:
         yield SyncContext(
             database=database,
