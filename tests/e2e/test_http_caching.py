@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from starlette.responses import Response
 
 from domain.actor import Role
 from models.bell import Bell
 from models.database import Database
 from resolvers import keys
+from server.coding import coded
 from tests.e2e.serving import Served, serving
 from tests.integration.pages import booked, page
 from tests.integration.world import world_on
@@ -184,6 +186,24 @@ async def test_head_answers_as_get_without_the_body(served: Served) -> None:
         head = await client.head("/graphql", params=parameters)
         whole = await client.get("/graphql", params=parameters)
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", whole.headers["etag"])
+
+
+@pytest.mark.parametrize(("size", "times"), [(5_000, 1), (50_000, 2), (200_000, 2)])
+async def test_the_same_answer_is_compressed_once_unless_it_is_too_long_to_keep(
+    size: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compressed: list[bytes] = []
+    compress = gzip.compress
+
+    def counted(body: bytes, *level: int, mtime: float) -> bytes:
+        compressed.append(body)
+        return compress(body, *level, mtime=mtime)
+
+    monkeypatch.setattr(gzip, "compress", counted)
+    body = b"%d" % size * (size // 4)
+    for _ in range(2):
+        assert gzip.decompress(bytes((await coded(Response(body), "gzip")).body)) == body
+    assert len(compressed) == times
 
 
 async def test_a_long_answer_is_compressed_for_who_takes_it(served: Served) -> None:
