@@ -239,12 +239,19 @@ def _one_a_key(occurrences: list[Occurrence]) -> list[Occurrence]:
 
 
 def _merged(one: Occurrence, other: Occurrence) -> Occurrence:
+    """No policy opens it that keeps either closed."""
     if blocked_span(one, _POLICY) is None:
         return other
     if blocked_span(other, _POLICY) is None:
         return one
-    busy = Span(min(one.busy.start, other.busy.start), max(one.busy.end, other.busy.end))
-    return one._replace(busy=busy)
+    base = other if one.is_all_day and not other.is_all_day else one
+    return base._replace(
+        busy=Span(min(one.busy.start, other.busy.start), max(one.busy.end, other.busy.end)),
+        status=one.status if one.status is other.status else EventStatus.CONFIRMED,
+        participation=one.participation if one.participation is other.participation else None,
+        travel_before=max(one.travel_before, other.travel_before),
+        travel_after=max(one.travel_after, other.travel_after),
+    )
 
 
 # --- Problems

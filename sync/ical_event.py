@@ -139,8 +139,8 @@ def read_event(component: Component, places: Places, addresses: frozenset[str]) 
         place=place,
         length=length,
         title=plain_text(component.value("SUMMARY"), LONGEST_TEXT),
-        show_as=show_as_of(_said(component, "TRANSP", opens="TRANSPARENT")),
-        status=status_of(_said(component, "STATUS", opens="CANCELLED")),
+        show_as=show_as_of(_said(component, "TRANSP", opens=("TRANSPARENT",))),
+        status=status_of(_said(component, "STATUS", opens=("CANCELLED", "TENTATIVE"))),
         participation=participation_of(component.every("ATTENDEE"), addresses),
         travel_before=_travel(component, "X-APPLE-TRAVEL-DURATION", faults),
         travel_after=_travel(component, "X-APPLE-TRAVEL-RETURN-DURATION", faults),
@@ -186,22 +186,52 @@ def _recurrence_id(component: Component, faults: list[Fault]) -> When | None:
 def _dates(
     component: Component, recurrence_id: When | None, places: Places, faults: list[Fault]
 ) -> tuple[When, Length, bool]:
-    try:
-        start = read_when(component.first("DTSTART") or Property("", ""))
-    except ValueError:
+    starts = [when for given in component.every("DTSTART") if (when := _read_start(given)) is not None]
+    if not starts:
         start = _start_by_other_means(component, recurrence_id)
         faults.append(_unreadable("has a start that cannot be read, so its time is a guess"))
         return start, ONE_DAY if start.is_date else ONE_HOUR, True
-    if _are_at_odds(component.every("DTSTART")):
-        faults.append(_unreadable("has more than one start, of which the first counts"))
+    if not _are_at_odds(component.every("DTSTART")):
+        return starts[0], _length_or_least(component, starts[0], places, faults), False
+    if "RRULE" in component.properties or "RDATE" in component.properties:
+        faults.append(_unreadable("has more than one start, of which the first that can be read counts"))
+        return starts[0], _length_or_least(component, starts[0], places, faults), False
+    faults.append(_unreadable("has more than one start: it is blocked from the earliest to its latest end"))
+    dates = [(start, _length_or_least(component, start, places, [])) for start in starts]
+    return *_widest(dates, places), False
+
+
+def _read_start(given: Property) -> When | None:
     try:
-        return start, _length(component, start, places, faults), False
+        return read_when(given)
+    except ValueError:
+        return None
+
+
+def _widest(dates: list[tuple[When, Length]], places: Places) -> tuple[When, Length]:
+    """From the earliest start to the latest end: in days if all are for days, else in UTC."""
+    if all(start.is_date for start, _ in dates):
+        first = min(start for start, _ in dates)
+        return first, Length(None, max(start.wall + length.nominal for start, length in dates) - first.wall)
+    begins = min(places.of(start).earliest(start.wall) for start, _ in dates)
+    ends = max(_latest_end(start, length, places.of(start)) for start, length in dates)
+    return When(begins, is_date=False, is_utc=True, tzid=None), Length(ends - begins, ends - begins)
+
+
+def _latest_end(start: When, length: Length, place: Place) -> int:
+    by_clock = place.latest(start.wall + length.nominal) + length.rest
+    return max(by_clock, place.latest(start.wall) + (length.exact or 0))
+
+
+def _length_or_least(component: Component, start: When, places: Places, faults: list[Fault]) -> Length:
+    try:
+        return _length(component, start, places, faults)
     except ValueError:
         what = "only its first day is" if start.is_date else "one hour from its start is"
         faults.append(
             _unreadable(f"has an end that cannot be read or is before its start, so {what} blocked")
         )
-        return start, ONE_DAY if start.is_date else ONE_HOUR, False
+        return ONE_DAY if start.is_date else ONE_HOUR
 
 
 def _start_by_other_means(component: Component, recurrence_id: When | None) -> When:
@@ -255,6 +285,9 @@ def length_of(start: When, duration: Duration) -> Length:
 def length_to(start: When, end: When, places: Places) -> Length:
     on_clock = end.wall - start.wall
     if start.is_date:
+        if not end.is_date:
+            shown = places.of(start).zone.wall(places.of(end).latest(end.wall))
+            on_clock = max(on_clock, shown - start.wall)
         if on_clock < 0:
             raise ValueError("it ends before it starts")
         return Length(None, max(1, -(-on_clock // DAY)) * DAY)
@@ -318,20 +351,25 @@ def _answer(attendee: Property) -> Participation:
     return _ANSWERS.get((attendee.param("PARTSTAT") or "").upper(), Participation.NEEDS_ACTION)
 
 
-def _said(component: Component, name: str, *, opens: str) -> str:
-    """What may stand once (RFC 5545 3.6.1), and stands there twice at odds: the one that does not open time counts."""
+def _said(component: Component, name: str, *, opens: tuple[str, ...]) -> str:
+    """What may stand once (RFC 5545 3.6.1), and of several at odds the one that opens least; `opens` from the most."""
     values = [given.value.strip() for given in component.every(name)]
-    return next((value for value in values if value.upper() != opens), values[0] if values else "")
+    return max(
+        values,
+        key=lambda value: opens.index(value.upper()) if value.upper() in opens else len(opens),
+        default="",
+    )
 
 
 def _travel(component: Component, name: str, faults: list[Fault]) -> int:
-    if name not in component.properties:
-        return 0
-    try:
-        return min(max(read_duration(component.value(name)).total, 0), LONGEST_TRAVEL)
-    except ValueError:
-        faults.append(_unreadable("has a travel time that cannot be read, so the event alone is blocked"))
-        return 0
+    """Of several, the longest."""
+    longest = 0
+    for given in component.every(name):
+        try:
+            longest = max(longest, read_duration(given.value).total)
+        except ValueError:
+            faults.append(_unreadable("has a travel time that cannot be read, so the event alone is blocked"))
+    return min(longest, LONGEST_TRAVEL)
 
 
 def _unreadable(text: str) -> Fault:

@@ -18,7 +18,7 @@ from domain.interval import Span
 from domain.zone_table import DAY
 from sync.ical import Problem, ProblemCode, Reading, read_resource
 from sync.ical_event import LONGEST_TRAVEL
-from sync.ical_text import plain_text
+from sync.ical_text import plain_text, unfold
 from sync.ical_times import MOST_AHEAD
 from sync.ical_worker import LENGTH, Limits, Request, framed
 
@@ -39,6 +39,7 @@ _SOME_TRAVEL = re.compile(r"^X-APPLE-TRAVEL", re.MULTILINE | re.IGNORECASE)
 _SOME_START = re.compile(r"^DTSTART[^:\r\n]*:\s*(\d{4})(\d\d)(\d\d)", re.MULTILINE | re.IGNORECASE)
 _EVENT = re.compile(r"v\s*e\s*v\s*e\s*n\s*t", re.IGNORECASE)
 _RULE = re.compile(r"r\s*(?:r\s*u\s*l|d\s*a\s*t)\s*e", re.IGNORECASE)
+_SOME_EXTRA = re.compile(r"^RDATE", re.MULTILINE | re.IGNORECASE)
 _SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -164,15 +165,16 @@ def given_up(request: Request) -> Reading:
 
 def _first_start(text: str, window: Span) -> int:
     found = []
+    text = unfold(text)
     for part in _SOME_EVENT.split(text)[1:]:
-        given = _SOME_START.search(part)
-        if given is None:
+        starts = _SOME_START.findall(part)
+        if not starts:
             return window.start
         try:
-            found.append(date(int(given[1]), int(given[2]), int(given[3])).toordinal())
+            found += [date(int(year), int(month), int(day)).toordinal() for year, month, day in starts]
         except ValueError:
             return window.start
-    if not found:
+    if not found or _SOME_EXTRA.search(text):  # An extra date may be before the first.
         return window.start
     travel = LONGEST_TRAVEL if _SOME_TRAVEL.search(text) else 0
     return (min(found) - date(1970, 1, 1).toordinal()) * DAY - MOST_AHEAD - travel

@@ -130,13 +130,13 @@ def _last_wall(until: When, first: When, place: Place) -> int:
         return max(day, local - local % DAY)
     if until.is_date:
         return until.wall + DAY - 1
-    if not until.is_utc:
-        return until.wall
     if not place.is_known:
         return until.wall + REACH
     wall = place.zone.wall(until.wall)
     # In the second hour of a fold, all of the first is before it.
-    return wall + until.wall - place.zone.earliest(wall)
+    last = wall + until.wall - place.zone.earliest(wall)
+    # It has to be in UTC (3.3.10): without a Z, it may be that all the same.
+    return last if until.is_utc else max(last, until.wall)
 
 
 def _add_dates(master: Event, instances: Instances, places: Places) -> None:
@@ -236,6 +236,12 @@ def report_own_rules(overrides: Iterable[Event]) -> None:
     for override in overrides:
         if repeats(override):
             _report(override, "is a changed date that repeats by itself: its first date alone blocks")
+
+
+def report_changed_twice(overrides: list[Event]) -> None:
+    """Those of one date, each of the same SEQUENCE."""
+    for override in overrides[1:]:
+        _report(override, "changes a date that is changed otherwise too, so it is blocked as either says")
 
 
 def report_too_many(event: Event, text: str) -> None:

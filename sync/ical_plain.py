@@ -151,8 +151,8 @@ def uid_of(lines: str) -> str:
 
 def facts_of(lines: str, addresses: frozenset[str]) -> Facts | None:
     transparency, status = value_of(lines, "\nTRANSP:"), value_of(lines, "\nSTATUS:")
-    if _opens_and_more(lines, "\nTRANSP", transparency, "TRANSPARENT") or _opens_and_more(
-        lines, "\nSTATUS", status, "CANCELLED"
+    if _opens_and_more(lines, "\nTRANSP", transparency, ("TRANSPARENT",)) or _opens_and_more(
+        lines, "\nSTATUS", status, ("CANCELLED", "TENTATIVE")
     ):
         return None
     title = plain_text(value_of(lines, "\nSUMMARY:"), LONGEST_TEXT)
@@ -160,9 +160,9 @@ def facts_of(lines: str, addresses: frozenset[str]) -> Facts | None:
     return _new(Facts, (title, show_as_of(transparency), status_of(status), participation))
 
 
-def _opens_and_more(lines: str, name: str, value: str, opens: str) -> bool:
-    """It says that no time is blocked, and perhaps something else beside."""
-    return value.upper() == opens and lines.count(name) > 1
+def _opens_and_more(lines: str, name: str, value: str, opens: tuple[str, ...]) -> bool:
+    """It says what may open time, and perhaps something else beside."""
+    return value.upper() in opens and lines.count(name) > 1
 
 
 def value_of(lines: str, name: str) -> str:

@@ -17,6 +17,7 @@ from sync.ical_instances import (
     find_exceptions,
     find_instances,
     repeats,
+    report_changed_twice,
     report_own_rules,
     report_too_many,
     report_zone,
@@ -103,16 +104,21 @@ def _read_single(event: Event, found: Found, window: Span) -> None:
 
 
 def _latest_overrides(events: list[Event], *, has_master: bool) -> list[Event]:
-    """One for each RECURRENCE-ID: that of the highest SEQUENCE, of equals the last."""
-    chosen: dict[When, Event] = {}
+    """For each RECURRENCE-ID that of the highest SEQUENCE. Which of equals is meant nobody tells: all block."""
+    chosen: dict[When, list[Event]] = {}
     for event in events:
         known = event.recurrence_id
         # An unreadable change changes nothing: the original goes on blocking where it was.
         if known is None or (event.is_guess and has_master):
             continue
-        if known not in chosen or event.sequence >= chosen[known].sequence:
-            chosen[known] = event
-    return list(chosen.values())
+        others = chosen.setdefault(known, [])
+        if others and event.sequence != others[0].sequence:
+            chosen[known] = max(others, [event], key=lambda each: each[0].sequence)
+        elif all(event.component != other.component for other in others):
+            others.append(event)
+    for events_of_date in chosen.values():
+        report_changed_twice(events_of_date)
+    return [event for events_of_date in chosen.values() for event in events_of_date]
 
 
 def _read_master(
@@ -302,7 +308,7 @@ def _shifts(master: Event, overrides: list[Event], places: Places) -> list[_Shif
     found = []
     for event in overrides:
         wall = _original_wall(master, event, places)
-        if wall is None or not _reaches_on(event) or event.start.is_date != master.start.is_date:
+        if wall is None or not _reaches_on(event):
             continue
         found.append(_Shift(wall, event.start.wall - wall, event))
     return sorted(found, key=lambda shift: shift.wall)

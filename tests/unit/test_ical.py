@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.busy import BusyPolicy, EventStatus, Participation, blocked_span
+from domain.busy import BusyPolicy, BusyRule, EventStatus, Participation, blocked_span
 from domain.interval import Span
 from sync.ical import (
     AppointmentText,
@@ -51,6 +51,34 @@ def keys(*lines: str, zone: str = "Europe/Berlin") -> list[str]:
 def blocked(reading: Reading) -> list[Span]:
     spans = (blocked_span(occurrence, BusyPolicy()) for occurrence in reading.occurrences)
     return [span for span in spans if span is not None]
+
+
+HOUR_OF_10 = ("DTSTART:20261110T090000Z", "DTEND:20261110T100000Z")
+OPEN_POLICY = BusyPolicy(tentative=BusyRule.IGNORE, unanswered=BusyRule.IGNORE, all_day_busy=BusyRule.IGNORE)
+UNANSWERED = "ATTENDEE;PARTSTAT=NEEDS-ACTION:mailto:ann@example.com"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("weak", ["STATUS:TENTATIVE", UNANSWERED])
+def test_of_two_events_of_one_start_the_firmer_holds_under_every_policy(weak: str, order: int) -> None:
+    firm = event(*HOUR_OF_10, "X-APPLE-TRAVEL-DURATION:PT1H")
+    (found,) = read(calendar(*[event(*HOUR_OF_10, weak), firm][::order])).occurrences
+    assert blocked_span(found, OPEN_POLICY) == Span(instant("20261110T0800"), instant("20261110T1000"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_date_made_a_day_and_an_hour_at_odds_no_policy_opens_the_hour(order: int) -> None:
+    series = event(*HOUR_OF_10, "RRULE:FREQ=DAILY;COUNT=2")
+    day = event("RECURRENCE-ID:20261111T090000Z", "DTSTART;VALUE=DATE:20261111", "DTEND;VALUE=DATE:20261112")
+    hour = event("RECURRENCE-ID:20261111T090000Z", "DTSTART:20261111T120000Z", "DTEND:20261111T130000Z")
+    found = read(calendar(series, *[day, hour][::order])).occurrences[1]
+    assert blocked_span(found, OPEN_POLICY) is not None
+
+
+@pytest.mark.parametrize("more", [[], ["RRULE:FREQ=DAILY;COUNT=1"]])
+def test_what_is_tentative_and_then_confirmed_is_confirmed(more: list[str]) -> None:
+    (found,) = read(calendar(event(*HOUR_OF_10, *more, "STATUS:TENTATIVE", "STATUS:CONFIRMED"))).occurrences
+    assert found.status is EventStatus.CONFIRMED
 
 
 # --- Keys

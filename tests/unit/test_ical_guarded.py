@@ -122,6 +122,22 @@ def test_one_given_up_closes_from_the_first_of_its_events_however_they_are_writt
     assert found.busy == expected.busy
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["BEGIN:VALARM", "DTSTART:20261120T090000Z", "END:VALARM", "DTSTART:20261110T090000Z"],
+        ["DTSTART:20261120T090000Z", "DTSTART:20261110T090000Z"],
+        ["DTSTART:20261120T090000Z", "DTST\r\n ART:20261110T090000Z"],
+        ["DTSTART:20261120T090000Z", "RDATE:20261125T090000Z,20261110T090000Z"],
+    ],
+    ids=["an-alarm-before", "two-starts", "a-folded-start", "an-earlier-extra-date"],
+)
+def test_one_given_up_closes_from_the_first_date_that_it_may_have(lines: list[str]) -> None:
+    (found,) = given_up(request(calendar(event(*lines)))).occurrences
+    (expected,) = given_up(request(calendar(event("DTSTART:20261110T090000Z")))).occurrences
+    assert found.busy.start <= expected.busy.start
+
+
 _ZONE = "BEGIN:VTIMEZONE\r\nTZID:X\r\nBEGIN:DAYLIGHT\r\nRRULE:FREQ=YEARLY\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE"
 
 
