@@ -164,7 +164,7 @@ def _of_times(walls: list[int], series: _Series, window: Span) -> tuple[list[Occ
     """A stretch at a time in which the clocks keep."""
     uid, _, (_, zone, first, until, _), (title, show_as, status, participation), _ = series
     new, kind, span = tuple.__new__, Occurrence, Span
-    lasting, low, goes_on = until - first, 0, False
+    lasting, low, goes_on, latest = until - first, 0, False, -NEVER
     found: list[Occurrence] = []
     while low < len(walls):
         nth = bisect_right(zone.first_breaks, walls[low])
@@ -172,6 +172,9 @@ def _of_times(walls: list[int], series: _Series, window: Span) -> tuple[list[Occ
         if walls[low] >= stop:
             return None
         offset, high = zone.offsets[nth], bisect_left(walls, stop, low)
+        if walls[low] - offset <= latest:
+            return None  # A gap as long as a day, as at the date line: two dates are one instant.
+        latest = walls[high - 1] - offset
         # One of no length meets a window that begins at its instant.
         inside = bisect_left(walls, window.start + offset - lasting + (lasting > 0), low, high)
         beyond = bisect_left(walls, window.end + offset, inside, high)

@@ -297,8 +297,14 @@ APIA_WITHOUT_A_DAY = 1_325_239_200  # 2011-12-30T10:00Z, where the 31st of Decem
             ["DTSTART;VALUE=DATE:20111225\r\nDTEND;VALUE=DATE:20111226\r\nRRULE:FREQ=DAILY"],
             Span(APIA_WITHOUT_A_DAY, APIA_WITHOUT_A_DAY + DAY),
         ),
+        (
+            [
+                "DTSTART;TZID=Pacific/Apia:20111225T090000\r\nDTEND;TZID=Pacific/Apia:20111225T100000\r\nRRULE:FREQ=DAILY"
+            ],
+            Span(APIA_WITHOUT_A_DAY - 5 * DAY, APIA_WITHOUT_A_DAY + 5 * DAY),
+        ),
     ],
-    ids=["a-change-in-a-gap", "more-than-a-thousand-dates", "a-day-that-never-was"],
+    ids=["a-change-in-a-gap", "more-than-a-thousand-dates", "a-day-that-never-was", "an-hour-of-that-day"],
 )
 def test_what_is_rare_in_a_series_is_read_alike(lines: list[str], window: Span) -> None:
     events = [f"BEGIN:VEVENT\r\nUID:u\r\n{each}\r\nEND:VEVENT" for each in lines]
