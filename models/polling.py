@@ -26,8 +26,6 @@ class Lease(NamedTuple):
     revision: int
     "Counts the changes of all that decides what a poll does: calendars, password, zone, standing."
     asked_at: float | None
-    seen: str | None = None
-    "What was last said so in a stamp."
 
 
 class Stamp(NamedTuple):
@@ -54,7 +52,7 @@ class Places:
 
 _STAMPED, _KEPT, _TAKEN = 0, 1, 2
 _TOLD = ("id", "kind", "revision", "started", "lag", "asked", "planned", "watched", "seen")
-_LEASED = "id, subaccount_id, user_id, next_poll_at, failures, revision, poll_asked_at, seen"
+_LEASED = "id, subaccount_id, user_id, next_poll_at, failures, revision, poll_asked_at"
 
 
 async def trade_leases(
@@ -190,5 +188,4 @@ def _lease(row: Row) -> Lease:
         is_failing=row["failures"] > 0,
         revision=row["revision"],
         asked_at=row["poll_asked_at"],
-        seen=row["seen"],
     )

@@ -78,22 +78,22 @@ def _is_the_same(found: Glance, quiet: Quiet) -> bool:
 
 async def _recall(context: SyncContext, lease: Lease) -> Quiet | None:
     """What another process put on record of the account as it is now. Whatever is amiss, a whole poll tells."""
-    revision, until, form, fingerprint = (lease.seen or "0 0 - -").split(" ")
-    if int(revision) != lease.revision or form != _form(context):
-        return None
     try:
         rows = await context.database.glance(
-            "SELECT apple_id, sealed_password, home_url, connected_at, last_changed_at FROM icloud_account"
-            " WHERE id = $1 AND revision = $2",
+            "SELECT seen, apple_id, sealed_password, home_url, connected_at, last_changed_at FROM icloud_account"
+            " WHERE id = $1 AND revision = $2 AND seen IS NOT NULL",
             lease.account_id,
             lease.revision,
         )
-        password = context.sealer.unseal(rows[0]["sealed_password"], row=lease.account_id) if rows else None
+        if not rows:
+            return None
+        [row] = rows
+        revision, until, form, fingerprint = row["seen"].split(" ")
+        if int(revision) != lease.revision or form != _form(context):
+            return None
+        password = context.sealer.unseal(row["sealed_password"], row=lease.account_id)
     except (GlanceError, UnsealError):
         return None
-    if password is None:
-        return None
-    [row] = rows
     return Quiet(
         revision=lease.revision,
         digest=None,
