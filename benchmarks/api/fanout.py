@@ -65,6 +65,10 @@ async def run(*, sockets: int, changes: int) -> bool:
             change = Blocking(people, await Connection.to(ours.port))
             met = await _broadcast(ours, raw, change, people, sockets=sockets, changes=changes)
             met &= await _to_one(ours, change, people, changes=changes)
+            disk = await asyncio.to_thread(_fsync, folder)
+            print(
+                f"  a change is told once it is kept: here and now the disk takes {disk * 1e3:.2f} ms for a page"
+            )
     print(f"\nload of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     return met
 
@@ -169,6 +173,19 @@ async def _to_one(ours: Worker, change: Blocking, people: People, *, changes: in
             f"   goal 5 ms: {'met' if is_met else 'MISSED'}"
         )
     return met
+
+
+def _fsync(folder: Path) -> float:
+    """Seconds until one page is on the disk, which a commit waits for."""
+    taken = []
+    with (folder / "page").open("wb") as file:
+        for _ in range(31):
+            since = time.perf_counter()
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - since)
+    return median(taken)
 
 
 async def _delays(subscriber: Crowd, change: Blocking, count: int) -> list[float]:
