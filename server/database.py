@@ -117,8 +117,8 @@ def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
         path = _sqlite_path(url)
         # Full: an acknowledged booking survives a power cut.
         pragmas = {"busy_timeout": 10_000, "synchronous": "FULL", "foreign_keys": "OFF"}
-        # 8 MB of pages: with SQLite's own 2, a first sync writes the same leaves of its indexes again and again.
-        pragmas["cache_size"] = -8_000
+        # 4 MB of pages: with SQLite's own 2, a first sync writes the same leaves of its indexes again and again.
+        pragmas["cache_size"] = -4_000
         reading = {"busy_timeout": 10_000, "query_only": "ON"}
         # The names tell the dialects apart: Tortoise caches INSERT statements by connection name.
         names = {"sqlite": pragmas, **{f"reader{number}": reading for number in range(SQLITE_READERS)}}
