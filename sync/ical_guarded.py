@@ -37,8 +37,6 @@ _ROOT = Path(__file__).resolve().parent.parent
 _SOME_EVENT = re.compile(r"BEGIN:VEVENT", re.IGNORECASE)
 _SOME_TRAVEL = re.compile(r"^X-APPLE-TRAVEL", re.MULTILINE | re.IGNORECASE)
 _SOME_START = re.compile(r"^DTSTART[^:\r\n]*:\s*(\d{4})(\d\d)(\d\d)", re.MULTILINE | re.IGNORECASE)
-_EVENT = re.compile(r"v\s*e\s*v\s*e\s*n\s*t", re.IGNORECASE)
-_RULE = re.compile(r"r\s*(?:r\s*u\s*l|d\s*a\s*t)\s*e", re.IGNORECASE)
 _SOME_EXTRA = re.compile(r"^RDATE", re.MULTILINE | re.IGNORECASE)
 _SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
@@ -65,9 +63,17 @@ def is_brief(texts: Sequence[str]) -> bool:
 
 
 def _may_repeat(text: str) -> bool:
-    """But for the rules of the zones before it. However the words are written, and wherever they are folded."""
-    zones, begin, events = text.partition("BEGIN:VEVENT")
-    return not begin or _EVENT.search(zones) is not None or _RULE.search(events) is not None
+    """But for its zones, whose rules are few. However the words are written, and wherever they are folded."""
+    before, *zones = _flat(text).split("BEGIN:VTIMEZONE")
+    rest = [before]
+    for zone, _, after in (part.partition("END:VTIMEZONE") for part in zones):
+        rest.append(zone if "VEVENT" in zone else "")
+        rest.append(after)
+    return any("RRULE" in part or "RDATE" in part for part in rest)
+
+
+def _flat(text: str) -> str:
+    return text.upper().replace("\r", "").replace("\n ", "").replace("\n\t", "")
 
 
 def is_ordinary(text: str) -> bool:

@@ -144,6 +144,8 @@ _ZONE = "BEGIN:VTIMEZONE\r\nTZID:X\r\nBEGIN:DAYLIGHT\r\nRRULE:FREQ=YEARLY\r\nEND
 def test_a_change_or_two_without_a_series_are_brief() -> None:
     one = calendar(_ZONE, event("DTSTART:20261110T090000Z"))
     assert is_brief([one])
+    assert is_brief([calendar(event("DTSTART:20261110T090000Z"), _ZONE)])
+    assert sum(is_brief([text]) for text in make_calendar(200)) > 150
     assert is_brief([one, one])
     assert not is_brief([one] * 30)
 
@@ -165,6 +167,7 @@ def test_what_may_repeat_is_not_brief_however_it_is_written(lines: list[str]) ->
     assert not is_brief([calendar(series.lower())])
     assert not is_brief([calendar(series.replace("VEVENT", "Vevent"), event("DTSTART:20261110T090000Z"))])
     assert not is_brief([calendar(event("DTSTART:20261110T090000Z"), series)])
+    assert not is_brief([calendar(f"BEGIN:VTIMEZONE\r\n{series}\r\nEND:VTIMEZONE")])
 
 
 async def test_a_worker_answers_as_the_reader_does() -> None:
