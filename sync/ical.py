@@ -14,7 +14,8 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from domain.busy import BusyPolicy, EventStatus, Occurrence, blocked_span
 from domain.interval import Span
 from domain.zone_table import UTC_ZONE, Zone, find_zone
-from sync.ical_event import LONGEST_TEXT, Event, Fault, ProblemCode, read_event
+from sync.ical_dates import Fault, ProblemCode
+from sync.ical_event import LONGEST_TEXT, Event, read_event
 from sync.ical_frame import Framed, take_apart
 from sync.ical_instances import Budget
 from sync.ical_plain import Setting

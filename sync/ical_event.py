@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
 
 from domain.busy import EventStatus, Participation, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY
+from sync.ical_dates import Fault, Length, ProblemCode, read_dates, read_recurrence_id, unreadable
 from sync.ical_text import Component, Property, plain_text
 from sync.ical_times import (
-    HOUR,
-    MOST_AHEAD,
-    MOST_BEHIND,
-    Duration,
     Place,
     Places,
     When,
     read_duration,
-    read_when,
 )
 
 LONGEST_TEXT = 1_000
@@ -36,47 +29,6 @@ _ANSWERS = {
     "NEEDS-ACTION": Participation.NEEDS_ACTION,
     "DECLINED": Participation.DECLINED,
 }
-
-
-class ProblemCode(StrEnum):
-    UNREADABLE = "UNREADABLE"
-    BAD_RECURRENCE = "BAD_RECURRENCE"
-    UNKNOWN_TIME_ZONE = "UNKNOWN_TIME_ZONE"
-    TOO_MANY_OCCURRENCES = "TOO_MANY_OCCURRENCES"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong, as the end of a sentence that begins with the event's title."""
-
-    code: ProblemCode
-    text: str
-
-
-class Length(NamedTuple):
-    """How long each occurrence lasts.
-
-    DTEND gives an exact length to all (RFC 5545 3.8.5.3), but people see the time on the clock: it blocks to the
-    later of the two. DURATION gives days by the clock and the rest exactly (3.3.6).
-    """
-
-    exact: int | None
-    nominal: int
-    rest: int = 0
-
-    @property
-    def is_zero(self) -> bool:
-        return not (self.exact or self.nominal or self.rest)
-
-    @property
-    def most(self) -> int:
-        return max(self.exact or 0, self.nominal + self.rest)
-
-
-REACH = MOST_AHEAD + MOST_BEHIND + 4 * HOUR
-"""How far a wall time, counted as UTC, can be from any instant that it means."""
-ONE_DAY = Length(None, DAY)
-ONE_HOUR = Length(HOUR, HOUR)
 
 
 @dataclass(slots=True)
@@ -122,8 +74,8 @@ class Event:
 def read_event(component: Component, places: Places, addresses: frozenset[str]) -> Event:
     """Raises ValueError where the event cannot be dated at all."""
     faults: list[Fault] = []
-    recurrence_id = _recurrence_id(component, faults)
-    start, length, is_guess = _dates(component, recurrence_id, places, faults)
+    recurrence_id = read_recurrence_id(component, faults)
+    start, length, is_guess = read_dates(component, recurrence_id, places, faults)
     place = places.of(start)
     if not place.is_known:
         faults.append(
@@ -165,150 +117,6 @@ def _normal(address: str) -> str:
     """mailto:, a principal's host and its last slash come and go between one server's answers."""
     address = address.strip().strip('"').lower().removeprefix("mailto:")
     return _HOST.sub("", address).rstrip("/") if "/" in address else address
-
-
-# --- Dates
-
-
-def _recurrence_id(component: Component, faults: list[Fault]) -> When | None:
-    given = component.first("RECURRENCE-ID")
-    if given is None:
-        return None
-    try:
-        return read_when(given)
-    except ValueError:
-        faults.append(
-            _unreadable("changes a date that cannot be read, so both the old and the new time are blocked")
-        )
-        return None
-
-
-def _dates(
-    component: Component, recurrence_id: When | None, places: Places, faults: list[Fault]
-) -> tuple[When, Length, bool]:
-    starts = [when for given in component.every("DTSTART") if (when := _read_start(given)) is not None]
-    if not starts:
-        start = _start_by_other_means(component, recurrence_id)
-        faults.append(_unreadable("has a start that cannot be read, so its time is a guess"))
-        return start, ONE_DAY if start.is_date else ONE_HOUR, True
-    if not _are_at_odds(component.every("DTSTART")):
-        return starts[0], _length_or_least(component, starts[0], places, faults), False
-    if "RRULE" in component.properties or "RDATE" in component.properties:
-        faults.append(_unreadable("has more than one start, of which the first that can be read counts"))
-        return starts[0], _length_or_least(component, starts[0], places, faults), False
-    faults.append(_unreadable("has more than one start: it is blocked from the earliest to its latest end"))
-    dates = [(start, _length_or_least(component, start, places, [])) for start in starts]
-    return *_widest(dates, places), False
-
-
-def _read_start(given: Property) -> When | None:
-    try:
-        return read_when(given)
-    except ValueError:
-        return None
-
-
-def _widest(dates: list[tuple[When, Length]], places: Places) -> tuple[When, Length]:
-    """From the earliest start to the latest end: in days if all are for days, else in UTC."""
-    if all(start.is_date for start, _ in dates):
-        first = min(start for start, _ in dates)
-        return first, Length(None, max(start.wall + length.nominal for start, length in dates) - first.wall)
-    begins = min(places.of(start).earliest(start.wall) for start, _ in dates)
-    ends = max(_latest_end(start, length, places.of(start)) for start, length in dates)
-    return When(begins, is_date=False, is_utc=True, tzid=None), Length(ends - begins, ends - begins)
-
-
-def _latest_end(start: When, length: Length, place: Place) -> int:
-    by_clock = place.latest(start.wall + length.nominal) + length.rest
-    return max(by_clock, place.latest(start.wall) + (length.exact or 0))
-
-
-def _length_or_least(component: Component, start: When, places: Places, faults: list[Fault]) -> Length:
-    try:
-        return _length(component, start, places, faults)
-    except ValueError:
-        what = "only its first day is" if start.is_date else "one hour from its start is"
-        faults.append(
-            _unreadable(f"has an end that cannot be read or is before its start, so {what} blocked")
-        )
-        return ONE_DAY if start.is_date else ONE_HOUR
-
-
-def _start_by_other_means(component: Component, recurrence_id: When | None) -> When:
-    if recurrence_id is not None:
-        return recurrence_id
-    end = component.first("DTEND")
-    if end is None:
-        raise ValueError("it cannot be dated")
-    when = read_when(end)
-    return when._replace(wall=when.wall - (DAY if when.is_date else HOUR))
-
-
-def _are_at_odds(given: list[Property]) -> bool:
-    """What may stand once (RFC 5545 3.6.1), and stands there more than once, each with another value."""
-    return len(given) > 1 and len(set(given)) > 1
-
-
-def _length(component: Component, start: When, places: Places, faults: list[Fault]) -> Length:
-    """Raises ValueError."""
-    ends, durations = component.every("DTEND"), component.every("DURATION")
-    if (ends and durations) or _are_at_odds(ends) or _are_at_odds(durations):
-        faults.append(_unreadable("has more than one end, of which the latest counts"))
-        return _longest(ends, durations, start, places)
-    if ends:
-        return length_to(start, read_when(ends[0]), places)
-    if durations:
-        return length_of(start, read_duration(durations[0].value))
-    return ONE_DAY if start.is_date else Length(0, 0)  # RFC 5545 3.6.1
-
-
-def _longest(ends: list[Property], durations: list[Property], start: When, places: Places) -> Length:
-    """Of those that can be read. Raises ValueError where none can."""
-    found: list[Length] = []
-    for end in ends:
-        with suppress(ValueError):
-            found.append(length_to(start, read_when(end), places))
-    for duration in durations:
-        with suppress(ValueError):
-            found.append(length_of(start, read_duration(duration.value)))
-    return max(found, key=lambda length: length.most)
-
-
-def length_of(start: When, duration: Duration) -> Length:
-    if duration.total < 0:
-        raise ValueError("the duration is negative")
-    if start.is_date:
-        return Length(None, max(1, -(-duration.total // DAY)) * DAY)
-    return Length(None, duration.days * DAY, duration.seconds)
-
-
-def length_to(start: When, end: When, places: Places) -> Length:
-    on_clock = end.wall - start.wall
-    if start.is_date:
-        if not end.is_date:
-            shown = places.of(start).zone.wall(places.of(end).latest(end.wall))
-            on_clock = max(on_clock, shown - start.wall)
-        if on_clock < 0:
-            raise ValueError("it ends before it starts")
-        return Length(None, max(1, -(-on_clock // DAY)) * DAY)
-    place = places.of(start)
-    is_same_clock = start.tzid == end.tzid and start.is_utc == end.is_utc
-    if is_same_clock and start.wall <= end.wall < place.zone.steady_until(start.wall):
-        return tuple.__new__(Length, (on_clock, on_clock, 0))
-    place_of_end = places.of(end)
-    exact = place_of_end.shown(end.wall) - place.shown(start.wall)
-    if not (place.is_known and place_of_end.is_known) and start.tzid != end.tzid:
-        # Each may be anywhere by itself: to the latest end that either can mean.
-        exact = max(exact, HOUR)
-        return Length(exact, 0, max(exact, place_of_end.latest(end.wall) - place.earliest(start.wall)))
-    if is_same_clock and (not place.is_known or place.zone.is_in_gap(start.wall)):
-        # In a gap the start is read an hour later on the clock, and its end with it.
-        exact = max(exact, on_clock)
-    if exact < 0:
-        raise ValueError("it ends before it starts")
-    # To the second hour of a fold, where the end lies in one.
-    latest = exact + place_of_end.latest(end.wall) - place_of_end.shown(end.wall)
-    return Length(exact, on_clock) if is_same_clock else Length(exact, 0, latest)
 
 
 # --- Facts
@@ -368,9 +176,5 @@ def _travel(component: Component, name: str, faults: list[Fault]) -> int:
         try:
             longest = max(longest, read_duration(given.value).total)
         except ValueError:
-            faults.append(_unreadable("has a travel time that cannot be read, so the event alone is blocked"))
+            faults.append(unreadable("has a travel time that cannot be read, so the event alone is blocked"))
     return min(longest, LONGEST_TRAVEL)
-
-
-def _unreadable(text: str) -> Fault:
-    return Fault(ProblemCode.UNREADABLE, text)

@@ -12,7 +12,8 @@ from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, MOST_WALKED, expand, last_possible
 from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
-from sync.ical_event import ONE_HOUR, REACH, Event, Fault, Length, ProblemCode, length_of, length_to
+from sync.ical_dates import ONE_HOUR, REACH, Fault, Length, ProblemCode, length_of, length_to
+from sync.ical_event import Event
 from sync.ical_text import Property
 from sync.ical_times import (
     MOST_AHEAD,

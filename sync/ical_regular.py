@@ -16,7 +16,7 @@ from domain.interval import Span
 from domain.recurrence import expand
 from domain.rule import STEP, BadRuleError, Rule, parse_rule
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT, NEVER
-from sync.ical_event import REACH
+from sync.ical_dates import REACH
 from sync.ical_instances import last_start
 from sync.ical_keys import day_key, instant_key, iso_day, time_key
 from sync.ical_plain import (

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from domain.busy import Occurrence
 from domain.interval import Span
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
-from sync.ical_event import REACH, Event, Fault, Length
+from sync.ical_dates import REACH, Fault, Length
+from sync.ical_event import Event
 from sync.ical_instances import (
     Budget,
     find_exceptions,
