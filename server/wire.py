@@ -153,6 +153,8 @@ class HTTPWire(HttpToolsProtocol):
             # Most heads come whole, and need no clock.
             if self._is_amid_head:
                 self._await_head()
+            elif self.timeout_keep_alive_task is None:
+                self._await_next()
         elif self._head_bytes > MOST_HEAD_BYTES:
             # What came with the last bytes of a head that is whole now is its body, and counted there.
             self._end_of_waiting()
@@ -168,6 +170,8 @@ class HTTPWire(HttpToolsProtocol):
         self._is_amid_head = False
         self._end_of_waiting()
         super().on_headers_complete()
+        # A trailer is no header (RFC 9110 6.5.1): what a proxy vouches for stands in the head alone.
+        self.headers = self.headers.copy()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_of_waiting()
@@ -181,6 +185,15 @@ class HTTPWire(HttpToolsProtocol):
     def _await_head(self) -> None:
         self._head_bytes = 0
         self._deadline = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
+
+    def _await_next(self) -> None:
+        """Any byte stops uvicorn's clock: also an empty line, and what is left of a body that no one reads."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request.
+        is_ours = not self.transport.is_closing() and self.transport.get_protocol() is self
+        if is_ours and cycle is not None and cycle.response_complete:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _end_of_waiting(self) -> None:
         if self._deadline is not None:

@@ -70,6 +70,45 @@ async def test_between_two_requests_a_connection_is_kept_longer_than_a_proxy_kee
     assert answer.count(b"200 OK") == 1
 
 
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n"),
+        (b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-length: 40\r\n\r\n", b"{"),
+    ],
+    ids=["an empty line", "a body that no one reads"],
+)
+async def test_what_comes_after_an_answer_and_is_no_request_keeps_no_connection(
+    database: Database, bell: Bell, monkeypatch: pytest.MonkeyPatch, head: bytes, rest: bytes
+) -> None:
+    monkeypatch.setattr(run, "IDLE_FOR", 1)
+    async with serving(await world_on(database, bell)) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head)
+        await answered(reader)
+        writer.write(rest)
+        async with asyncio.timeout(60):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_trailer_counts_as_no_header(served: Served) -> None:
+    body, trailer = b'{"query": "{ viewer { role } }"}', f"authorization: Bearer {served.admin}"
+    start = b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    chunked = b"transfer-encoding: chunked\r\n"
+    ahead = f"authorization: Bearer {served.owner}\r\n".encode()
+    told = []
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    for head in (start + chunked, start + ahead + chunked):
+        writer.write(head + b"\r\n%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(body), body, trailer.encode()))
+        told.append((await answered(reader))[1])
+    # The same bytes once more, now as headers: what was read of the head before does not stand for them.
+    writer.write(start + chunked + trailer.encode() + b"\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+    told.append((await answered(reader))[1])
+    writer.close()
+    assert [b"UNAUTHENTICATED" in told[0], b"OWNER" in told[1], b"ADMIN" in told[2]] == [True] * 3
+
+
 async def test_a_head_over_64_kib_is_431(served: Served) -> None:
     head = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: "
     answer = await said_to(served, head, *[b"x" * 8192] * 8, within=5)
