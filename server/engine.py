@@ -32,13 +32,14 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from domain.actor import Actor, Role
 from resolvers.context import Context
 from resolvers.feeds import Plain, Shares
+from resolvers.kept import Kept
 from resolvers.live import RefusedError
 from schema import limits
 from schema.errors import Code, error, refused
 from schema.limits import Weight
 from schema.operation import Operation
 from server.faults import mended, of_validation
-from server.plan import Run, UnplannedError
+from server.plan import MOST_BOUND, Run, UnplannedError
 from server.plans import Plans
 from server.within import within
 
@@ -130,6 +131,7 @@ class Engine:
         self._schema = schema
         self._booking_introspection = booking_introspection
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._runs: Kept[Run] = Kept(most=MOST_BOUND)
         self._told: Shares[Plain[Answer | asyncio.Future[Answer]]] = Shares()
         # How often graphql-core was asked for an answer, or for what an event is told as.
         self.executed = 0
@@ -151,7 +153,7 @@ class Engine:
             return _refused(*known.problems)
         name = "" if operation.name is None else operation.name.value
         if name not in known.plans:
-            known.plans[name] = Plans(self._schema, known.document, operation)
+            known.plans[name] = Plans(self._schema, known.document, operation, self._runs)
         return Prepared(known.document, operation, known.plans[name])
 
     async def execute(self, prepared: Prepared, request: Request, operation: Operation) -> Answer:

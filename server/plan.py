@@ -9,7 +9,7 @@ graphql-core's to run, and what a plan sends is the same to the byte.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, TypeGuard
 
@@ -42,13 +42,17 @@ from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
+from resolvers.kept import Kept
 from schema.availability import Availability
 from schema.binding import BIND, Bind, definition_of
 from schema.operation import Operation
 
 _CONTEXT = GraphQLResolveInfo._fields.index("context")
 _MOST_SHOWN = 8
-_MOST_BOUND = 64
+MOST_BOUND = 16 * 1024 * 1024
+"""Bytes, by what they weigh, of all that is bound to variables: a guest's key can send as many as it likes."""
+_EACH_BOUND = 4096  # Of a run beside the texts in its variables, which stand in it as in its key.
+_TIMES_ITS_VARIABLES = 3
 
 Shape = Callable[[Any], Any]
 """From a resolved value to what orjson writes."""
@@ -122,23 +126,22 @@ class Run:
         return b"{" + b",".join(parts) + b"}", (found,)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """`roots` in the answer's order; bytes are what is the same in every answer."""
 
     roots: tuple[Root | bytes, ...]
-    _runs: dict[bytes, Run] = field(default_factory=dict)
+    _runs: Kept[Run]
 
     def run(self, variables: bytes, values: Callable[[], VariableValues]) -> Run:
         """For these variables. Raises UnplannedError where graphql-core is to say what is wrong with them."""
-        known = self._runs.get(variables)
+        known = self._runs.find((self, variables))
         if known is None:
-            if len(self._runs) >= _MOST_BOUND:
-                self._runs.clear()
             coerced = values()
             parts = tuple(it if isinstance(it, bytes) else _bind(it, coerced) for it in self.roots)
-            asks_once = sum(isinstance(it, Bound) for it in parts) == 1
-            known = self._runs[variables] = Run(parts, asks_once)
+            known = Run(parts, asks_once=sum(isinstance(it, Bound) for it in parts) == 1)
+            weight = _TIMES_ITS_VARIABLES * len(variables) + _EACH_BOUND
+            self._runs.keep((self, variables), known, weight=weight)
         return known
 
 
@@ -147,12 +150,13 @@ def plan(
     document: DocumentNode,
     operation: OperationDefinitionNode,
     values: VariableValues,
+    runs: Kept[Run],
 ) -> Plan:
     """For these values of what its directives ask for. Raises UnplannedError."""
     if operation.directives or schema.query_type is None:
         raise UnplannedError
     compiler = _Compiler(schema, document, operation, values)
-    return Plan(tuple(compiler.roots(schema.query_type)))
+    return Plan(tuple(compiler.roots(schema.query_type)), runs)
 
 
 def coerced(

@@ -20,6 +20,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from resolvers.kept import Kept
 from server.plan import Plan, Run, UnplannedError, coerced, plan
 
 _MOST = 16
@@ -27,11 +28,16 @@ _MOST = 16
 
 class Plans:
     def __init__(
-        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        runs: Kept[Run],
     ) -> None:
         self._schema = schema
         self._document = document
         self._operation = operation
+        self._runs = runs
         self._is_hot = False
         self._switches: tuple[str, ...] | None = None
         # None where it is graphql-core's to run.
@@ -77,7 +83,7 @@ class Plans:
     def _made(self, variables: Mapping[str, Any]) -> Plan | None:
         values: VariableValues = coerced(self._schema, self._operation, variables)
         try:
-            return plan(self._schema, self._document, self._operation, values)
+            return plan(self._schema, self._document, self._operation, values, self._runs)
         except UnplannedError:
             return None
 

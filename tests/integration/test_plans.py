@@ -156,6 +156,17 @@ async def test_wrong_variables_of_a_planned_document_are_refused_as_ever(
     assert (await answer_of(ours, world, admin, asking(world, **wrong))).as_bytes() == expected.as_bytes()
 
 
+async def test_what_is_bound_to_long_variables_takes_no_more_room_than_it_may(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "MOST_BOUND", 500_000)
+    ours, guest = engine(), key_of(world)
+    for number in range(12):
+        told = await answer_of(ours, world, guest, asking(world, holdToken=f"{number}" + "x" * 60_000))
+        assert b"Availability" in told.as_bytes()
+    assert 0 < len(ours._runs) <= 2
+
+
 async def test_a_fault_in_a_plan_is_told_without_a_detail(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
