@@ -13,7 +13,8 @@ from models.resources import forget_resources, note_not_given
 from models.settle import settle_conflicts
 from sync.own import note_deleted
 from sync.plan import PullPlan, plan_comparison
-from sync.poll import Poll
+from sync.poll import Poll, is_comparison_due
+from sync.record import finish_with
 from sync.remote import Href, SyncToken
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,13 @@ class Closing:
     ungiven: AbstractSet[Href]
     is_proved: bool
     is_half_proved: bool
+    ends_poll: bool
+    "Nothing else is to be read: the poll's end is put on record with it."
     lagging: set[Href] = field(default_factory=set)
     "What was not given, or in another state than the listing told, or was left as it is."
     is_whole: bool | None = None
     "Whether nothing is left to fetch; None until closed."
+    is_recorded: bool = False
 
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         """`calendar`: as it is under the lock."""
@@ -62,6 +66,8 @@ class Closing:
                 self.calendar.compare_at,
                 calendar.id,
             )
+            if self.ends_poll and not is_comparison_due(poll, self.calendar):
+                self.is_recorded = await finish_with(ledger, poll, calendar)
 
     async def finish(self) -> None:
         """After the last page, if there was one."""
@@ -76,6 +82,7 @@ class Closing:
             calendar.last_synced_at = poll.started
             poll.context.memory.unexplained_polls.pop(calendar.id, None)
             poll.verified.add(calendar.id)
+        poll.is_recorded = self.is_recorded
 
     def _compare_at(self) -> float:
         """A first answer, or one after a refused token, may have been a part: it is held against a second one soon."""

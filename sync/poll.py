@@ -54,6 +54,8 @@ class Poll:
     "Of the home's answer that this poll went by."
     look_again_after: float | None = None
     "Something is left to do so soon."
+    is_recorded: bool = False
+    "Its end is on record already."
 
     @property
     def user(self) -> UserRef:

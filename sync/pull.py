@@ -86,11 +86,19 @@ async def _pull(poll: Poll) -> RemoteError | None:
     await keep_expanded(poll)
     tokens = {calendar.path: calendar.token for calendar in listed}
     met: RemoteError | None = None
+    due = []
     for calendar in poll.chosen:
         if calendar.kind != CalendarKind.EVENTS or calendar.id in poll.missing:
             continue
+        if _is_in_step(calendar, tokens.get(calendar.path)):
+            poll.verified.add(calendar.id)
+            if not is_comparison_due(poll, calendar):
+                continue
+        due.append(calendar)
+    for calendar in due:
+        ends_poll = calendar is due[-1] and met is None
         try:
-            await _keep_in_step(poll, calendar, tokens.get(calendar.path))
+            await _keep_in_step(poll, calendar, tokens.get(calendar.path), ends_poll=ends_poll)
         except (UnexpectedAnswer, NotThere, NotWritable, TokenRefused, ForeignHost) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
@@ -102,11 +110,13 @@ async def _pull(poll: Poll) -> RemoteError | None:
 # --- One calendar
 
 
-async def _keep_in_step(poll: Poll, calendar: Calendar, token: str | None) -> None:
-    if token is not None and token == calendar.listed_token and calendar.last_synced_at is not None:
-        poll.verified.add(calendar.id)
-    else:
-        await _read_calendar(poll, calendar, token)
+def _is_in_step(calendar: Calendar, token: str | None) -> bool:
+    return token is not None and token == calendar.listed_token and calendar.last_synced_at is not None
+
+
+async def _keep_in_step(poll: Poll, calendar: Calendar, token: str | None, *, ends_poll: bool) -> None:
+    if not _is_in_step(calendar, token):
+        await _read_calendar(poll, calendar, token, ends_poll=ends_poll)
     # What is still under way has a full listing to come.
     is_due = is_comparison_due(poll, calendar) and calendar.id in poll.verified
     if is_due and await compare(poll, calendar):
@@ -114,7 +124,12 @@ async def _keep_in_step(poll: Poll, calendar: Calendar, token: str | None) -> No
 
 
 async def _read_calendar(
-    poll: Poll, calendar: Calendar, listed_token: str | None, *, is_doubted: bool = False
+    poll: Poll,
+    calendar: Calendar,
+    listed_token: str | None,
+    *,
+    is_doubted: bool = False,
+    ends_poll: bool = False,
 ) -> None:
     """`is_doubted`: deltas left something out, so that a plain listing is asked too."""
     ungiven = await _ungiven(poll, calendar)
@@ -142,6 +157,7 @@ async def _read_calendar(
         ungiven=ungiven,
         is_proved=is_proved,
         is_half_proved=is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes,
+        ends_poll=ends_poll,
     )
     async for page in fetch_pages(poll, calendar, plan.fetch):
         await store_page(poll, calendar, page, closing, is_first_read=is_first_read)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from domain.accounts import AccountStatus, standing
 from domain.changes import ChangeKind
 from models.calendar import Calendar, chosen_calendars
-from models.changelog import NoSuchUserError, changing
+from models.changelog import Ledger, NoSuchUserError, changing
 from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
 from models.polling import Lease, release
@@ -23,6 +25,8 @@ from sync.remote import PasswordRefused, PasswordUnreadable, RemoteError, Thrott
 
 async def finish(poll: Poll, error: RemoteError | None) -> None:
     """Puts the poll's end on record and frees the account. Only a changed standing takes the user's lock."""
+    if poll.is_recorded:
+        return
     if _may_differ(poll, error):
         try:
             async with changing(
@@ -35,6 +39,15 @@ async def finish(poll: Poll, error: RemoteError | None) -> None:
     else:
         async with poll.context.database.writing() as db:
             await _record(db, poll, error, may_differ=False)
+
+
+async def finish_with(ledger: Ledger, poll: Poll, read: Calendar) -> bool:
+    """In the transaction that stores the last of what it read; whether it did: not where the standing may change."""
+    if _may_differ(poll, None):
+        return False
+    if await _record(ledger.db, poll, None, may_differ=False, read=read):
+        ledger.note(ChangeKind.ACCOUNT, poll.account.id)
+    return True
 
 
 async def give_up(context: SyncContext, lease: Lease, *, due_at: float) -> None:
@@ -65,8 +78,10 @@ def _may_differ(poll: Poll, error: RemoteError | None) -> bool:
     return (account.status, account.problem_code) != (recovery.status, recovery.code)
 
 
-async def _record(db: Db, poll: Poll, error: RemoteError | None, *, may_differ: bool) -> bool:
-    """Whether the account's standing changed."""
+async def _record(
+    db: Db, poll: Poll, error: RemoteError | None, *, may_differ: bool, read: Calendar | None = None
+) -> bool:
+    """Whether the account's standing changed. `read`: in this transaction."""
     # A write first: from here on nobody else changes the row.
     rows = await fetch(
         db,
@@ -81,7 +96,8 @@ async def _record(db: Db, poll: Poll, error: RemoteError | None, *, may_differ: 
     before = (fresh.status, fresh.problem_code, fresh.progress_done)
     await _stamp_calendars(db, poll)
     if error is None:
-        await _record_success(db, poll, fresh, may_differ=may_differ)
+        verified = poll.verified if read is None else poll.verified | {read.id}
+        await _record_success(db, poll, fresh, verified, may_differ=may_differ)
     else:
         _record_failure(poll, fresh, error, may_differ=may_differ)
     fresh.last_polled_at = poll.started
@@ -115,14 +131,16 @@ _SETS = ", ".join(f"{name} = ${at}" for at, name in enumerate(_RECORDED, 2))
 _RECORD = f"UPDATE icloud_account SET {_SETS} WHERE id = $1"  # noqa: S608
 
 
-async def _record_success(db: Db, poll: Poll, fresh: ICloudAccount, *, may_differ: bool) -> None:
+async def _record_success(
+    db: Db, poll: Poll, fresh: ICloudAccount, verified: AbstractSet[str], *, may_differ: bool
+) -> None:
     chosen = await chosen_calendars(db, fresh)
     is_read = all(calendar.last_synced_at is not None for calendar in chosen if not calendar.is_gone)
     fresh.failures = fresh.refusals = 0
     fresh.retry_at = None
     if poll.has_changed:
         fresh.last_changed_at = poll.started
-    if is_read and {each.id for each in chosen if not each.is_gone} <= poll.verified:
+    if is_read and {each.id for each in chosen if not each.is_gone} <= verified:
         fresh.last_synced_at = poll.started
     if may_differ:
         fresh.status = standing(has_chosen=fresh.has_chosen, is_read=is_read)

@@ -23,7 +23,7 @@ from models.changelog import Timeline
 from models.database import Database
 from models.icloud import ICloudAccount
 from models.people import User
-from models.polling import lease_account
+from models.polling import Lease, lease_account
 from models.seal import Sealer, Secret
 from server.database import open_database
 from sync.context import SyncContext
@@ -159,11 +159,19 @@ async def add_accounts(
 
 
 async def poll(context: SyncContext, account: str) -> PullOutcome:
+    return await pulled(context, await lease(context, account))
+
+
+async def lease(context: SyncContext, account: str) -> Lease:
     async with context.database.writing() as db:
-        lease = await lease_account(
+        taken = await lease_account(
             db, account, owner=context.owner, now=context.clock(), lease=context.settings.lease
         )
-    assert lease is not None
-    outcome = await pull(context, lease)
+    assert taken is not None
+    return taken
+
+
+async def pulled(context: SyncContext, taken: Lease) -> PullOutcome:
+    outcome = await pull(context, taken)
     assert outcome.error is None, outcome.error
     return outcome

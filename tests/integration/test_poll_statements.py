@@ -13,6 +13,8 @@ from tests.integration.engine import Engine, at, engine_on, event
 
 LOGGER = "tortoise.db_client"
 LOCK = "UPDATE timeline SET seq = seq"
+RECORD = "UPDATE icloud_account SET status ="
+LOG = "INSERT INTO change "
 
 
 @pytest.fixture
@@ -38,6 +40,11 @@ async def asked(engine: Engine, caplog: pytest.LogCaptureFixture) -> list[str]:
         return [record.getMessage() for record in caplog.records if record.name == LOGGER]
 
 
+def place_of(what: str, found: list[str]) -> int:
+    [place] = [place for place, statement in enumerate(found) if statement.startswith(what)]
+    return place
+
+
 @pytest.mark.parametrize(("what", "most"), [("moved", 19), ("new", 18), ("deleted", 19)])
 async def test_one_change_takes_the_lock_once_and_few_statements(
     engine: Engine, caplog: pytest.LogCaptureFixture, what: str, most: int
@@ -55,6 +62,8 @@ async def test_one_change_takes_the_lock_once_and_few_statements(
     assert await engine.slots() != before
     assert sum(LOCK in statement for statement in found) == 1
     assert len(found) <= most, "\n".join(found)
+    # The poll's end is on record before the log's rows are, in their transaction.
+    assert place_of(RECORD, found) < place_of(LOG, found)
 
 
 async def test_forty_changes_ask_as_often_as_one(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
