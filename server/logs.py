@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TextIO
@@ -26,6 +26,8 @@ _DASHES = 3
 TOGETHER = 0.05
 """Seconds that a line of INFO may wait for those that follow it."""
 MOST_LINES = 1000
+AT_ONCE = 4096
+"""Bytes that a pipe takes as one (Linux' PIPE_BUF): more could be cut by what another process writes to the same."""
 
 # Their records hold requests and answers: people's calendars, and documents with what was typed into them.
 _QUIET = (
@@ -118,9 +120,22 @@ class Out(logging.StreamHandler[TextIO]):
         with self.lock or nullcontext():
             self._loop = None
             lines, self._lines = self._lines, []
-            if lines:
-                self.stream.write("".join(lines))
+            for piece in _pieces(lines):
+                self.stream.write(piece)
             super().flush()
+
+
+def _pieces(lines: Sequence[str]) -> Iterator[str]:
+    """As many lines in each as a pipe takes as one; a line that is longer is a piece of its own."""
+    first = size = 0
+    for place, line in enumerate(lines):
+        own = len(line) if line.isascii() else len(line.encode(errors="replace"))
+        if size + own > AT_ONCE and place > first:
+            yield "".join(lines[first:place])
+            first, size = place, 0
+        size += own
+    if lines:
+        yield "".join(lines[first:])
 
 
 _BARE = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO"}).__dict__

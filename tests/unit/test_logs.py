@@ -79,6 +79,19 @@ async def test_no_more_than_so_many_lines_wait(
     assert len(stream.writes) == 1
 
 
+@pytest.mark.parametrize("letter", ["a", "é"])
+async def test_lines_written_together_are_no_more_than_a_pipe_takes_as_one(
+    stream: Stream, log: logging.Logger, letter: str
+) -> None:
+    lines = [letter * size for size in (10, 2000, 2040, 1, 1, 9000, 3, 900, 1500, 1700)]
+    for line in lines:
+        log.info(line)
+    log.handlers[0].flush()
+    assert "".join(stream.writes) == "\n".join([*lines, ""])
+    assert all(len(text.encode()) <= 4096 or text.count("\n") == 1 for text in stream.writes)
+    assert len(stream.writes) < len(lines)
+
+
 def test_without_an_event_loop_each_line_is_written_at_once(stream: Stream, log: logging.Logger) -> None:
     log.info("one")
     log.info("two")
