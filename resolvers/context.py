@@ -26,7 +26,7 @@ from resolvers.watches import Watches
 from sync.service import Discovered, RefreshOutcome
 
 MOST_INSTANTS = 2_000_000
-"""In all answers that are kept: some 40 bytes each, and twice that again as text."""
+"""In all answers that are kept: some 40 bytes each, and at most four times that again as text (`server.plan`)."""
 
 MOST_TYPES = 10_000
 

@@ -22,8 +22,6 @@ from resolvers.stamps import Stamp, read_stamps
 from resolvers.user_time import people_of
 from resolvers.views import AvailabilityView
 
-_EACH = 100  # What an answer weighs beside its instants.
-
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
@@ -50,7 +48,7 @@ async def remembered(ctx: Context, question: AvailabilityQuestion, moment: Momen
         stamps = kept.stamps if is_untouched else await _stamps(ctx, kept.asked)
         if kept.stamps == stamps and kept.stands(moment):
             if not is_untouched and version is not None:
-                services.answers.keep(key, replace(kept, version=version), weight=_weight(kept.answer.view))
+                services.answers.keep(key, replace(kept, version=version), weight=kept.answer.view.weight)
             ctx.looks_at(kept.asked.users)
             return kept.answer.view
     asked = _asked(ctx.actor, services, question)
@@ -62,7 +60,7 @@ async def remembered(ctx: Context, question: AvailabilityQuestion, moment: Momen
     if stamps is None or concerned is None or _is_to_refresh(question, concerned, moment):
         return None
     answer = await answer_for(ctx.db, services, asked, concerned, moment)
-    services.answers.keep(key, Remembered(asked, stamps, answer, version), weight=_weight(answer.view))
+    services.answers.keep(key, Remembered(asked, stamps, answer, version), weight=answer.view.weight)
     ctx.looks_at(asked.users)
     return answer.view
 
@@ -124,7 +122,3 @@ def _is_to_refresh(question: AvailabilityQuestion, concerned: Concerned, moment:
     return question.on_stale == StalePolicy.REFRESH and any(
         person.sync.older_than(moment.since) for person in concerned.people
     )
-
-
-def _weight(view: AvailabilityView) -> int:
-    return len(view.free) + len(view.openings.at) + _EACH

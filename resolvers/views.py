@@ -16,6 +16,8 @@ from domain.interval import Span
 
 T = TypeVar("T")
 
+_EACH = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
@@ -297,6 +299,11 @@ class AvailabilityView:
     cursors: tuple[tuple[str, str], ...]
     """User id and cursor, in the order asked."""
     shown: dict[object, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def weight(self) -> int:
+        """In instants, with what an answer takes beside its own."""
+        return len(self.free) + len(self.openings.at) + _EACH
 
     @property
     def windows(self) -> tuple[Span, ...]:

@@ -49,6 +49,8 @@ from schema.operation import Operation
 
 _CONTEXT = GraphQLResolveInfo._fields.index("context")
 _MOST_SHOWN = 8
+# Bytes of text kept with an answer, by its weight: two instants and their user's id. What is longer is written anew.
+_TEXT_OF_EACH = 160
 MOST_BOUND = 16 * 1024 * 1024
 """Bytes, by what they weigh, of all that is bound to variables: a guest's key can send as many as it likes."""
 _EACH_BOUND = 4096  # Of a run beside the texts in its variables, which stand in it as in its key.
@@ -174,11 +176,15 @@ def _shown(root: Root, answer: object) -> bytes:
     if not isinstance(answer, Availability):
         return _written(root, answer)
     shown = answer.view.shown
-    if root not in shown:
-        if len(shown) >= _MOST_SHOWN:
-            shown.clear()
-        shown[root] = _written(root, answer)
-    return shown[root]
+    text = shown.get(root)
+    if text is None:
+        text = _written(root, answer)
+        room = _TEXT_OF_EACH * answer.view.weight - len(text)
+        if room >= 0:
+            if len(shown) >= _MOST_SHOWN or sum(map(len, shown.values())) > room:
+                shown.clear()
+            shown[root] = text
+    return text
 
 
 def _written(root: Root, answer: object) -> bytes:

@@ -12,6 +12,7 @@ from domain.actor import Actor, Role
 from models.bell import Bell
 from models.database import Database
 from resolvers.context import Context
+from resolvers.remembered import Remembered
 from schema.build import build
 from schema.operation import Operation
 from schema.scalars import format_date_time
@@ -165,6 +166,27 @@ async def test_what_is_bound_to_long_variables_takes_no_more_room_than_it_may(
         told = await answer_of(ours, world, guest, asking(world, holdToken=f"{number}" + "x" * 60_000))
         assert b"Availability" in told.as_bytes()
     assert 0 < len(ours._runs) <= 2
+
+
+async def test_what_an_answer_was_written_as_is_kept_only_while_it_is_not_long(world: World) -> None:
+    ours, owner = engine(), owner_of(world.anna)
+    given = (
+        f'availability(input: {{userIds: ["{world.anna.user}"], from: "{FROM}", to: "{TO}", stepMinutes: 5}})'
+    )
+
+    def asked(*, times: int, key: str = "it") -> Request:
+        slots = " ".join(f"s{number}: slots {{ start end }}" for number in range(times))
+        return Request(f"{{ {key}: {given} {{ ... on Availability {{ {slots} }} }} }}")
+
+    for request in (asked(times=1), asked(times=10), *(asked(times=2, key=f"it{n}") for n in range(12))):
+        expected = (await slowly(ours, world, owner, request)).as_bytes()
+        assert len(expected) > 5000
+        for _ in range(3):
+            assert (await answer_of(ours, world, owner, request)).as_bytes() == expected
+        [(kept, _)] = world.services.answers._kept.values()
+        assert isinstance(kept, Remembered)
+        view = kept.answer.view
+        assert 0 < sum(map(len, view.shown.values())) <= 160 * view.weight
 
 
 async def test_a_fault_in_a_plan_is_told_without_a_detail(
