@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from domain.work import Watch, unwatched
 from models.bell import Bell
 from models.database import Database
 from models.seal import Sealer
-from sync.remote import CalendarServer
+from sync.remote import CalendarServer, RemoteCalendars
 from sync.settings import SyncSettings
-
-if TYPE_CHECKING:
-    from sync.quiet import Quiet
 
 
 def pass_by(step: str) -> None:
     """The usual answer to having reached a named step."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Quiet:
+    """What was seen of an account when nothing was to be done, and what it takes to look again."""
+
+    revision: int
+    digest: int | None
+    "None until this process has seen it itself."
+    fingerprint: str | None
+    "None until it goes on record."
+    until: float
+    "Then something is due that no answer brings: another day, a full comparison."
+    remote: RemoteCalendars
+    "Signed in since: the revision tells when there is another password."
+    home_url: str
+    connected_at: float
+    last_changed_at: float | None
 
 
 @dataclass(slots=True)
@@ -32,7 +46,7 @@ class Memory:
     missing_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar's server listed what it did not give."
     quiet: dict[str, Quiet] = field(default_factory=dict)
-    "What an account looked like when a whole poll of it had nothing to do."
+    "By account."
     unexplained_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar was listed as changed, and nothing was told that did."
     without_changes: set[str] = field(default_factory=set)

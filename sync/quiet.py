@@ -14,31 +14,13 @@ from domain.calendars import CalendarKind
 from models.database import GlanceError
 from models.polling import Lease, Stamp
 from models.seal import UnsealError
-from sync.context import SyncContext
+from sync.context import Quiet, SyncContext
 from sync.plan import plan_next_poll, plan_roll
 from sync.poll import Poll
-from sync.remote import Glance, RemoteCalendars, RemoteError
+from sync.remote import Glance, RemoteError
 
 _FORM = 1
 """To be counted up where a poll comes to do something else with the same answer and the same account."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Quiet:
-    """What was seen when nothing was to be done, and what it takes to look again."""
-
-    revision: int
-    digest: int | None
-    "None until this process has seen it itself."
-    fingerprint: str | None
-    "None until it goes on record."
-    until: float
-    "Then something is due that no answer brings: another day, a full comparison."
-    remote: RemoteCalendars
-    "Signed in since: the revision tells when there is another password."
-    home_url: str
-    connected_at: float
-    last_changed_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
