@@ -15,6 +15,7 @@ from models.calendar import Calendar
 from models.database import Row
 
 LONGEST_UID = 1000
+"""Bytes of UTF-8: PostgreSQL's indexes take no more than 2,704 in one entry, and a letter has up to four."""
 _BEFORE, _AFTER = 0, 1
 _ICLOUD = str(BlockedSlotSource.ICLOUD)
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
@@ -90,6 +91,13 @@ class SlotRow(NamedTuple):
         )
 
 
+def kept_uid(uid: str) -> str:
+    """As much of it as is stored."""
+    if len(uid) * 4 <= LONGEST_UID:
+        return uid
+    return uid.encode()[:LONGEST_UID].decode(errors="ignore")
+
+
 @dataclass(frozen=True, slots=True)
 class StoredProblem:
     """Why a resource could not be read whole, and the time that is blocked because of it."""
@@ -124,7 +132,7 @@ class ReadResource:
 
     @property
     def stored_uid(self) -> str:
-        return (self.uid or "")[:LONGEST_UID]
+        return kept_uid(self.uid or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +173,7 @@ class Rows:
                 participation, before, after,
             ) = occurrence  # fmt: skip
             events[name] = _new(EventRow, (
-                name, subaccount, user, calendar_id, resource, uid[:LONGEST_UID], key, title, start, end, *busy,
+                name, subaccount, user, calendar_id, resource, kept_uid(uid), key, title, start, end, *busy,
                 before, after, is_all_day, start_date, end_date, is_recurring, str(show_as), str(status),
                 None if participation is None else str(participation), bool(found), appointment,
             ))  # fmt: skip
@@ -181,7 +189,7 @@ def _named(calendar: Calendar, each: ReadResource, salt: str) -> Iterator[tuple[
     families: dict[str, tuple[Family, dict[str, int]]] = {}
     own = each.stored_uid
     for occurrence in each.occurrences:
-        uid = occurrence.uid[:LONGEST_UID]
+        uid = kept_uid(occurrence.uid)
         if uid not in families:
             # A component of another UID than its resource's can have a namesake elsewhere: its href keeps them apart.
             apart = salt if uid and uid == own else each.href

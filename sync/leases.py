@@ -57,12 +57,18 @@ class Leases:
         context = self._context
         async with self._turn:
             # Polled a moment ago and not given back yet: it will be after the poll that is to come.
-            self._stamps.pop(account_id, None)
+            stamp = self._stamps.pop(account_id, None)
             now, owner, self._has_taken = context.clock(), context.owner, True
-            async with context.database.writing() as db:
-                lease = await lease_account(
-                    db, account_id, owner=owner, now=now, lease=context.settings.lease
-                )
+            try:
+                async with context.database.writing() as db:
+                    lease = await lease_account(
+                        db, account_id, owner=owner, now=now, lease=context.settings.lease
+                    )
+            except BaseException:
+                if stamp is not None:
+                    # No poll is to come: unsaid, the account would be kept by us for ever and polled by nobody.
+                    self._stamps.setdefault(account_id, stamp)
+                raise
             if lease is not None:
                 self._ends[account_id] = now + context.settings.lease
             return lease

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from domain.accounts import AccountStatus
@@ -341,6 +343,19 @@ async def test_two_resources_of_one_uid_both_block(engine: Engine) -> None:
     home.delete(href)
     await engine.poll()
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+@pytest.mark.parametrize("letters", ["漢", "\U00020000"])
+async def test_no_uid_is_too_long_to_be_kept(engine: Engine, letters: str) -> None:
+    """One index entry of PostgreSQL holds 2,704 bytes, and what is all alike is packed."""
+    chance = random.Random(1)
+    uid = "".join(chr(ord(letters) + chance.randrange(8000)) for _ in range(3000))
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("a", event(uid, at(3, 9), at(3, 10)))
+    home.put("b", event(uid, at(3, 11), at(3, 12)))
+    await engine.choose("Home")
+    assert (await engine.poll()).error is None
+    assert await engine.slots() == [(at(3, 9), at(3, 10)), (at(3, 11), at(3, 12))]
 
 
 async def test_a_calendar_that_is_gone_twice_a_minute_apart_loses_its_events(engine: Engine) -> None:

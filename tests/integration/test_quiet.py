@@ -11,7 +11,7 @@ import pytest
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.calendar import Calendar
-from models.database import Database, fetch
+from models.database import Database, execute, fetch
 from models.icloud import ICloudAccount
 from models.people import User
 from models.polling import Lease, Places, Stamp, ask_for_poll, lease_account, trade_leases
@@ -377,6 +377,25 @@ async def test_who_takes_an_account_that_was_just_polled_gets_it_as_it_is_now(
     assert second.revision > first.revision
     await leases.trade()
     assert (await engine.account()).lease_owner == OWNER
+
+
+async def test_who_takes_an_account_that_was_just_polled_and_is_cut_short_leaves_it_to_be_polled_again(
+    engine: Engine, settled: SyncContext
+) -> None:
+    leases = Leases(settled)
+    first = await leases.take(engine.account_id)
+    assert first is not None
+    found = await look(settled, first)
+    assert isinstance(found, Stamp)
+    leases.stamp(found)
+    async with engine.database.writing() as db:
+        await execute(db, "UPDATE icloud_account SET apple_id = apple_id")
+        waiting = asyncio.create_task(leases.take(engine.account_id))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    await leases.trade()
+    assert (await engine.account()).lease_owner is None
 
 
 async def test_no_event_or_row_of_the_log_comes_of_a_hundred_quiet_polls(
