@@ -45,7 +45,8 @@ async def _settle(life: Life) -> None:
         is_good = outcome.error is None and outcome.is_complete
         is_read = not life.chosen or account["last_synced_at"] == life.clock.now
         good = good + 1 if is_good and is_read else 0
-        await life.push()
+        while await life.push():
+            pass  # One at a time of an account, and none anew that failed.
         if good > 1 and not await _waiting(life):
             return
     left = await life.rows(

@@ -75,6 +75,12 @@ def a_write_that_was_sent_to_a_calendar_that_went(state: Machine) -> None:
     state.link(which=0)
 
 
+def more_bookings_than_faults_take_to_heal(state: Machine) -> None:
+    """Of one account, one is written after the other."""
+    for place in range(0, 80, 2):
+        state.book_page(place=place, uses_hold=False)
+
+
 STORIES: tuple[Story, ...] = (
     an_old_text_without_an_etag,
     an_event_that_came_while_a_delta_left_half_out,
@@ -83,4 +89,5 @@ STORIES: tuple[Story, ...] = (
     an_event_that_is_given_as_it_was_and_then_deleted,
     a_series_of_one_whose_one_date_was_deleted,
     a_write_that_was_sent_to_a_calendar_that_went,
+    more_bookings_than_faults_take_to_heal,
 )
