@@ -134,6 +134,17 @@ def _plain_cycle(scope: Scope) -> RequestResponseCycle | None:
     return cycle if is_its_own and is_read else None
 
 
+def _has_body(headers: Headers) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 \t"))
+        for name, value in headers
+    )
+
+
+class BodyBesideUpgradeError(Exception):
+    """A request asks for another protocol, which there is none of, and has a body: 400, and the connection ends."""
+
+
 class HTTPWire(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
@@ -169,6 +180,9 @@ class HTTPWire(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_amid_head = False
         self._end_of_waiting()
+        if self.parser.should_upgrade() and not self._should_upgrade() and _has_body(self.headers):
+            # The parser takes what follows for the next request: a body could bring one that no proxy has seen.
+            raise BodyBesideUpgradeError
         super().on_headers_complete()
         # A trailer is no header (RFC 9110 6.5.1): what a proxy vouches for stands in the head alone.
         self.headers = self.headers.copy()

@@ -109,6 +109,33 @@ async def test_a_trailer_counts_as_no_header(served: Served) -> None:
     assert [b"UNAUTHENTICATED" in told[0], b"OWNER" in told[1], b"ADMIN" in told[2]] == [True] * 3
 
 
+H2C = ("connection: upgrade", "upgrade: h2c")
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_beside_an_upgrade_is_400_and_brings_no_request_along(
+    served: Served, *, is_chunked: bool
+) -> None:
+    hidden = asking(served.admin)
+    head = asking(served.owner, hidden, *H2C).removesuffix(hidden)
+    if is_chunked:
+        length = f"content-length: {len(hidden)}".encode()
+        head = head.replace(length, b"transfer-encoding: chunked")
+        hidden = b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden)
+    answer = await said_to(served, head, hidden, within=60)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"ADMIN" not in answer
+
+
+async def test_an_upgrade_that_is_not_offered_is_passed_over_where_there_is_no_body(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    head = "GET /healthz HTTP/1.1\r\nhost: x\r\n" + "\r\n".join(H2C) + "\r\n\r\n"
+    for request in (head.encode(), asking(served.owner)):
+        writer.write(request)
+        assert (await answered(reader))[0][0].startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
 async def test_a_head_over_64_kib_is_431(served: Served) -> None:
     head = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: "
     answer = await said_to(served, head, *[b"x" * 8192] * 8, within=5)
