@@ -25,7 +25,7 @@ from resolvers.timelines import Timelines
 from resolvers.watches import Watches
 from sync.service import Discovered, RefreshOutcome
 
-MOST_INSTANTS = 2_000_000
+MOST_INSTANTS = 500_000
 """In all answers that are kept: some 40 bytes each, and at most four times that again as text (`server.plan`)."""
 
 MOST_TYPES = 10_000
