@@ -15,8 +15,8 @@ def main() -> int:
     asked = commands.add_parser(
         "availability", help="against a floor, plain strawberry, and live from CalDAV"
     )
-    asked.add_argument("--rounds", type=int, default=7)
-    asked.add_argument("--requests", type=int, default=200)
+    asked.add_argument("--rounds", type=int, default=9)
+    asked.add_argument("--requests", type=int, default=500)
     told = commands.add_parser("fanout", help="one change to many sockets, and to one")
     told.add_argument("--sockets", type=int, default=1000)
     told.add_argument("--changes", type=int, default=20)
