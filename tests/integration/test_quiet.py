@@ -97,13 +97,20 @@ async def test_nothing_is_remembered_of_a_poll_that_read_something(engine: Engin
     assert await look(context, await leased(engine)) is None
 
 
-async def test_another_answer_is_read_without_asking_again(engine: Engine, settled: SyncContext) -> None:
+async def reads_an_event_that_came(
+    engine: Engine, context: SyncContext, take: Callable[[Engine], Awaitable[Lease]]
+) -> Looked:
     engine.server.calendars["/1/calendars/home/"].put("b", event("b", at(4, 9), at(4, 10)))
-    lease = await leased(engine)
-    found = await look(settled, lease)
+    lease = await take(engine)
+    found = await look(context, lease)
     assert isinstance(found, Looked)
-    outcome = await pull(settled, lease, found)
+    outcome = await pull(context, lease, found)
     assert (outcome.error, outcome.changes) == (None, 1)
+    return found
+
+
+async def test_another_answer_is_read_without_asking_again(engine: Engine, settled: SyncContext) -> None:
+    found = await reads_an_event_that_came(engine, settled, leased)
     assert engine.server.asked == ["list", "changes", "fetch"]
     assert (await engine.account()).last_synced_at == found.started
 
@@ -238,12 +245,7 @@ async def test_whatever_decides_what_a_poll_does_ends_the_quiet_for_all(
 
 
 async def test_another_answer_is_new_to_a_process_that_begins(engine: Engine, other: SyncContext) -> None:
-    engine.server.calendars["/1/calendars/home/"].put("b", event("b", at(4, 9), at(4, 10)))
-    lease = await taken_over(engine)
-    found = await look(other, lease)
-    assert isinstance(found, Looked)
-    outcome = await pull(other, lease, found)
-    assert (outcome.error, outcome.changes) == (None, 1)
+    await reads_an_event_that_came(engine, other, taken_over)
 
 
 async def test_what_is_due_meanwhile_is_due_for_a_process_that_begins(
