@@ -73,6 +73,11 @@ class Leases:
                 self._ends[account_id] = now + context.settings.lease
             return lease
 
+    @property
+    def has_stamps(self) -> bool:
+        """That are not told yet."""
+        return bool(self._stamps)
+
     def stamp(self, stamp: Stamp) -> None:
         self._stamps[stamp.account_id] = stamp
 

@@ -94,16 +94,16 @@ class Loop:
     def running(self, account_id: str) -> RunningPoll | None:
         return self._polls.get(account_id)
 
-    async def poll_now(self, account_id: str) -> bool:
-        """Starts a poll, due or not; False where another process has the account."""
+    async def poll_now(self, account_id: str) -> RunningPoll | None:
+        """Starts a poll, due or not; None where another process has the account."""
         async with self._asking:
             if account_id in self._polls:
-                return True  # Of those who ask at once, all but the first find it begun.
+                return self._polls[account_id]  # Of those who ask at once, all but the first find it begun.
             lease = await self._leases.take(account_id)
-            if lease is not None:
-                self._waiting.drop(account_id)
-                self._start_poll(lease, self.context.clock(), is_awaited=True)
-        return lease is not None
+            if lease is None:
+                return None
+            self._waiting.drop(account_id)
+            return self._start_poll(lease, self.context.clock(), is_awaited=True)
 
     # --- What is due
 
@@ -166,18 +166,19 @@ class Loop:
             return (self._waiting.healthy,)
         return self._waiting.failing, self._waiting.healthy
 
-    def _start_poll(self, lease: Lease, now: float, *, is_awaited: bool = False) -> None:
+    def _start_poll(self, lease: Lease, now: float, *, is_awaited: bool = False) -> RunningPoll:
         account_id = lease.account_id
-        if account_id in self._polls:
+        if (running := self._polls.get(account_id)) is not None:
             # Its lease could not be renewed for a time, and was ours for the taking: one poll of it is enough.
-            return
+            return running
         task = asyncio.create_task(self._watched_poll(lease, now, is_awaited=is_awaited))
-        self._polls[account_id] = RunningPoll(now, task)
+        running = self._polls[account_id] = RunningPoll(now, task)
         self._begun += 1
         if lease.is_failing:
             self._failing.add(account_id)
         if not self._takes_turns and (self._keeping is None or self._keeping.done()):
             self._keeping = asyncio.create_task(self._keep_leases())
+        return running
 
     def _end_poll(self, account_id: str) -> None:
         """Rings where somebody may have waited for its place: not at each poll's end."""
@@ -188,7 +189,7 @@ class Loop:
 
     async def _keep_leases(self) -> None:
         """Where no turn does it: of a process that polls only what it is asked for."""
-        while self._polls:
+        while self._polls or self._leases.has_stamps:
             await asyncio.sleep(self.context.settings.lease / 3)
             try:
                 await self._leases.trade()
@@ -217,7 +218,7 @@ class Loop:
             if isinstance(found, Stamp):
                 self._leases.stamp(found)
                 if is_awaited:
-                    await self._leases.trade()  # Who waits for it reads the stamp.
+                    await self._tell_at_once()
                 return _QUIET
             outcome = await pull(self.context, lease, found)
         except asyncio.CancelledError:
@@ -230,6 +231,13 @@ class Loop:
             outcome = PullOutcome(is_complete=True)
         self._leases.forget(lease.account_id)
         return outcome
+
+    async def _tell_at_once(self) -> None:
+        """Who waits for a poll reads its stamp. Where the database takes none now, the next turn tells it."""
+        try:
+            await self._leases.trade()
+        except Exception:
+            log.exception("a poll went well, and could not be put on record yet")
 
     async def _set_aside(self, lease: Lease) -> None:
         context = self.context

@@ -145,17 +145,18 @@ class Sync:
                 return RefreshOutcome(
                     is_complete=True, changes=await self._changes(user, position), error=_error_of(account)
                 )
-            running = self._loop.running(account.id)
-            if running is not None:
-                outcome = await asyncio.shield(running.task)
-                if running.began >= asked_at and outcome.is_complete:
-                    return RefreshOutcome(is_complete=True, changes=outcome.changes, error=outcome.error)
-            elif not await self._loop.poll_now(account.id):
+            running = self._loop.running(account.id) or await self._loop.poll_now(account.id)
+            if running is None:
                 # Another process has it: that one is asked, once, and its answer awaited.
                 if position is None:
                     position = await self._position(user)
                     await self._ask(account.id, asked_at)
                 await asyncio.sleep(_ASK_AGAIN)
+                continue
+            # By what it met, whether or not the database took it: iCloud is not asked again for want of a record.
+            outcome = await asyncio.shield(running.task)
+            if running.began >= asked_at and outcome.is_complete:
+                return RefreshOutcome(is_complete=True, changes=outcome.changes, error=outcome.error)
 
     async def _ask(self, account_id: str, asked_at: float) -> None:
         async with self.context.database.writing() as db:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
+from tortoise.exceptions import OperationalError
 
 from domain.accounts import AccountStatus
 from domain.work import Watch, Work, unwatched
 from models.bell import SYNC, Bell
 from models.booking import Hold, IdempotentCall
 from models.changelog import Timeline
-from models.database import Database
+from models.database import Database, Db, Row, Snapshot
 from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.people import User
@@ -378,6 +379,52 @@ async def test_a_failed_refresh_tells_the_error(engine: Engine, sync: Sync) -> N
     await engine.choose("Home")
     engine.server.failures["list"] = [Unreachable("x")]
     assert isinstance((await sync.refresh(USER, wait=5)).error, Unreachable)
+
+
+class Locked(Database):
+    """So many writes meet a lock of another process, for longer than they wait."""
+
+    def __init__(self, inner: Database) -> None:
+        self._inner, self.is_postgres, self.locked_out = inner, inner.is_postgres, 0
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Db]:
+        if self.locked_out:
+            self.locked_out -= 1
+            raise OperationalError("database is locked")
+        async with self._inner.writing() as db:
+            yield db
+
+    async def open_snapshot(self) -> Snapshot:
+        return await self._inner.open_snapshot()
+
+    async def glance(self, statement: str, *values: object) -> list[Row]:
+        return await self._inner.glance(statement, *values)
+
+
+async def test_a_poll_that_went_well_is_none_that_broke_for_want_of_a_record(engine: Engine) -> None:
+    """Nor is iCloud asked again for it: what it found is told once the lock has ended."""
+    await engine.choose("Home")
+    engine.database = database = Locked(engine.database)
+    sync = sync_on(engine, replace(QUICK, lease=0.15))
+    for _ in range(3):  # Read, seen as it is, and found quiet.
+        await sync.refresh(USER, wait=5)
+    engine.server.asked.clear()
+
+    async def lock(*_: str) -> None:
+        database.locked_out = 1
+
+    engine.server.after, asked_at = lock, time.time()
+    outcome = await sync.refresh(USER, wait=5)
+    assert (outcome.is_complete, outcome.error, engine.server.asked) == (True, None, ["list"])
+
+    async def is_told() -> bool:
+        return ((await engine.account()).last_synced_at or 0) >= asked_at
+
+    await until(is_told)
+    account = await engine.account()
+    assert (account.status, account.failures, account.problem_code) == (AccountStatus.CONNECTED, 0, None)
+    await sync.close()
 
 
 async def test_a_refused_password_is_not_tried_by_a_refresh(engine: Engine, sync: Sync) -> None:
