@@ -108,15 +108,18 @@ class Loop:
     # --- What is due
 
     async def _again_and_again(self, rung: asyncio.Event, start: Callable[[], Awaitable[None]]) -> None:
-        """At every ring, and every now and then. The end of a write rings too."""
+        """At every ring, and every now and then, however long a turn takes. The end of a write rings too."""
+        loop = asyncio.get_running_loop()
         while True:
             rung.clear()
+            began = loop.time()
             try:
                 await start()
             except Exception:
                 # The database restarts, or a disk is full: the loop outlives it.
                 log.exception("the sync loop could not look for what is due")
-            await _ring_or(rung, self.context.settings.look_every)
+            rest = began + self.context.settings.look_every - loop.time()
+            await _ring_or(rung, max(rest, _GRAIN))
 
     async def _take_turn(self) -> None:
         """Tells what was polled, and takes what is due before the next turn: as much as is likely to begin by then."""

@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def poll(asked: Asked) -> bool:
-    """A poll without a change, at 2,000 a second, beside three floors that ask the same and look for the tokens.
+    """A poll without a change, at over 2,000 a second, beside three floors that ask the same and look for the tokens.
 
     A blocking socket waits for one answer at a time: no client that has more than one account in hand can do as little.
     An event loop has twenty under way; "paced", it begins each when it is due, as the accounts' polls are.
@@ -92,18 +92,26 @@ def poll(asked: Asked) -> bool:
             for name, key in _FLOORS.items():
                 is_met = _goal(f"{database}, all told, to {name}", found["cpu"], floor[key], 3)
                 met &= is_met or key == "blocking"
+            met &= _least("  polls a second", found["per_second"], 2_000, f"{_rate(_PACE):.0f} asked for")
+            late = f"p50 {found['lag_p50']:.0f}, shared machine"
+            met &= _most("  a poll begins late, p99, ms", found["lag_p99"], 1000, late)
             met &= _most("  a poll's share of a core-second", found["cpu"], 0.5, "ms: 2,000 a second")
             met &= _most("  requests beside it", found["others"], 0, "")
             met &= _most("  rows of events and of the log", found["rows"], 0, "")
     return met
 
 
-_PACE: _Pace = {"accounts": 4_000, "every": 2.0, "seconds": 6.0}
+_PACE: _Pace = {"accounts": 4_200, "every": 2.0, "seconds": 6.0}
+"""A twentieth more than the goal: the next poll is counted from the end of the last, which begins a bit late."""
 _FLOORS = {
     "a blocking socket": "blocking",
     "an event loop, back to back": "looping",
     "an event loop, paced": "paced",
 }
+
+
+def _rate(pace: _Pace) -> float:
+    return pace["accounts"] / pace["every"]
 
 
 def first(asked: Asked) -> bool:
@@ -261,6 +269,12 @@ def _most(name: str, value: float, most: float, note: str) -> bool:
     verdict = "met" if value <= most else "MISSED"
     print(f"{name:42}{value:9.2f}   at most {most:g}: {verdict}   {note}", flush=True)
     return value <= most
+
+
+def _least(name: str, value: float, least: float, note: str) -> bool:
+    verdict = "met" if value >= least else "MISSED"
+    print(f"{name:42}{value:9.0f}   at least {least:g}: {verdict}   {note}", flush=True)
+    return value >= least
 
 
 # --- Processes
