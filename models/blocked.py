@@ -22,4 +22,4 @@ class BlockedSlot(Model):
 
     class Meta:
         table = "blocked_slot"
-        indexes = (("subaccount_id", "user_id", "starts", "id"), ("resource_id",), ("calendar_id",))
+        indexes = (("user_id", "starts", "id"), ("calendar_id", "resource_id"))

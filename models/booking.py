@@ -67,6 +67,8 @@ class Appointment(Model):
         indexes = (
             ("subaccount_id", "user_id", "starts", "id"),
             ("subaccount_id", "user_id", "uid"),
+            ("calendar_id", "href"),
+            ("user_id", "ends"),
         )
 
 

@@ -303,8 +303,12 @@ async def execute_many(db: Db, statement: str, rows: Sequence[Sequence[object]])
 
 async def insert_many(db: Db, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     """New rows, with which nothing that stands can be in conflict."""
+    if not rows:
+        return
     if isinstance(db, PostgresTransaction) and len(rows) >= _WORTH_COPYING:
         await db._connection.copy_records_to_table(table, records=rows, columns=columns)
+    elif isinstance(db, Transaction):
+        await db.insert(table, columns, rows)
     else:
         names, values = ", ".join(columns), marks(len(columns))
         await execute_many(db, f"INSERT INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608

@@ -70,8 +70,8 @@ async def store_resources(
             calendar, name, each, salts[each.href], policy,
             appointment=_id_of(owns.get(each.href)), copy=copies.get(name),
         )  # fmt: skip
-    await replace_rows(ledger.db, "event", await _events(ledger.db, before), rows.events)
-    await replace_slots(ledger, await _slots(ledger.db, before), rows.slots, roll=roll)
+    await replace_rows(ledger.db, "event", await _events(ledger.db, calendar, before), rows.events)
+    await replace_slots(ledger, await _slots(ledger.db, calendar, before), rows.slots, roll=roll)
 
 
 async def known_etags(db: Db, calendar: Calendar) -> dict[str, str]:
@@ -142,10 +142,8 @@ async def _placed(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[str]
     """The appointments whose copies stand there. Of most pages none, and plain SQL finds that out quickly."""
     rows = await _named(
         db,
-        "SELECT id FROM appointment WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id = $3 AND href IN",
+        "SELECT id FROM appointment WHERE calendar_id = $1 AND href IN",
         hrefs,
-        calendar.subaccount_id,
-        calendar.user_id,
         calendar.id,
     )
     return [row["id"] for row in rows]
@@ -171,10 +169,11 @@ async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:
     """They are proved gone: with them go their events and slots."""
     ids = [resource_id(calendar, href) for href in hrefs]
-    await replace_slots(ledger, await _slots(ledger.db, ids), {})
+    await replace_slots(ledger, await _slots(ledger.db, calendar, ids), {})
     for table, column in (("event", "resource_id"), ("resource", "id")):
         for part in chunks(ids):
-            await execute(ledger.db, f"DELETE FROM {table} WHERE {column} IN ({marks(len(part))})", *part)  # noqa: S608
+            statement = f"DELETE FROM {table} WHERE calendar_id = $1 AND {column} IN"  # noqa: S608
+            await execute(ledger.db, f"{statement} ({marks(len(part), after=1)})", calendar.id, *part)
 
 
 async def settle_copies(ledger: Ledger, appointment_id: str) -> None:
@@ -188,8 +187,13 @@ async def settle_copies(ledger: Ledger, appointment_id: str) -> None:
     )
     for row in rows:
         calendar = await Calendar.filter(id=row["calendar_id"]).using_db(ledger.db).get()
-        events = await fetch(ledger.db, "SELECT * FROM event WHERE resource_id = $1", row["id"])
-        await settle_events(ledger, calendar, events, await _slots(ledger.db, [row["id"]]))
+        events = await fetch(
+            ledger.db,
+            "SELECT * FROM event WHERE calendar_id = $1 AND resource_id = $2",
+            calendar.id,
+            row["id"],
+        )
+        await settle_events(ledger, calendar, events, await _slots(ledger.db, calendar, [row["id"]]))
 
 
 async def drop_past(db: Db, calendar_ids: Sequence[str], *, before: int) -> None:
@@ -215,11 +219,8 @@ async def _salts(
     uids = {each.stored_uid for each in found if each.uid and not _is_named(each, stored)}
     rows = await _named(
         db,
-        "SELECT uid, href FROM resource WHERE subaccount_id = $1 AND user_id = $2 AND calendar_id = $3"
-        " AND salt = '' AND uid IN",
+        "SELECT uid, href FROM resource WHERE calendar_id = $1 AND salt = '' AND uid IN",
         list(uids),
-        calendar.subaccount_id,
-        calendar.user_id,
         calendar.id,
     )
     first = {row["uid"]: row["href"] for row in rows}
@@ -283,16 +284,26 @@ def _id_of(own: Appointment | None) -> str | None:
     return None if own is None else own.id
 
 
-async def _events(db: Db, resources: Sequence[str]) -> dict[str, EventRow]:
-    columns = ", ".join(EventRow._fields)
-    rows = await _named(db, f"SELECT {columns} FROM event WHERE resource_id IN", resources)  # noqa: S608
-    return {row["id"]: EventRow(**row) for row in rows}
+async def _events(db: Db, calendar: Calendar, resources: Sequence[str]) -> dict[str, EventRow]:
+    return {
+        row["id"]: EventRow(**row) for row in await _of_resources(db, "event", EventRow, calendar, resources)
+    }
 
 
-async def _slots(db: Db, resources: Sequence[str]) -> dict[str, SlotRow]:
-    columns = ", ".join(SlotRow._fields)
-    rows = await _named(db, f"SELECT {columns} FROM blocked_slot WHERE resource_id IN", resources)  # noqa: S608
-    return {row["id"]: SlotRow(**row) for row in rows}
+async def _slots(db: Db, calendar: Calendar, resources: Sequence[str]) -> dict[str, SlotRow]:
+    return {
+        row["id"]: SlotRow(**row)
+        for row in await _of_resources(db, "blocked_slot", SlotRow, calendar, resources)
+    }
+
+
+async def _of_resources(
+    db: Db, table: str, kind: type[EventRow | SlotRow], calendar: Calendar, resources: Sequence[str]
+) -> list[Row]:
+    """By the calendar too: one index answers for both."""
+    columns = ", ".join(kind._fields)
+    statement = f"SELECT {columns} FROM {table} WHERE calendar_id = $1 AND resource_id IN"  # noqa: S608
+    return await _named(db, statement, resources, calendar.id)
 
 
 async def _named(db: Db, statement: str, names: Sequence[str], *values: object) -> list[Row]:

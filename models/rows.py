@@ -246,6 +246,9 @@ def problems_json(problems: Iterable[StoredProblem]) -> str:
 
 R = TypeVar("R", ResourceRow, EventRow, SlotRow)
 
+LASTING = {"id", "subaccount_id", "user_id", "calendar_id", "resource_id", "event_id", "href"}
+"""Columns in which two rows of one id never differ. To write them anew would write their indexes anew."""
+
 
 def changed_rows(stored: Mapping[str, R], wanted: Mapping[str, R]) -> tuple[list[R], list[R], list[R]]:
     """The rows to add, those to change, and those to drop, as they are stored."""

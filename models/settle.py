@@ -13,7 +13,7 @@ from models.changelog import Ledger, erase_icloud_texts
 from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
 from models.icloud import ICloudAccount
 from models.outbox import WriteState, drop_writes
-from models.rows import OwnCopy, R, SlotRow, changed_rows, pieces, slot_rows
+from models.rows import LASTING, OwnCopy, R, SlotRow, changed_rows, pieces, slot_rows
 
 MOST_NAMES = 500
 """How many ids one statement names: PostgreSQL and SQLite both bound them."""
@@ -67,19 +67,22 @@ async def settle_events(
     await replace_slots(ledger, stored, wanted)
 
 
+# A slot of up to 25 hours starts less than that before what it overlaps; the few longer ones have their own index.
+_OVERLAPS = (
+    "SELECT 1 FROM blocked_slot b WHERE b.user_id = a.user_id AND b.starts < a.ends AND b.ends > a.starts"
+)
+_CONFLICTS = (
+    f"SELECT a.id, a.has_conflict, EXISTS ({_OVERLAPS} AND b.starts > a.starts - 90000)"  # noqa: S608 - constants.
+    f" OR EXISTS ({_OVERLAPS} AND b.ends - b.starts > 90000) AS clashes"
+    " FROM appointment a WHERE a.user_id = $1 AND a.ends > $2 AND a.status = 'CONFIRMED'"
+    " UNION ALL SELECT a.id, a.has_conflict, FALSE FROM appointment a"
+    " WHERE a.user_id = $1 AND a.has_conflict AND a.status <> 'CONFIRMED'"
+)
+
+
 async def settle_conflicts(ledger: Ledger) -> None:
     """Appointments to come that newly overlap a blocked slot, or no longer do."""
-    rows = await fetch(
-        ledger.db,
-        "SELECT a.id, a.has_conflict, a.status = 'CONFIRMED' AND EXISTS (SELECT 1 FROM blocked_slot b"
-        " WHERE b.subaccount_id = a.subaccount_id AND b.user_id = a.user_id"
-        " AND b.starts < a.ends AND b.ends > a.starts) AS clashes"
-        " FROM appointment a WHERE a.subaccount_id = $1 AND a.user_id = $2"
-        " AND (a.status = 'CONFIRMED' AND a.ends > $3 OR a.status <> 'CONFIRMED' AND a.has_conflict)",
-        ledger.user.subaccount,
-        ledger.user.user,
-        int(ledger.now),
-    )
+    rows = await fetch(ledger.db, _CONFLICTS, ledger.user.user, int(ledger.now))
     changed = [row for row in rows if bool(row["has_conflict"]) != bool(row["clashes"])]
     await execute_many(
         ledger.db,
@@ -213,5 +216,8 @@ async def replace_rows(
 async def update_rows(db: Db, table: str, rows: Sequence[R]) -> None:
     """By `id`, the first of their columns."""
     if rows:
-        sets = ", ".join(f"{column} = ${place}" for place, column in enumerate(rows[0]._fields[1:], 2))
-        await execute_many(db, f"UPDATE {table} SET {sets} WHERE id = $1", rows)  # noqa: S608
+        kind = type(rows[0])
+        places = [place for place, name in enumerate(kind._fields) if name not in LASTING]
+        sets = ", ".join(f"{kind._fields[place]} = ${number}" for number, place in enumerate(places, 1))
+        statement = f"UPDATE {table} SET {sets} WHERE id = ${len(places) + 1}"  # noqa: S608
+        await execute_many(db, statement, [(*(row[place] for place in places), row.id) for row in rows])

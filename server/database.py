@@ -119,6 +119,8 @@ def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
         pragmas = {"busy_timeout": 10_000, "synchronous": "FULL", "foreign_keys": "OFF"}
         # 4 MB of pages: with SQLite's own 2, a first sync writes the same leaves of its indexes again and again.
         pragmas["cache_size"] = -4_000
+        # Tortoise's 16 KB would have the write-ahead log cut off, and grown anew, whenever it was checkpointed.
+        pragmas["journal_size_limit"] = 8 << 20
         reading = {"busy_timeout": 10_000, "query_only": "ON"}
         # The names tell the dialects apart: Tortoise caches INSERT statements by connection name.
         names = {"sqlite": pragmas, **{f"reader{number}": reading for number in range(SQLITE_READERS)}}

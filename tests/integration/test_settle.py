@@ -8,6 +8,7 @@ from domain.busy import BusyPolicy, EventStatus, Occurrence, ShowAs
 from domain.changes import ChangeKind
 from domain.interval import Span
 from models.bell import Bell
+from models.blocked import BlockedSlot
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import changing
@@ -152,3 +153,26 @@ def test_a_copy_closes_only_what_its_appointment_does_not(
     assert pieces(_occurrence(*copy), BusyPolicy(), OwnCopy(Span(10, 20), False, False)) == []
     assert pieces(_occurrence(*copy), BusyPolicy(), OwnCopy(Span(10, 20), True, True)) == []
     assert pieces(_occurrence(*copy), BusyPolicy(), None) == [(0, Span(*copy))]
+
+
+HOUR = 3600
+LENGTHS = [1, HOUR, 25 * HOUR - 1, 25 * HOUR, 25 * HOUR + 1, 5 * 24 * HOUR, 300 * 24 * HOUR]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+async def test_slots_of_any_length_are_a_conflict_from_the_first_second_to_the_last(
+    engine: Engine, length: int
+) -> None:
+    start, end = at(20, 9), at(20, 10)
+    name = await engine.book(start, end)
+    touching = [start - length, end]
+    overlapping = [start - length + 1, start - length // 2, start, end - 1]
+    for begins in [*touching, *overlapping]:
+        async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+            await BlockedSlot.filter(source="MANUAL").using_db(ledger.db).delete()
+            await BlockedSlot.create(
+                using_db=ledger.db, id="blk_hand", subaccount_id=USER.subaccount, user_id=USER.user,
+                starts=begins, ends=begins + length, source="MANUAL",
+            )  # fmt: skip
+            await settle_conflicts(ledger)
+        assert (await engine.appointment(name)).has_conflict == (begins in overlapping), begins - start

@@ -12,7 +12,7 @@ import pytest
 from tortoise.exceptions import OperationalError
 
 from models import sqlite
-from models.database import execute, fetch
+from models.database import execute, fetch, insert_many
 from models.sqlite import MOST_ROWS_AT_ONCE, Connection
 from server.database import migrate, open_database
 
@@ -198,3 +198,49 @@ async def test_what_a_statement_meets_is_told_as_tortoise_tells_it(tmp_path: Pat
     async with open_database(f"sqlite:///{path}") as database, database.reading() as db:
         with pytest.raises(OperationalError, match="no such table"):
             await fetch(db, "SELECT * FROM nowhere")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plain-1",
+        "",
+        "[]",
+        "it's",
+        'a "b"',
+        "a\0b",
+        "Größe",
+        "-- x",
+        "?",
+        "NULL",
+        None,
+        True,
+        False,
+        0,
+        -5,
+        1.5,
+        1 << 62,
+    ],
+)
+async def test_what_all_new_rows_have_in_common_is_stored_as_it_is(tmp_path: Path, value: object) -> None:
+    url = f"sqlite://{tmp_path / 'common.sqlite3'}"
+    await migrate(url)
+    rows: list[tuple[object, ...]] = [
+        (n, -n, value, value, "its own" * n) for n in range(MOST_ROWS_AT_ONCE + 1)
+    ]
+    async with open_database(url) as database, database.writing() as db:
+        await execute(db, "CREATE TABLE common (id, other, one, two, own)")
+        await insert_many(db, "common", ("id", "other", "one", "two", "own"), rows)
+        found = await fetch(db, "SELECT * FROM common ORDER BY id")
+    assert [tuple(row.values()) for row in found] == rows
+
+
+async def test_rows_of_which_one_alone_differs_keep_the_difference(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path / 'differ.sqlite3'}"
+    await migrate(url)
+    rows: list[tuple[object, ...]] = [(n, n, "most") for n in range(MOST_ROWS_AT_ONCE)] + [(99, 99, "last")]
+    async with open_database(url) as database, database.writing() as db:
+        await execute(db, "CREATE TABLE common (id, other, one)")
+        await insert_many(db, "common", ("id", "other", "one"), rows)
+        found = await fetch(db, "SELECT * FROM common ORDER BY id")
+    assert [tuple(row.values()) for row in found] == rows
