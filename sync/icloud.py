@@ -26,6 +26,7 @@ from sync.answers import Answer, etag_of, expect_multistatus, refuse, refuse_at_
 from sync.budget import Budgets
 from sync.deadlines import Deadlines
 from sync.guard import Guard, raw_path
+from sync.home import read_home
 from sync.members import read_members
 from sync.multistatus import Multistatus, read_multistatus
 from sync.remote import (
@@ -232,7 +233,7 @@ class Account:
         self.home_url = home_url
 
         async def read() -> tuple[ListedCalendar, ...]:
-            return await self._parsed(answer, lambda found: multistatus.read_listing(found, answer.url))
+            return await self._read(answer, lambda body: read_home(body, answer.url))
 
         return Glance(hash(answer.body), lambda: sha256(answer.body).hexdigest(), read)
 

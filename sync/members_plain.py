@@ -18,8 +18,8 @@ _S = r"[ \t\r\n]*"
 _X = r"""(?: xmlns=(?:"DAV:"|'DAV:'))?"""
 _WORD = "[^<>&]*"
 _CDATA = r"<!\[CDATA\[([^\]]*(?:\](?!\]>)[^\]]*)*)\]\]>"
-_DECLARED = r"""<\?xml version=["']1\.0["'](?: encoding=["'](?:UTF|utf)-8["'])?(?: standalone=["'](?:yes|no)["'])?\?>"""
-_PROLOG = re.compile(rf"(?:{_DECLARED})?{_S}<multistatus xmlns=(?:\"DAV:\"|'DAV:')>")
+DECLARED = r"""<\?xml version=["']1\.0["'](?: encoding=["'](?:UTF|utf)-8["'])?(?: standalone=["'](?:yes|no)["'])?\?>"""
+_PROLOG = re.compile(rf"(?:{DECLARED})?{_S}<multistatus xmlns=(?:\"DAV:\"|'DAV:')>")
 _MEMBER = re.compile(
     rf"{_S}<response{_X}>{_S}<href{_X}>{_S}([^\s<>&]{_WORD})</href>{_S}<propstat{_X}>{_S}<prop{_X}>"
     rf"{_S}<getetag{_X}>({_WORD})</getetag>"
@@ -50,7 +50,7 @@ class Members(NamedTuple):
 
 def read_plain(body: bytes, read_one: Callable[[str], Member | None]) -> Members | None:
     """`read_one` reads an answer in general: its one response, None for more or none; it may raise UnexpectedAnswer."""
-    text = _text_of(body)
+    text = text_of(body)
     if text is None:
         return None
     begun = _PROLOG.match(text)
@@ -82,7 +82,7 @@ def _odd(text: str, at: int, read_one: Callable[[str], Member | None]) -> tuple[
         return None, at
 
 
-def _text_of(body: bytes) -> str | None:
+def text_of(body: bytes) -> str | None:
     """With line ends as XML has them (XML 1.0 section 2.11); None where there is in it what XML does not take."""
     kept = body.translate(None, _NOT_KEPT)
     if len(body) - len(kept) != body.count(b"\r\n"):

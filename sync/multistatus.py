@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from domain.calendars import CalendarKind, ListedCalendar
@@ -89,18 +90,34 @@ def read_home(answer: Multistatus) -> tuple[str, frozenset[str]]:
     return href, frozenset(text.lower().removeprefix("mailto:") for text in hrefs if text)
 
 
+class Shown(NamedTuple):
+    """What the home shows of one of its members: `kind` is None where it is no calendar. The rest is as written."""
+
+    kind: CalendarKind | None
+    can_write: bool
+    href: str
+    name: str
+    color: str
+    ctag: str
+    sync_token: str
+
+
 def read_listing(answer: Multistatus, home_url: str) -> tuple[ListedCalendar, ...]:
     """The calendars among what the home shows; raises UnexpectedAnswer where the home itself is not in it."""
+    return listing_of(map(shown_by, answer.responses), home_url)
+
+
+def listing_of(members: Iterable[Shown], home_url: str) -> tuple[ListedCalendar, ...]:
     found: dict[str, ListedCalendar] = {}
     home = path_key(raw_path(home_url, home_url))
+    inside = f"{home}/"
     is_home_there = False
-    for response in answer.responses:
-        path = raw_path(home_url, response.href)
+    for shown in members:
+        path = raw_path(home_url, shown.href)
         key = path_key(path)
         is_home_there = is_home_there or key == home
-        calendar = _calendar(response, path if path.endswith("/") else f"{path}/")
-        if calendar is not None and (key == home or key.startswith(f"{home}/")):
-            found.setdefault(key, calendar)
+        if shown.kind is not None and (key == home or key.startswith(inside)) and key not in found:
+            found[key] = _calendar(shown, shown.kind, path if path.endswith("/") else f"{path}/")
     if not is_home_there:
         raise UnexpectedAnswer("a listing of something else")
     return tuple(found.values())
@@ -112,20 +129,30 @@ def refuse_absent(answer: Multistatus) -> None:
         raise NotThere("there is no such address")
 
 
-def _calendar(response: Response, path: str) -> ListedCalendar | None:
+def shown_by(response: Response) -> Shown:
     kind = _kind(response)
-    if kind is None:
-        return None
-    name = response.text(f"{_D}displayname") or path.rstrip("/").rpartition("/")[2]
-    color = _COLOR.fullmatch(response.text(f"{_A}calendar-color"))
+    return Shown(
+        kind,
+        kind is not CalendarKind.SUBSCRIPTION and _can_write(response),
+        response.href,
+        name=response.text(f"{_D}displayname"),
+        color=response.text(f"{_A}calendar-color"),
+        ctag=response.text(f"{_CS}getctag"),
+        sync_token=response.text(f"{_D}sync-token"),
+    )
+
+
+def _calendar(shown: Shown, kind: CalendarKind, path: str) -> ListedCalendar:
+    name = shown.name or path.rstrip("/").rpartition("/")[2]
+    color = _COLOR.fullmatch(shown.color)
     return ListedCalendar(
         path=path,
         name=name[:_LONGEST_NAME],
         color=color[0][:7].upper() if color else None,
         kind=kind,
-        can_write=kind is not CalendarKind.SUBSCRIPTION and _can_write(response),
+        can_write=shown.can_write,
         # Both change with the content; on iCloud they are one.
-        token=response.text(f"{_CS}getctag") or response.text(f"{_D}sync-token") or None,
+        token=shown.ctag or shown.sync_token or None,
     )
 
 
