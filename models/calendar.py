@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tortoise import fields
 from tortoise.models import Model
@@ -118,6 +119,28 @@ async def chosen_calendars(db: Db, account: ICloudAccount) -> list[Calendar]:
         db, "SELECT * FROM calendar WHERE account_id = $1 AND (is_linked OR is_conflict)", account.id
     )
     return models_of(Calendar, rows)
+
+
+class Facts(NamedTuple):
+    """What a home shows of a calendar, but for its token."""
+
+    path: str
+    name: str
+    color: str | None
+    kind: str
+    can_write: bool
+
+
+async def known_calendars(db: Db, account: ICloudAccount) -> tuple[list[Calendar], frozenset[Facts]]:
+    """The chosen ones, by name, then id, and the facts of all that are not gone."""
+    rows = await fetch(db, "SELECT * FROM calendar WHERE account_id = $1", account.id)
+    chosen = models_of(Calendar, [row for row in rows if row["is_linked"] or row["is_conflict"]])
+    facts = (
+        Facts(row["path"], row["name"], row["color"], row["kind"], bool(row["can_write"]))
+        for row in rows
+        if not row["is_gone"]
+    )
+    return sorted(chosen, key=lambda each: (each.name, each.id)), frozenset(facts)
 
 
 async def store_listing(

@@ -128,12 +128,11 @@ async def own_appointments(
     A UID names its appointment whatever is on record of it: written anew under another one, it still knows the first,
     and a database that is older than the calendar knows what was written since.
     """
-    mine = Appointment.filter(subaccount_id=calendar.subaccount_id, user_id=calendar.user_id).using_db(db)
     placed = await _placed(db, calendar, [each.href for each in found])
-    by_href = {each.href: each for each in await mine.filter(id__in=placed)} if placed else {}
+    by_href = {each.href: each for each in await _appointments(db, calendar, placed)}
     names = {each.href: appointment_of(each.uid or "") for each in found if each.href not in by_href}
     wanted = {name for name in names.values() if name is not None}
-    by_name = {each.id: each for each in await mine.filter(id__in=list(wanted))} if wanted else {}
+    by_name = {each.id: each for each in await _appointments(db, calendar, list(wanted))}
     owns = {each.href: by_href.get(each.href) or by_name.get(names.get(each.href) or "") for each in found}
     return {href: own for href, own in owns.items() if own is not None}
 
@@ -147,6 +146,13 @@ async def _placed(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[str]
         calendar.id,
     )
     return [row["id"] for row in rows]
+
+
+async def _appointments(db: Db, calendar: Calendar, ids: Sequence[str]) -> list[Appointment]:
+    if not ids:
+        return []
+    mine = Appointment.filter(subaccount_id=calendar.subaccount_id, user_id=calendar.user_id)
+    return await mine.filter(id__in=ids).using_db(db)
 
 
 async def held_bodies(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, str]:

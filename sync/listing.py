@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from domain.calendars import CalendarKind, ListedCalendar
 from domain.changes import ChangeKind
-from models.calendar import Calendar, calendars_of, store_listing
+from models.calendar import Calendar, Facts, calendars_of, known_calendars, store_listing
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.outbox import revive_writes
@@ -143,7 +143,8 @@ async def _move(poll: Poll, found: Discovery) -> None:
 
 
 async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:
-    if not _differs(poll.calendars, listed):
+    told = {Facts(each.path, each.name, each.color, str(each.kind), each.can_write) for each in listed}
+    if told == poll.facts:
         return
     async with poll.changing() as (ledger, _):
         account = await ICloudAccount.filter(id=poll.account.id).using_db(ledger.db).get()
@@ -151,10 +152,9 @@ async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:
         if await store_listing(ledger.db, account, listed, now=ledger.now):
             ledger.note(ChangeKind.CALENDARS)
             ledger.note(ChangeKind.ACCOUNT, account.id)
-        after = await calendars_of(ledger.db, account)
-        for calendar in after:
+        for calendar in await calendars_of(ledger.db, account):
             await _settle_listed(ledger, before.get(calendar.id), calendar)
-        poll.calendars = await calendars_of(ledger.db, account)
+        poll.calendars, poll.facts = await known_calendars(ledger.db, account)
 
 
 async def _settle_listed(ledger: Ledger, before: Calendar | None, calendar: Calendar) -> None:
@@ -166,13 +166,3 @@ async def _settle_listed(ledger: Ledger, before: Calendar | None, calendar: Cale
     was_usable = before.can_write and not before.is_gone
     if calendar.can_write and not calendar.is_gone and not was_usable:
         await revive_writes(ledger, calendar)
-
-
-def _differs(calendars: Sequence[Calendar], listed: Sequence[ListedCalendar]) -> bool:
-    stored = {
-        (each.path, each.name, each.color, each.kind, bool(each.can_write))
-        for each in calendars
-        if not each.is_gone
-    }
-    told = {(each.path, each.name, each.color, str(each.kind), each.can_write) for each in listed}
-    return stored != told

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from domain.actor import UserRef
 from domain.interval import Span
-from models.calendar import Calendar, calendars_of
+from models.calendar import Calendar, Facts, known_calendars
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.database import Db, fetch, models_of
 from models.icloud import ICloudAccount
@@ -16,9 +16,7 @@ from models.polling import Lease
 from models.seal import UnsealError
 from models.settle import closes_time
 from sync.context import SyncContext
-from sync.plan import (
-    plan_window,
-)
+from sync.plan import plan_window
 from sync.remote import Glance, PasswordUnreadable, RemoteCalendars, RemoteError
 
 
@@ -37,6 +35,9 @@ class Poll:
     window: Span
     started: float
     calendars: list[Calendar]
+    "Those that are linked or read, gone or not."
+    facts: frozenset[Facts]
+    "On record of all calendars that the home showed."
     remote: RemoteCalendars = field(init=False)
     "From the sign-in on."
     verified: set[str] = field(default_factory=set)
@@ -63,7 +64,7 @@ class Poll:
 
     @property
     def chosen(self) -> list[Calendar]:
-        return [calendar for calendar in self.calendars if closes_time(calendar)]
+        return [calendar for calendar in self.calendars if not calendar.is_gone]
 
     def hurry(self, after: float) -> None:
         self.look_again_after = after if self.look_again_after is None else min(self.look_again_after, after)
@@ -117,7 +118,7 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
         if not rows:
             return None
         [account], zone = models_of(ICloudAccount, rows), rows[0]["time_zone"]
-        calendars = await calendars_of(db, account)
+        calendars, facts = await known_calendars(db, account)
     return Poll(
         context=context,
         lease=lease,
@@ -126,6 +127,7 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
         window=plan_window(started, zone, context.settings),
         started=started,
         calendars=calendars,
+        facts=facts,
     )
 
 
