@@ -65,6 +65,8 @@ class Guard:
 
     def resolve(self, base: str, href: str) -> str:
         """`href` as the server at `base` means it; raises ForeignHost."""
+        if (simple := _SIMPLE.fullmatch(base)) and _PLAIN.fullmatch(href):
+            return _checked_origin(self, simple[1]) + href
         if _ODD.search(href):
             raise ForeignHost("an href with characters that no address has")
         return self.check(urljoin(base, href))
@@ -114,8 +116,11 @@ def is_loopback(host: str) -> bool:
 
 def raw_path(base: str, href: str) -> Href:
     """The path as the server spells it, whatever host it names; raises UnexpectedAnswer for none of a resource's."""
-    if len(href) <= _LONGEST and _PLAIN.fullmatch(href):
-        return Href(href)
+    if len(href) <= _LONGEST:
+        if _PLAIN.fullmatch(href):
+            return Href(href)
+        if simple := _SIMPLE.fullmatch(href):
+            return Href(simple[2])
     if _ODD.search(href) or len(href) > _LONGEST:
         raise UnexpectedAnswer("an href that is no path")
     try:

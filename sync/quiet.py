@@ -132,7 +132,7 @@ def remember(poll: Poll, tokens: Mapping[str, str | None]) -> None:
     """Where this poll changed anything, its revision is not the account's any more, and nothing comes of it."""
     memory = poll.context.memory.quiet
     memory.pop(poll.account.id, None)
-    if poll.digest is None or not _is_settled(poll, tokens):
+    if poll.is_recorded or poll.digest is None or not _is_settled(poll, tokens):
         return
     account = poll.account
     due = [calendar.compare_at for calendar in poll.chosen if calendar.compare_at is not None]

@@ -45,11 +45,16 @@ _PRIVILEGES = "".join(
     )
 )
 
+_KIND = (
+    '<resourcetype xmlns="DAV:"><collection/><calendar xmlns="urn:ietf:params:xml:ns:caldav"/></resourcetype>'
+)
+_OWN_ETAG = '<getetag xmlns="DAV:">"own"</getetag>'
+
 
 def _calendar(number: int, token: str) -> str:
     props = (
         f'<displayname xmlns="DAV:">Calendar {number}</displayname>'
-        '<resourcetype xmlns="DAV:"><collection/><calendar xmlns="urn:ietf:params:xml:ns:caldav"/></resourcetype>'
+        f"{_KIND}"
         '<supported-calendar-component-set xmlns="urn:ietf:params:xml:ns:caldav">'
         "<comp name='VEVENT' xmlns='urn:ietf:params:xml:ns:caldav'/></supported-calendar-component-set>"
         f'<getctag xmlns="http://calendarserver.org/ns/">{token}</getctag>'
@@ -140,7 +145,9 @@ class Replay:
         token = found[1].decode() if found else ""
         if not rest.startswith(b"calendars/cal0/"):
             return (
-                _PROLOG + self._own(rest) + f"<sync-token>{token_of(0)}</sync-token></multistatus>".encode()
+                _PROLOG
+                + self._own(rest, _OWN_ETAG)
+                + f"<sync-token>{token_of(0)}</sync-token></multistatus>".encode()
             )
         if token == "":
             if self.all_changes is None:
@@ -150,7 +157,7 @@ class Replay:
         return self._told(list(dict.fromkeys(number for version, number in self.changed if version > since)))
 
     def _told(self, numbers: range | list[int]) -> bytes:
-        told = [self._own(b"calendars/cal0/"), *(self._short(number) for number in numbers)]
+        told = [self._own(b"calendars/cal0/", _OWN_ETAG), *(self._short(number) for number in numbers)]
         return b"".join(
             [_PROLOG, *told, f"<sync-token>{token_of(self.version)}</sync-token></multistatus>".encode()]
         )
@@ -158,17 +165,16 @@ class Replay:
     def listing(self) -> bytes:
         if self.whole is None:
             short = [self._short(number) for number in range(len(self.texts))]
-            self.whole = b"".join([_PROLOG, self._own(b"calendars/cal0/"), *short, b"</multistatus>"])
+            self.whole = b"".join(
+                [_PROLOG, self._own(b"calendars/cal0/", _KIND + _OWN_ETAG), *short, b"</multistatus>"]
+            )
         return self.whole
 
     def empty(self, rest: bytes) -> bytes:
-        return b"".join([_PROLOG, self._own(rest), b"</multistatus>"])
+        return b"".join([_PROLOG, self._own(rest, _KIND + _OWN_ETAG), b"</multistatus>"])
 
-    def _own(self, rest: bytes) -> bytes:
-        types = '<collection/><calendar xmlns="urn:ietf:params:xml:ns:caldav"/>'
-        kind = f'<resourcetype xmlns="DAV:">{types}</resourcetype>'
-        etag = '<getetag xmlns="DAV:">"own"</getetag>'
-        return _response(f"/ACCOUNT/{rest.decode()}", _propstat(kind + etag)).encode()
+    def _own(self, rest: bytes, props: str) -> bytes:
+        return _response(f"/ACCOUNT/{rest.decode()}", _propstat(props)).encode()
 
     def _short(self, number: int) -> bytes:
         etag = f'<getetag xmlns="DAV:">{self.etags[number]}</getetag>'

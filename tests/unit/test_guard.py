@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urljoin
 
 import pytest
 
@@ -104,8 +105,18 @@ def test_an_href_is_resolved_against_who_answered() -> None:
         ICLOUD.resolve(base, "//evil.test/1/")
 
 
+@pytest.mark.parametrize("base", ["https://a.test/x/y/", "https://a.test:8443/x", "https://a.test/"])
+@pytest.mark.parametrize(
+    "href", ["/c/d/", "/c/../d", "/c/./d", "//a.test/c", "e/f", "/c?q", "https://a.test/c/d/", "/%41/"]
+)
+def test_an_href_is_resolved_as_rfc_3986_says(base: str, href: str) -> None:
+    guard = Guard("https://a.test/", frozenset({"a.test:8443"}))
+    assert guard.resolve(base, href) == guard.check(urljoin(base, href))
+
+
 def test_a_path_is_kept_as_it_is_spelled() -> None:
     assert raw_path("https://a.test/x/", "https://b.test/u%40v/a%2Fb.ics") == "/u%40v/a%2Fb.ics"
+    assert raw_path("https://a.test/x/", "https://b.test:443/u/a.ics") == "/u/a.ics"
     for href in ("/a b.ics", "/a.ics?x=1", "/a.ics#x", "/é.ics", "/" + "a" * 1000):
         with pytest.raises(UnexpectedAnswer):
             raw_path("https://a.test/x/", href)
