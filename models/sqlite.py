@@ -30,10 +30,11 @@ MOST_ROWS_AT_ONCE = 50
 _STEPS = 500
 """Of SQLite's machine between two looks at the clock: some microseconds, or as many pages from a slow disk."""
 _SHORT = ("SELECT", "INSERT", "UPDATE", "BEGIN")
-_NOT_HERE = {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}
 _KIND = 0xFF
 _PLAIN = re.compile(r"[A-Za-z0-9_\[\]-]*")
 """Ids, words, an empty list: nothing that a quote or a sign could end."""
+_TOLD = (sqlite3.OperationalError, sqlite3.IntegrityError)
+_AS_TORTOISE = {sqlite3.OperationalError: OperationalError, sqlite3.IntegrityError: IntegrityError}
 
 
 _Job = tuple[asyncio.Future[Any], Callable[[], Any]]
@@ -80,7 +81,7 @@ class Connection:
 
     async def commit(self) -> None:
         if self._is_away() or self._conn.total_changes != self._changes:
-            await self._away(self._conn.commit)
+            await self._whole(self._commit)
         else:
             self._conn.commit()
 
@@ -93,7 +94,13 @@ class Connection:
     async def execute_fetchall(
         self, sql: str, values: Sequence[Any] | None = None, *, is_long: bool = False
     ) -> Sequence[sqlite3.Row]:
-        act = partial(self._rows, sql, values or ())
+        return await self._run(partial(self._rows, sql, values or ()), sql, is_long=is_long)
+
+    async def change(self, sql: str, values: Sequence[Any], *, is_long: bool) -> int:
+        """How many rows it changed, or gave."""
+        return await self._run(partial(self._changed, sql, values), sql, is_long=is_long)
+
+    async def _run(self, act: Callable[[], T], sql: str, *, is_long: bool) -> T:
         if is_long or not sql.startswith(_SHORT):
             return await self._away(act)
         return await self._here(act, may_end=sql.startswith("SELECT"))
@@ -121,9 +128,16 @@ class Connection:
     def _rows(self, sql: str, values: Any) -> list[sqlite3.Row]:
         return self._conn.execute(sql, values).fetchall()
 
+    def _changed(self, sql: str, values: Any) -> int:
+        before = self._conn.total_changes
+        given = len(self._rows(sql, values))
+        return self._conn.total_changes - before or given
+
     async def _here(self, act: Callable[[], T], *, may_end: bool = False) -> T:
         """In the event loop's thread, or else as `_away` does."""
-        await self._breathe()
+        if self._spent > LONGEST_TURN:
+            self._spent = 0.0
+            await asyncio.sleep(0)
         if self._is_away():
             return await self._away(act)
         began = time.perf_counter()
@@ -133,7 +147,7 @@ class Connection:
         try:
             return act()
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & _KIND not in _NOT_HERE:
+            if _kind(error) not in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}:
                 raise
         finally:
             if may_end:
@@ -142,11 +156,6 @@ class Connection:
         # Interrupted or locked out, it has changed nothing, and what it reads is still the same.
         return await self._away(act)
 
-    async def _breathe(self) -> None:
-        if self._spent > LONGEST_TURN:
-            self._spent = 0.0
-            await asyncio.sleep(0)
-
     def _is_over(self) -> bool:
         return time.perf_counter() > self._ends
 
@@ -154,8 +163,12 @@ class Connection:
         return self._last is not None and not self._last.done()
 
     async def _away(self, act: Callable[[], T]) -> T:
+        """In the thread, where it waits for what others hold."""
+        return await self._whole(partial(self._patiently, act))
+
+    async def _whole(self, act: Callable[[], T]) -> T:
         """In the thread, and to its end though the caller is cancelled."""
-        doing = self._ordered(partial(self._patiently, act))
+        doing = self._ordered(act)
         self._spent = 0.0
         try:
             return await asyncio.shield(doing)
@@ -179,6 +192,20 @@ class Connection:
         finally:
             self._conn.execute("PRAGMA busy_timeout = 0")
 
+    def _commit(self) -> None:
+        """With the log (WAL) the lock is ours since the beginning, and there is nobody to wait for."""
+        try:
+            self._conn.commit()
+        except sqlite3.OperationalError as error:
+            if _kind(error) != sqlite3.SQLITE_BUSY:
+                raise
+            self._patiently(self._conn.commit)
+
+
+def _kind(error: sqlite3.Error) -> int:
+    """Its code, without what makes it an extended one."""
+    return getattr(error, "sqlite_errorcode", 0) & _KIND
+
 
 def _work(jobs: SimpleQueue[_Job | None]) -> None:
     """A thread's life: one job after the other, and each one's end told to the loop that asked. None is the last."""
@@ -199,7 +226,11 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
     _connection: Connection  # type: ignore[assignment]
 
     async def fetch(self, sql: str, values: Sequence[object], *, is_long: bool) -> list[dict[str, Any]]:
-        _, rows = await self._ask(sql, values, is_long=is_long)
+        self.log.debug("%s: %s", sql, values)
+        try:
+            rows = await self._connection.execute_fetchall(sql, values, is_long=is_long)
+        except _TOLD as error:
+            raise _AS_TORTOISE[type(error)](error) from error
         if not rows:
             return []
         names = rows[0].keys()  # `dict(row)` would look each of them up by name, one after the other.
@@ -207,8 +238,11 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
 
     async def change(self, sql: str, values: Sequence[object], *, is_long: bool) -> int:
         """How many rows it changed, or gave."""
-        changed, rows = await self._ask(sql, values, is_long=is_long)
-        return changed or len(rows)
+        self.log.debug("%s: %s", sql, values)
+        try:
+            return await self._connection.change(sql, values, is_long=is_long)
+        except _TOLD as error:
+            raise _AS_TORTOISE[type(error)](error) from error
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """What all rows have in common is written into the statement: to bind a value takes as long as to store it."""
@@ -217,21 +251,6 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
         values = ", ".join(common.get(place, "?") for place in range(len(columns)))
         bound = list(map(itemgetter(*own), rows)) if common else rows
         await self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", bound)  # type: ignore[arg-type]  # noqa: S608
-
-    async def _ask(
-        self, sql: str, values: Sequence[object], *, is_long: bool
-    ) -> tuple[int, Sequence[sqlite3.Row]]:
-        connection = self._connection
-        async with self._lock:
-            self.log.debug("%s: %s", sql, values)
-            before = connection.total_changes
-            try:
-                rows = await connection.execute_fetchall(sql, values, is_long=is_long)
-            except sqlite3.OperationalError as error:
-                raise OperationalError(error) from error
-            except sqlite3.IntegrityError as error:
-                raise IntegrityError(error) from error
-            return connection.total_changes - before, rows
 
 
 def _common(rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:

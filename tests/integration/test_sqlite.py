@@ -192,6 +192,25 @@ async def test_a_lock_that_is_not_given_up_is_an_error_in_the_end(
     await connection.rollback()
 
 
+async def test_without_a_log_a_commit_waits_for_who_reads(tmp_path: Path) -> None:
+    path = tmp_path / "no_log.sqlite3"
+    connection = Connection(str(path), patience=int(WITHIN * 1000))
+    await connection.execute("CREATE TABLE thread (id INTEGER)")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT id FROM thread").fetchall()
+    await connection.begin("BEGIN IMMEDIATE")
+    await connection.execute("INSERT INTO thread VALUES (1)")
+    committing = asyncio.create_task(connection.commit())
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+    assert not committing.done()
+    reader.close()
+    await asyncio.wait_for(committing, WITHIN)
+    assert await threads(connection) == {1}
+    await connection.close()
+
+
 async def test_what_a_statement_meets_is_told_as_tortoise_tells_it(tmp_path: Path) -> None:
     path = tmp_path / "slotwire.sqlite3"
     await migrate(f"sqlite:///{path}")
