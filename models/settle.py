@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, Participation, ShowAs
 from domain.changes import MOST_SLOTS_AT_ONCE, ChangeKind, Slot
@@ -214,10 +215,10 @@ async def replace_rows(
 
 
 async def update_rows(db: Db, table: str, rows: Sequence[R]) -> None:
-    """By `id`, the first of their columns."""
-    if rows:
-        kind = type(rows[0])
-        places = [place for place, name in enumerate(kind._fields) if name not in LASTING]
-        sets = ", ".join(f"{kind._fields[place]} = ${number}" for number, place in enumerate(places, 1))
-        statement = f"UPDATE {table} SET {sets} WHERE id = ${len(places) + 1}"  # noqa: S608
-        await execute_many(db, statement, [(*(row[place] for place in places), row.id) for row in rows])
+    """By `id`."""
+    if not rows:
+        return
+    columns = [name for name in rows[0]._fields if name not in LASTING]
+    sets = ", ".join(f"{name} = ${place}" for place, name in enumerate(columns, 1))
+    statement = f"UPDATE {table} SET {sets} WHERE id = ${len(columns) + 1}"  # noqa: S608 - names of ours.
+    await execute_many(db, statement, list(map(attrgetter(*columns, "id"), rows)))

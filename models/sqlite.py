@@ -250,7 +250,7 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
         own = [place for place in range(len(columns)) if place not in common]
         values = ", ".join(common.get(place, "?") for place in range(len(columns)))
         bound = list(map(itemgetter(*own), rows)) if common else rows
-        await self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", bound)  # type: ignore[arg-type]  # noqa: S608
+        await self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", bound)  # noqa: S608
 
 
 def _common(rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:

@@ -257,7 +257,7 @@ async def test_what_all_new_rows_have_in_common_is_stored_as_it_is(tmp_path: Pat
 async def test_rows_of_which_one_alone_differs_keep_the_difference(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path / 'differ.sqlite3'}"
     await migrate(url)
-    rows: list[tuple[object, ...]] = [(n, n, "most") for n in range(MOST_ROWS_AT_ONCE)] + [(99, 99, "last")]
+    rows: list[tuple[object, ...]] = [*((n, n, "most") for n in range(MOST_ROWS_AT_ONCE)), (99, 99, "last")]
     async with open_database(url) as database, database.writing() as db:
         await execute(db, "CREATE TABLE common (id, other, one)")
         await insert_many(db, "common", ("id", "other", "one"), rows)
