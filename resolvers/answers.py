@@ -58,7 +58,8 @@ class Answer:
         """Whether neither its basis nor time has changed it; `of_this_minute`: nor has its first window shrunk."""
         if of_this_minute and moment.rules_now != self.moment.rules_now:
             return False
-        return self.basis == basis and moment.now < self.next_at
+        # A clock set back makes no answer newer.
+        return self.basis == basis and self.moment.now <= moment.now < self.next_at
 
 
 Reading = Callable[[], Awaitable[Db]]

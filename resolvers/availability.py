@@ -116,7 +116,7 @@ def moment_of(
 
 
 async def stale_users(db: Db, asked: Asked, services: Services, *, now: float) -> tuple[UserRef, ...]:
-    people = await read_people(db, asked.users) or []
+    people = await read_people(db, asked.users, now=now) or []
     moment = moment_of(asked.question, services, now=now, rules_now=int(now), refreshed_at=None)
     return tuple(person.ref for person in people if person.sync.older_than(moment.since))
 
@@ -152,10 +152,10 @@ async def closed_spans_by_user(
     type_ = await scope.appointment_type(ctx, asked.type_id) if asked.type_id is not None else None
     if isinstance(type_, NotFound):
         return InvalidInput(NO_SUCH_TYPE.message, "appointmentTypeId")
-    people = await read_people(db, reached)
+    now, settings = ctx.now, ctx.services.settings
+    people = await read_people(db, reached, now=now)
     if people is None:
         return none
-    now, settings = ctx.now, ctx.services.settings
     times = await load_user_times(
         ctx.db,
         people,

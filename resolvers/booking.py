@@ -150,7 +150,7 @@ async def create_appointment(
     call = call_of(ctx.actor, "createAppointment", idempotency_key, {"given": given})
 
     async def act(ledger: Ledger) -> Appointment | Refusal | NotFree:
-        person = await person_of(ledger.db, user)
+        person = await person_of(ledger.db, user, now=ctx.now)
         rules = replace(rules_or_usual(type_, person, length, now=ctx.now), duration=length)
         place = Place(person=person, start=start, rules=rules, type_id=type_id, ignores_page_rules=True)
         if refused := await why_not(ledger.db, ctx.services, place):
@@ -202,7 +202,7 @@ async def _book(
     type_ = await reach.page_type(db, ctx.actor, page_slug)
     if type_ is None or type_.user_id != user.user:
         return NO_SUCH_PAGE
-    person = await person_of(db, user)
+    person = await person_of(db, user, now=ctx.now)
     held = await own_hold(db, ctx, user, hold_token)
     rules = rules_of(type_, person.zone, now=math.ceil(ctx.now))
     place = Place(

@@ -75,7 +75,7 @@ async def calendars_by_user(
     rows = await _with_account(Calendar.filter(**scope.of_users(ctx, users)).using_db(await ctx.db()))
     found: defaultdict[UserRef, tuple[CalendarView, ...]] = defaultdict(tuple)
     for row in sorted(rows, key=lambda row: (row.name, row.id)):
-        found[UserRef(row.subaccount_id, row.user_id)] += (_view(row),)
+        found[UserRef(row.subaccount_id, row.user_id)] += (_view(row, ctx.now),)
     return found
 
 
@@ -250,10 +250,10 @@ def _with_account(rows: QuerySet[Calendar]) -> QuerySet[Calendar]:
 
 async def _view_of(ctx: Context, calendar_id: str) -> CalendarView | None:
     row = await _with_account(Calendar.filter(id=calendar_id).using_db(await ctx.db())).first()
-    return None if row is None else _view(row)
+    return None if row is None else _view(row, ctx.now)
 
 
-def _view(row: Calendar) -> CalendarView:
+def _view(row: Calendar, now: float) -> CalendarView:
     account_synced_at: float | None = getattr(row, "account_synced_at")  # noqa: B009 - from `_with_account`.
     return CalendarView(
         id=row.id,
@@ -267,5 +267,5 @@ def _view(row: Calendar) -> CalendarView:
         is_linked=row.is_linked,
         is_conflict=row.is_conflict,
         policy=policy_of(row),
-        last_synced_at=known_at(row.last_synced_at, account_synced_at if closes_time(row) else None),
+        last_synced_at=known_at(row.last_synced_at, account_synced_at if closes_time(row) else None, now=now),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from domain.actor import UserRef
 from domain.availability import Closure, NothingChosen, Stale
+from models.clocks import CLOCKS_DIFFER
 from models.database import Db, Row, fetch, marks
 
 
@@ -14,7 +15,8 @@ from models.database import Db, Row, fetch, marks
 class SyncState:
     """What iCloud's side of one user's time rests on: the conflict calendars, and when each was last known.
 
-    Where that is None the calendar was never read whole, or its events were expanded for another zone than the user's.
+    Where that is None the calendar was never read whole, or nobody knows when, or its events were expanded for another
+    zone than the user's.
     """
 
     needs_calendars: bool = False
@@ -47,7 +49,9 @@ class SyncState:
 NO_ACCOUNT = SyncState()
 
 
-async def read_sync_states(db: Db, users: Sequence[UserRef], zones: Sequence[str]) -> list[SyncState]:
+async def read_sync_states(
+    db: Db, users: Sequence[UserRef], zones: Sequence[str], *, now: float
+) -> list[SyncState]:
     """In the order of the users; `zones` are the users' own."""
     asked = marks(len(users), after=1)
     values = (users[0].subaccount, *(user.user for user in users))
@@ -68,17 +72,20 @@ async def read_sync_states(db: Db, users: Sequence[UserRef], zones: Sequence[str
     )
     by_user = {account["user_id"]: account for account in accounts}
     return [
-        _state(by_user[user.user], zone, [row for row in calendars if row["user_id"] == user.user])
+        _state(by_user[user.user], zone, [row for row in calendars if row["user_id"] == user.user], now=now)
         if user.user in by_user
         else NO_ACCOUNT
         for user, zone in zip(users, zones, strict=True)
     ]
 
 
-def _state(account: Row, zone: str, calendars: Sequence[Row]) -> SyncState:
+def _state(account: Row, zone: str, calendars: Sequence[Row], *, now: float) -> SyncState:
     is_expanded = account["expanded_zone"] == zone
     read = tuple(
-        (row["id"], known_at(row["last_synced_at"], account["last_synced_at"]) if is_expanded else None)
+        (
+            row["id"],
+            known_at(row["last_synced_at"], account["last_synced_at"], now=now) if is_expanded else None,
+        )
         for row in calendars
     )
     return SyncState(
@@ -89,8 +96,14 @@ def _state(account: Row, zone: str, calendars: Sequence[Row]) -> SyncState:
     )
 
 
-def known_at(calendar: float | None, account: float | None) -> float | None:
-    """A poll that left every conflict calendar as it is in iCloud counts for each that was read whole before."""
-    if calendar is None or account is None:
-        return calendar
-    return max(calendar, account)
+def known_at(calendar: float | None, account: float | None, *, now: float) -> float | None:
+    """A poll that left every conflict calendar as it is in iCloud counts for each that was read whole before.
+
+    None, too, where it is not known when: a stamp that lies in the future is of a clock that was set back since.
+    """
+    if calendar is None:
+        return None
+    latest = now + CLOCKS_DIFFER
+    if account is not None and account <= latest and not account < calendar <= latest:
+        return account
+    return calendar if calendar <= latest else None

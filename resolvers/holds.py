@@ -93,7 +93,7 @@ async def _hold(
     type_ = await reach.page_type(db, ctx.actor, page_slug)
     if type_ is None or type_.user_id != user.user:
         return NO_SUCH_PAGE
-    person = await person_of(db, user)
+    person = await person_of(db, user, now=now)
     rules = rules_of(type_, person.zone, now=math.ceil(now))
     moved = await _moved(db, ctx, user, manage_token)
     if isinstance(moved, InvalidInput | NotFound):

@@ -33,7 +33,7 @@ def unknown(state: SyncState, *, now: float, limit: float) -> AvailabilityUnknow
 
 
 async def _state(ctx: Context, user: UserRef) -> SyncState:
-    people = await read_people(await ctx.db(), (user,))
+    people = await read_people(await ctx.db(), (user,), now=ctx.now)
     await ctx.renew()
     if people is None:
         raise NoSuchUserError(user.user)

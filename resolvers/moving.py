@@ -66,7 +66,7 @@ async def move(
             return NO_SUCH_APPOINTMENT
         if not is_changeable(current, now=ctx.now):
             return NOT_CHANGEABLE
-        person = await person_of(db, user)
+        person = await person_of(db, user, now=ctx.now)
         held = await own_hold(db, ctx, user, hold_token)
         rules = as_booked(await _rules_to_move(db, current, person, now=ctx.now), current)
         place = Place(

@@ -89,9 +89,9 @@ class JustTakenError(Exception):
         self.place = place
 
 
-async def person_of(db: Db, user: UserRef) -> Person:
+async def person_of(db: Db, user: UserRef, *, now: float) -> Person:
     """Raises NoSuchUserError."""
-    people = await read_people(db, (user,))
+    people = await read_people(db, (user,), now=now)
     if people is None:
         raise NoSuchUserError(user.user)
     return people[0]
@@ -124,7 +124,7 @@ async def offer(ctx: Context, refused: NotFree) -> SlotUnavailable:
     place, services, now = refused.place, ctx.services, ctx.now
     await ctx.renew()
     db = await ctx.db()
-    people = await read_people(db, (place.person.ref,))
+    people = await read_people(db, (place.person.ref,), now=now)
     if people is None:
         return SlotUnavailable(refused.message, ())
     [person], days_ahead = people, services.settings.horizon_ahead_days

@@ -56,7 +56,7 @@ async def remembered(ctx: Context, question: AvailabilityQuestion, moment: Momen
         return None
     if kept is None or kept.asked.everyone != asked.everyone:
         stamps = await _stamps(ctx, asked)
-    concerned = None if stamps is None else _concerned(services, asked, stamps)
+    concerned = None if stamps is None else _concerned(services, asked, stamps, now=moment.now)
     if stamps is None or concerned is None or _is_to_refresh(question, concerned, moment):
         return None
     answer = await answer_for(ctx.db, services, asked, concerned, moment)
@@ -105,9 +105,11 @@ async def _stamps(ctx: Context, asked: Asked) -> tuple[Stamp, ...] | None:
         return None
 
 
-def _concerned(services: Services, asked: Asked, stamps: tuple[Stamp, ...]) -> Concerned | None:
+def _concerned(
+    services: Services, asked: Asked, stamps: tuple[Stamp, ...], *, now: float
+) -> Concerned | None:
     """None where something has moved that must be read again."""
-    people = people_of(asked.everyone, stamps, services.standings)
+    people = people_of(asked.everyone, stamps, services.standings, now=now)
     if people is None:
         return None
     if asked.type is not None:

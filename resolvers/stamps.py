@@ -37,7 +37,7 @@ class Stamp:
     def known_until(self) -> int | None:
         return self.expanded_until if self.calendars else None
 
-    def sync(self, zone: str) -> SyncState:
+    def sync(self, zone: str, *, now: float) -> SyncState:
         """As it is for a user of this zone. When the next poll comes is not in it."""
         if not self.is_connected:
             return NO_ACCOUNT
@@ -45,7 +45,7 @@ class Stamp:
         return SyncState(
             needs_calendars=not self.has_chosen,
             read=tuple(
-                (calendar, known_at(at, self.synced_at) if is_expanded else None)
+                (calendar, known_at(at, self.synced_at, now=now) if is_expanded else None)
                 for calendar, at in self.calendars
             ),
             known_until=self.known_until,

@@ -66,7 +66,7 @@ class _Bookings:
     starts_of_type: list[int] = field(default_factory=list)
 
 
-async def read_people(db: Db, users: Sequence[UserRef]) -> list[Person] | None:
+async def read_people(db: Db, users: Sequence[UserRef], *, now: float) -> list[Person] | None:
     """In the order of the users, all of one subaccount; None where one of them is gone."""
     rows = {row.id: row for row in await _user_rows(db, users)}
     if any(user.user not in rows for user in users):
@@ -81,7 +81,8 @@ async def read_people(db: Db, users: Sequence[UserRef]) -> list[Person] | None:
             *(user.user for user in users),
         )
     }
-    states = await read_sync_states(db, users, [rows[user.user].time_zone for user in users])
+    zones = [rows[user.user].time_zone for user in users]
+    states = await read_sync_states(db, users, zones, now=now)
     return [
         Person(
             ref=user,
@@ -95,14 +96,16 @@ async def read_people(db: Db, users: Sequence[UserRef]) -> list[Person] | None:
     ]
 
 
-def people_of(users: Sequence[UserRef], stamps: Sequence[Stamp], standings: Standings) -> list[Person] | None:
+def people_of(
+    users: Sequence[UserRef], stamps: Sequence[Stamp], standings: Standings, *, now: float
+) -> list[Person] | None:
     """From memory; None where something of one of them has moved since."""
     people: list[Person] = []
     for user, stamp in zip(users, stamps, strict=True):
         standing = standings.find(user, stamp)
         if standing is None:
             return None
-        people.append(_person(user, stamp, standing))
+        people.append(_person(user, stamp, standing, now))
     return people
 
 
@@ -130,18 +133,18 @@ async def read_people_whole(
             found[user] = await read_standing(db, rows[user.user], stamp, now=now, timelines=timelines)
         if standings.last(user) is not found[user]:
             standings.keep(user, found[user])
-        people.append(_person(user, stamp, found[user]))
+        people.append(_person(user, stamp, found[user], now))
     return people
 
 
-def _person(user: UserRef, stamp: Stamp, standing: Standing) -> Person:
+def _person(user: UserRef, stamp: Stamp, standing: Standing, now: float) -> Person:
     return Person(
         ref=user,
         name=standing.name,
         zone=standing.zone,
         hours=standing.hours,
         position=stamp.position,
-        sync=stamp.sync(standing.zone),
+        sync=stamp.sync(standing.zone, now=now),
         standing=standing,
     )
 

@@ -80,6 +80,7 @@ def sync_settings(settings: Settings) -> SyncSettings:
         usual_every=settings.poll_usual,
         quiet_every=settings.poll_quiet,
         requests_per_minute=settings.requests_per_minute,
+        hold_for=settings.hold_for,
         keep_changes=settings.keep_changes_days * 86_400,
     )
 

@@ -42,7 +42,8 @@ async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full:
         since.pop(calendar.id, None)
         return True
     wait = poll.context.settings.removal_wait
-    first = since.setdefault(calendar.id, poll.started)
+    # A clock set back makes nothing older.
+    first = since[calendar.id] = min(since.get(calendar.id, poll.started), poll.started)
     if is_full and poll.started - first >= wait:
         since.pop(calendar.id)
         return True

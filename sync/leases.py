@@ -24,8 +24,11 @@ class Leases:
         async with self._turn:
             now, lease = context.clock(), context.settings.lease
             stamps, self._stamps = self._stamps, {}
+            # One that seems to end later than it can was taken before the clock was set back.
             kept = [
-                name for name, ends in self._ends.items() if ends - now < lease * 2 / 3 and name not in stamps
+                name
+                for name, ends in self._ends.items()
+                if not lease * 2 / 3 <= ends - now <= lease and name not in stamps
             ]
             if not (stamps or kept or places.healthy > 0 or places.failing > 0):
                 return []

@@ -48,7 +48,7 @@ async def _is_kept(poll: Poll, calendar: Calendar) -> bool:
     try:
         await poll.remote.check_calendar(calendar.path)
     except (NotThere, NotWritable):
-        first = since.setdefault(calendar.id, poll.started)
+        first = since[calendar.id] = min(since.get(calendar.id, poll.started), poll.started)
         if poll.started - first >= wait:
             del since[calendar.id]
             return False

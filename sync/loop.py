@@ -13,6 +13,7 @@ from models.changelog import trim
 from models.database import execute
 from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
+from sync.clocks import WallClock
 from sync.context import SyncContext
 from sync.leases import Leases
 from sync.poll import begin
@@ -36,6 +37,7 @@ _QUIET = PullOutcome(is_complete=True)
 @dataclass(frozen=True, slots=True)
 class RunningPoll:
     began: float
+    "By the event loop's clock, which is never set back."
     task: asyncio.Task[PullOutcome]
 
 
@@ -44,6 +46,7 @@ class Loop:
 
     def __init__(self, context: SyncContext) -> None:
         self.context = context
+        self._wall = WallClock(context)
         self._leases = Leases(context)
         self._polls: dict[str, RunningPoll] = {}
         self._failing: set[str] = set()
@@ -123,6 +126,7 @@ class Loop:
 
     async def _take_turn(self) -> None:
         """Tells what was polled, and takes what is due before the next turn: as much as is likely to begin by then."""
+        await self._wall.heed()
         settings = self.context.settings
         most = settings.concurrent_polls + 2 * self._begun
         self._begun = 0
@@ -152,7 +156,7 @@ class Loop:
     def _next(self, now: float) -> Lease | None:
         """Accounts that fail have a quarter of the places: they never fill those of the others."""
         for queue in self._open_queues():
-            if lease := queue.due(now):
+            if lease := queue.due(now, ahead=self.context.settings.look_every):
                 return lease
         return None
 
@@ -175,7 +179,7 @@ class Loop:
             # Its lease could not be renewed for a time, and was ours for the taking: one poll of it is enough.
             return running
         task = asyncio.create_task(self._watched_poll(lease, now, is_awaited=is_awaited))
-        running = self._polls[account_id] = RunningPoll(now, task)
+        running = self._polls[account_id] = RunningPoll(asyncio.get_running_loop().time(), task)
         self._begun += 1
         if lease.is_failing:
             self._failing.add(account_id)

@@ -106,10 +106,10 @@ class Sync:
 
     async def refresh(self, user: UserRef, *, wait: float) -> RefreshOutcome:
         """Polls now, or shares a poll that begins from now on; waits for its end, at most so long."""
-        asked_at = self.context.clock()
+        asked = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(wait):
-                return await self._look(user, asked_at)
+                return await self._look(user, asked)
         except TimeoutError:
             return RefreshOutcome(is_complete=False, changes=0, error=None)
 
@@ -130,7 +130,9 @@ class Sync:
         await self._loop.drain()
         await self.context.server.close()
 
-    async def _look(self, user: UserRef, asked_at: float) -> RefreshOutcome:
+    async def _look(self, user: UserRef, asked: float) -> RefreshOutcome:
+        """`asked`: by the event loop's clock."""
+        asked_at, before = self.context.clock(), None
         position: int | None = None
         while True:
             account = await self._account(user)
@@ -141,7 +143,8 @@ class Sync:
                 return RefreshOutcome(is_complete=True, changes=0, error=PasswordRefused())
             if _must_wait(account, self.context.clock()):
                 return RefreshOutcome(is_complete=True, changes=0, error=_error_of(account))
-            if position is not None and (account.last_polled_at or 0.0) >= asked_at:
+            polled_at = account.last_polled_at
+            if position is not None and polled_at is not None and before != polled_at >= asked_at:
                 return RefreshOutcome(
                     is_complete=True, changes=await self._changes(user, position), error=_error_of(account)
                 )
@@ -149,13 +152,13 @@ class Sync:
             if running is None:
                 # Another process has it: that one is asked, once, and its answer awaited.
                 if position is None:
-                    position = await self._position(user)
+                    position, before = await self._position(user), polled_at
                     await self._ask(account.id, asked_at)
                 await asyncio.sleep(_ASK_AGAIN)
                 continue
             # By what it met, whether or not the database took it: iCloud is not asked again for want of a record.
             outcome = await asyncio.shield(running.task)
-            if running.began >= asked_at and outcome.is_complete:
+            if running.began >= asked and outcome.is_complete:
                 return RefreshOutcome(is_complete=True, changes=outcome.changes, error=outcome.error)
 
     async def _ask(self, account_id: str, asked_at: float) -> None:

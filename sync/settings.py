@@ -71,6 +71,8 @@ class SyncSettings:
 
     keep_changes: float = 7 * 86_400
     most_changes: int = 100_000
+    hold_for: float = 300
+    "How long a guest's hold lasts: one that seems to last longer was made by a clock that ran ahead."
     keep_holds: float = 86_400
     keep_calls: float = 48 * 3600
     housekeeping_every: float = 600

@@ -21,9 +21,11 @@ class Queue:
     def soonest(self) -> float | None:
         return self._heap[0][0] if self._heap else None
 
-    def due(self, now: float) -> Lease | None:
-        """The one that is due for longest, taken out."""
-        return heappop(self._heap)[2] if self._heap and self._heap[0][0] <= now else None
+    def due(self, now: float, *, ahead: float) -> Lease | None:
+        """The one that is due for longest, taken out. One further `ahead` than any is taken: the clock was set back."""
+        if not self._heap or now < self._heap[0][0] <= now + ahead:
+            return None
+        return heappop(self._heap)[2]
 
     def drop(self, account_id: str) -> None:
         left = [entry for entry in self._heap if entry[1] != account_id]

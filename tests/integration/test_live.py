@@ -465,6 +465,15 @@ async def test_time_alone_is_told_only_when_a_start_goes(world: World) -> None:
         assert (await told).availability.starts[0].start == NINE + HOUR
 
 
+async def test_starts_that_had_gone_come_back_with_a_clock_that_is_set_back(world: World) -> None:
+    await page(world)
+    world.clock.now = float(NINE + 5 * MINUTE)
+    async with following(world, availability_changes, QUESTION, actor=key_of(world)) as frames:
+        assert (await update(frames)).availability.starts[0].start == NINE + 30 * MINUTE
+        world.clock.now = float(NINE - 5 * MINUTE)
+        assert (await update(frames)).availability.starts[0].start == NINE
+
+
 async def test_time_that_opens_no_start_is_not_told(world: World) -> None:
     await page(world)
     await page(world, "long", duration_minutes=60)
