@@ -7,7 +7,7 @@ import functools
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -196,8 +196,17 @@ class _PostgresGlances:
 async def _begin_postgres(client: BaseDBAsyncClient) -> AsyncIterator[Db]:
     assert isinstance(client, AsyncpgDBClient)
     assert client._pool is not None
-    async with client._pool.acquire() as connection, connection.transaction():
-        yield _postgres_wrapper(client, connection)
+    async with client._pool.acquire() as connection:
+        transaction = connection.transaction()
+        try:
+            await _whole(transaction.start())
+            yield _postgres_wrapper(client, connection)
+        except BaseException:
+            # A lost connection has undone it already: what was met before is what the caller is told.
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await _whole(transaction.rollback())
+            raise
+        await _whole(transaction.commit())
 
 
 def _postgres_wrapper(client: AsyncpgDBClient, connection: Any) -> PostgresTransaction:
@@ -265,13 +274,17 @@ async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDB
 
 
 async def _whole(statement: Any) -> None:
-    """Runs to its end though the caller is cancelled: a half-known transaction would poison the connection."""
+    """Runs to its end however often the caller is cancelled: a half-known transaction would poison the connection."""
     task = asyncio.ensure_future(statement)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled from task.exception()
+    task.result()
 
 
 async def fetch(db: Db, statement: str, *values: object, is_long: bool = False) -> list[Row]:

@@ -40,6 +40,30 @@ async def test_a_snapshot_that_is_cancelled_while_it_opens_leaves_nothing_open(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_transaction_that_is_cancelled_again_and_again_leaves_nothing_open(
+    database: Database, caplog: pytest.LogCaptureFixture, times: int
+) -> None:
+    """While it begins, in it, and while its end is under way."""
+
+    async def write() -> None:
+        async with database.writing() as db:
+            await execute(db, "UPDATE deployment_fact SET value = value")
+
+    for turns in range(30):
+        writing = asyncio.ensure_future(write())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for _ in range(times):
+            writing.cancel()
+            for _ in range(3):
+                await asyncio.sleep(0)
+        await asyncio.gather(writing, return_exceptions=True)
+    async with database.writing() as db:
+        await execute(db, "UPDATE deployment_fact SET value = value")
+    assert not [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
+
+
 async def test_a_connection_is_given_back_without_a_word_to_the_server(database: Database) -> None:
     if not database.is_postgres:
         return
