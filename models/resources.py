@@ -89,6 +89,28 @@ async def etags_of(database: Database, calendar: Calendar, hrefs: Iterable[str])
     return found
 
 
+async def copies_among(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> set[str]:
+    """Those of them that are copies of appointments."""
+    found: set[str] = set()
+    for part in chunks(resource_id(calendar, href) for href in hrefs):
+        rows = await database.look(
+            f"SELECT href FROM resource WHERE id IN ({marks(len(part))}) AND appointment_id IS NOT NULL",  # noqa: S608
+            *part,
+        )
+        found |= {row["href"] for row in rows}
+    return found
+
+
+async def count_resources(database: Database, calendar: Calendar, *, most: int) -> int:
+    """Up to `most`: what a calendar has beyond it costs nothing."""
+    async with database.reading() as db:
+        counted = (
+            "SELECT COUNT(*) AS held FROM (SELECT 1 FROM resource WHERE calendar_id = $1 LIMIT $2) AS held"
+        )
+        [row] = await fetch(db, counted, calendar.id, most)
+    return int(row["held"])
+
+
 _NOT_GIVEN = StoredProblem(None, "UNREADABLE", "iCloud lists this event and does not give it.", None)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from models.calendar import Calendar, Resource
+from models.calendar import Calendar
+from models.resources import copies_among, count_resources
 from sync.pages import fetch_all
-from sync.plan import PullPlan, is_mass_removal, plan_pull
+from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
 from sync.remote import ETag, Href, NotThere
 
@@ -29,16 +30,13 @@ async def confirm_absence(
     return PullPlan({**again.fetch, **plan.fetch}, gone)
 
 
-async def _count(poll: Poll, calendar: Calendar) -> int:
-    async with poll.context.database.reading() as db:
-        return await Resource.filter(calendar_id=calendar.id).using_db(db).count()
-
-
 async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
     """Much gone at once waits for a second, full listing a minute later that says the same."""
     since = poll.context.memory.removals_since
-    known = await _count(poll, calendar) if plan.forget else 0
-    if not is_mass_removal(known, len(plan.forget)):
+    gone, known = len(plan.forget), 0
+    if gone > FEW_GONE:
+        known = await count_resources(poll.context.database, calendar, most=2 * gone)
+    if not is_mass_removal(known, gone):
         since.pop(calendar.id, None)
         return True
     wait = poll.context.settings.removal_wait
@@ -47,7 +45,7 @@ async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full:
     if is_full and poll.started - first >= wait:
         since.pop(calendar.id)
         return True
-    log.warning("calendar %s: %d of %d gone at once, looking again", calendar.id, len(plan.forget), known)
+    log.warning("calendar %s: %d of %d gone at once, looking again", calendar.id, gone, known)
     poll.hurry(max(first + wait - poll.started, 1))
     return False
 
@@ -61,9 +59,8 @@ async def confirm_deletions(
     """
     if not plan.forget:
         return plan, frozenset()
-    async with poll.context.database.reading() as db:
-        ours = await Resource.filter(calendar_id=calendar.id, appointment_id__not_isnull=True).using_db(db)
-    own = plan.forget & {Href(resource.href) for resource in ours}
+    copies = await copies_among(poll.context.database, calendar, plan.forget)
+    own = {href for href in plan.forget if href in copies}
     there = {href for href in sorted(own) if await _is_there(poll, href)}
     doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
     fetch = {**plan.fetch, **dict.fromkeys(there | doubtful)}

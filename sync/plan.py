@@ -65,9 +65,13 @@ def plan_pull(known: Mapping[Href, ETag], changes: Iterable[RemoteChange], *, fu
     )
 
 
+FEW_GONE = 20
+"""Never too much at once, however little is left."""
+
+
 def is_mass_removal(known: int, gone: int) -> bool:
     """So much gone at once is more often a server's mistake than the owner's wish."""
-    return gone > 20 and gone * 2 > known
+    return gone > FEW_GONE and gone * 2 > known
 
 
 def plan_window(now: float, zone: str, settings: SyncSettings) -> Span:

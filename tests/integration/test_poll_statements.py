@@ -74,3 +74,22 @@ async def test_forty_changes_ask_as_often_as_one(engine: Engine, caplog: pytest.
         home.put(f"n{number}", event(f"n{number}", at(5, 9), at(5, 10)))
     engine.now += 1
     assert len(await asked(engine, caplog)) == len(one)
+
+
+async def test_a_deletion_asks_for_nothing_but_what_is_gone(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.delete(Href(f"{home.path}n7.ics"))
+    found = [statement.replace('"', "") for statement in await asked(engine, caplog)]
+    of_all = [each for each in found if "FROM resource WHERE calendar_id" in each and " id IN " not in each]
+    assert not of_all, "\n".join(of_all)
+
+
+@pytest.mark.parametrize(("gone", "left"), [(20, 40), (30, 30), (31, 60)])
+async def test_more_than_half_and_no_less_is_much_at_once(engine: Engine, gone: int, left: int) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(gone):
+        home.delete(Href(f"{home.path}n{number}.ics"))
+    await engine.poll()
+    assert len(await engine.slots()) == left
