@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -22,6 +22,7 @@ NEVER = 2**62
 # The table holds what a calendar asks for. Before and after it the offset at its edge is used.
 _TABLE_START = 0  # 1970
 _TABLE_END = 4_102_444_800  # 2100
+_HOUR = 3_600
 _PROBE = 14 * DAY  # Shorter than any summer time on record, Ramadan's breaks in Morocco included.
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
@@ -114,20 +115,33 @@ def _names_by_lower_case() -> dict[str, str]:
 
 
 def _tabulate(name: str, info: ZoneInfo) -> Zone:
-    def offset(instant: int) -> int:
-        delta = datetime.fromtimestamp(instant, UTC).astimezone(info).utcoffset()
-        assert delta is not None
-        return delta.days * DAY + delta.seconds
+    def offset(instant: int) -> timedelta | None:
+        return datetime.fromtimestamp(instant, info).utcoffset()
 
     changes: list[tuple[int, int]] = []
     first = before = offset(_TABLE_START)
     for probe in range(_TABLE_START + _PROBE, _TABLE_END + _PROBE, _PROBE):
         after = offset(probe)
         if after != before:
-            low, high = probe - _PROBE, probe
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if offset(middle) == before else (low, middle)
-            changes.append((high, after))
+            changes.append((_change(offset, probe - _PROBE, probe), _seconds(after)))
             before = after
-    return zone_of_changes(name, first, changes)
+    return zone_of_changes(name, _seconds(first), changes)
+
+
+def _change(offset: Callable[[int], timedelta | None], low: int, high: int) -> int:
+    """Since when it is another than at `low`, and as it is at `high`. Nearly every change is at a full hour."""
+    before = offset(low)
+
+    def is_over(instant: int) -> bool:
+        return offset(instant) != before
+
+    hours = range(low, high, _HOUR)
+    after = low + _HOUR * bisect_left(hours, x=True, key=is_over)
+    if not is_over(after - 1):
+        return after
+    return after - _HOUR + bisect_left(range(after - _HOUR, after), x=True, key=is_over)
+
+
+def _seconds(offset: timedelta | None) -> int:
+    assert offset is not None
+    return offset.days * DAY + offset.seconds

@@ -73,6 +73,21 @@ def test_a_fold_has_two_instants_and_a_gap_one() -> None:
     assert not zone.is_in_gap(fold)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("Europe/Berlin", "2027-03-28T01:00:00"),
+        ("Australia/Lord_Howe", "2026-10-03T15:30:00"),
+        ("Asia/Kathmandu", "1985-12-31T18:30:00"),
+        ("Africa/Monrovia", "1972-01-07T00:44:30"),
+    ],
+)
+def test_a_change_is_known_to_the_second(name: str, change: str) -> None:
+    zone = find_zone(name)
+    assert zone is not None
+    assert int(datetime.fromisoformat(f"{change}+00:00").timestamp()) in zone.changes
+
+
 @pytest.mark.parametrize("name", ["europe/berlin", "EUROPE/BERLIN"])
 def test_case_does_not_matter(name: str) -> None:
     assert find_zone(name) == find_zone("Europe/Berlin")
