@@ -19,6 +19,7 @@ _ICLOUD_CHINA = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com\.cn", re.ASCI
 _ODD = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 # A path that is the same however it is resolved and quoted.
 _PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)+/?", re.ASCII)
+_PLAIN_NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.~-]+", re.ASCII)
 _SIMPLE = re.compile(rf"(https?://[A-Za-z0-9.-]+(?::[0-9]+)?)({_PLAIN.pattern})", re.ASCII)
 _LONGEST = 1000
 
@@ -137,6 +138,18 @@ def path_key(path: str) -> str:
     if _PLAIN.fullmatch(path):
         return path.rstrip("/")
     return "/".join(quote(unquote(segment), safe="") for segment in path.split("/")).rstrip("/")
+
+
+def plain_folder(collection: str) -> str | None:
+    """What the hrefs of a collection's resources begin with where all is written plainly; `collection` is its key."""
+    return f"{collection}/" if _PLAIN.fullmatch(collection) else None
+
+
+def is_plainly_in(folder: str, href: str) -> bool:
+    """Whether it is the href, the path and the key at once of a resource straight in there."""
+    return (
+        href.startswith(folder) and len(href) <= _LONGEST and bool(_PLAIN_NAME.fullmatch(href, len(folder)))
+    )
 
 
 def is_member(path: str, key: str, collection: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sync.guard import is_member, path_key, raw_path
+from sync.guard import is_member, is_plainly_in, path_key, plain_folder, raw_path
 from sync.members_plain import Member, Members, read_plain
 from sync.multistatus import CALDAV, DAV, Multistatus, Response, parsed_multistatus, read_multistatus
 from sync.remote import (
@@ -60,7 +60,7 @@ def read_texts(answer: Members, collection_url: str, asked: Sequence[Href]) -> d
         if href is None:
             names = names or {path_key(each): each for each in asked}
             href = names.get(path_key(raw_path(collection_url, member.href)))
-        if href is not None and member.text is not None and not member.text.isspace() and member.text:
+        if href is not None and member.text and not member.text.isspace():
             found[href] = Fetched(href, _etag(member) or ETag(""), member.text)
     return found
 
@@ -71,18 +71,23 @@ def _changes(answer: Members, collection_url: str) -> tuple[tuple[RemoteChange, 
     And whether more is to come, and whether the collection is named.
     """
     own = path_key(raw_path(collection_url, collection_url))
+    folder = plain_folder(own)
     found: dict[str, RemoteChange] = {}
     is_truncated = is_there = False
     is_about_it = not answer.members
     for member in answer.members:
-        path = raw_path(collection_url, member.href)
-        key = path_key(path)
+        if folder is not None and is_plainly_in(folder, member.href):
+            path, key, is_ours = Href(member.href), member.href, True
+        else:
+            path = raw_path(collection_url, member.href)
+            key = path_key(path)
+            is_ours = is_member(path, key, own)
         if key == own:
             is_there = is_about_it = True
             is_truncated = is_truncated or _truncates(member)
             continue
-        is_about_it = is_about_it or key.startswith(f"{own}/")
-        if is_member(path, key, own) and not member.is_collection:
+        is_about_it = is_about_it or is_ours or key.startswith(f"{own}/")
+        if is_ours and not member.is_collection:
             found[key] = Gone(path) if member.status in {404, 410} else Listed(path, _etag(member))
     if not is_about_it:
         raise UnexpectedAnswer("changes of something else")

@@ -91,7 +91,7 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
         found |= await _fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [
-        Fetched(each.href, each.etag or asked[each.href] or ETag(""), each.body) for each in found.values()
+        each if each.etag else each._replace(etag=asked[each.href] or ETag("")) for each in found.values()
     ]
     return Page(tuple(fetched), frozenset(lagging))
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NamedTuple, NewType, Protocol
 
 from domain.calendars import ListedCalendar
 from models.seal import Secret
@@ -78,16 +78,14 @@ class NotThere(RemoteError):
     """What was asked for does not exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A resource that is there. No ETag: it has to be fetched to know."""
 
     href: Href
     etag: ETag | None
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(NamedTuple):
     """A resource that the server says is no longer there."""
 
     href: Href
@@ -105,8 +103,7 @@ class Changes:
     is_truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """A resource's text."""
 
     href: Href

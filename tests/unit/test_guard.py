@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from sync.guard import Guard, is_member, path_key, raw_path
+from sync.guard import Guard, is_member, is_plainly_in, path_key, plain_folder, raw_path
 from sync.remote import ForeignHost, UnexpectedAnswer
 
 ICLOUD = Guard("https://caldav.icloud.com/")
@@ -141,6 +141,44 @@ def test_two_spellings_of_one_path_are_the_same() -> None:
 )
 def test_a_member_lies_straight_in_its_calendar(path: str, *, is_one: bool) -> None:
     assert is_member(path, path_key(path), path_key("/c/home/")) is is_one
+
+
+@pytest.mark.parametrize("calendar", ["/c/home/", "/c/h%40me/", "/c//home/", "/c/%2E%2E/", "/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.ics",
+        "",
+        ".",
+        "..",
+        "...",
+        "..a",
+        "a/",
+        "a/b",
+        "a%2Fb",
+        "a%62",
+        "a?b",
+        "a#b",
+        "a b",
+        "a\n",
+        "é",
+        "x" * 999,
+    ],
+)
+def test_what_is_plainly_in_a_calendar_is_a_member_by_each_of_its_names(calendar: str, name: str) -> None:
+    key = path_key(calendar)
+    folder, href = plain_folder(key), f"{key}/{name}"
+    if folder is not None and is_plainly_in(folder, href):
+        path = raw_path(f"http://127.0.0.1{calendar}", href)
+        assert path == path_key(path) == href
+        assert is_member(path, path_key(path), key)
+
+
+def test_most_members_are_plainly_in_their_calendar() -> None:
+    folder = plain_folder(path_key("/1/calendars/home/"))
+    assert folder is not None
+    assert is_plainly_in(folder, "/1/calendars/home/9F1C-42.ics")
+    assert not is_plainly_in(folder, "/1/calendars/home/")
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,10 @@ data = st.one_of(
 )
 plain = st.builds(
     PLAIN.format,
-    href=st.sampled_from(["/c/a.ics", " /c/b.ics\n", "/c/", "", "/c/&amp;.ics", "/c/>.ics", "/c/]]>.ics"]),
-    etag=st.sampled_from(['"1"', " 2 ", "", "&quot;3&quot;", "<b/>"]),
+    href=st.sampled_from(
+        ["/c/a.ics", " /c/b.ics\n", "/c/", "", "/c/&amp;.ics", "/c/>.ics", "/c/]]>.ics", "\xa0/é.ics\u2003"]
+    ),
+    etag=st.sampled_from(['"1"', " 2 ", "", "\u2003é", "&quot;3&quot;", "<b/>"]),
     data=data,
 )
 ODD = (
@@ -90,7 +92,9 @@ def test_both_ways_read_the_same(answer: str) -> None:
 @given(
     answers,
     st.integers(0, 10_000),
-    st.sampled_from([b"", b"<", b">", b"&", b"]]>", b"\x00", b"\r", b"\xff", b"\xef\xbf\xbf", b" "]),
+    st.sampled_from(
+        [b"", b"<", b">", b"&", b"]]>", b"\x00", b"\r", b"\xff", b"\xef\xbf\xbf", b"\xf0\x9f", b" "]
+    ),
 )
 def test_both_ways_read_what_is_spoilt_the_same(answer: str, place: int, put: bytes) -> None:
     body = answer.encode()
