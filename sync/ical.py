@@ -18,7 +18,7 @@ from sync.ical_dates import Fault, ProblemCode
 from sync.ical_event import LONGEST_TEXT, Event, read_event
 from sync.ical_frame import Framed, take_apart
 from sync.ical_instances import Budget
-from sync.ical_plain import Setting
+from sync.ical_plain import Setting, plain_of
 from sync.ical_reading import Problem, Reading
 from sync.ical_regular import read_regular
 from sync.ical_series import Scope, read_series
@@ -143,8 +143,11 @@ def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
 
 
 def _read_plain(framed: Framed, setting: Setting) -> Reading | None:
-    single = read_single(framed.bodies[0], setting) if len(framed.bodies) == 1 else None
-    return read_regular(framed.bodies, setting) if single is None else single
+    events = [event for lines in framed.bodies if (event := plain_of(lines)) is not None]
+    if len(events) < len(framed.bodies):
+        return None
+    is_single = len(events) == 1 and events[0].is_single
+    return read_single(events[0], setting) if is_single else read_regular(events, setting)
 
 
 def _read(document: Document, owner: Zone | None, addresses: frozenset[str], window: Span) -> Reading:

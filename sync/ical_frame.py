@@ -15,10 +15,10 @@ from sync.ical_text import Component, Document, properties_of, read_document, un
 _BEGIN, _END = "\nBEGIN:VEVENT", "\nEND:VEVENT"
 _LONGEST, _LONGEST_FRAME = 32_000, 8_000
 _CR_ALONE = re.compile(r"\r(?!\n)")  # It ends a line too.
-_FIRST = re.compile(r"\r?\n(?![ \t])")
-# A line of no property, one whose name is not in capitals or not whole before a fold, and a component inside.
-_ODD = re.compile(r"\n(?:(?:BEGIN|END)[:;]|(?![ \t]|[A-Z0-9-]++[:;]|\Z))")
-_AT_END = r"\r?(?=\n(?![ \t]))"
+_FIRST = re.compile(r"\n(?![ \t])")
+# A component inside, a line whose name is not in capitals or not whole before a fold, and a line of no property.
+_ODD = re.compile(r"\n(?:(?:BEGIN|END)[:;]|[A-Z0-9-]++[^:;]|[^A-Z0-9 \t-])")
+_AT_END = r"(?=\n(?![ \t]))"
 _ALARMS = re.compile(
     rf"(?:\nBEGIN:VALARM{_AT_END}(?:\n(?:[ \t]|(?!(?i:BEGIN|END):)[^\n:;]*[:;]).*)*+\nEND:VALARM{_AT_END})++\n"
 )
@@ -26,7 +26,7 @@ _ALARMS = re.compile(
 
 class Framed(NamedTuple):
     bodies: list[str]
-    """The content lines of each event as written, without alarms: a line end before each, and one at the end.
+    """The content lines of each event as written, without alarms and CRs: an LF before each, and one at the end.
     Where a line goes on in the next, it does so after its name."""
     zones: tuple[Component, ...]
 
@@ -49,11 +49,12 @@ def take_apart(text: bytes | str) -> Framed | None:
     for event in events:
         if tail and tail != "\r":  # Something stands between two events.
             return None
-        written, end, tail = event.partition(_END)
-        body = _body(written) if end else None
+        end = event.find(_END)
+        body = None if end < 0 else _body(event[: end + 1])
         if body is None:
             return None
         bodies.append(body)
+        tail = event[end + len(_END) :]
     zones = _zones_of(head, tail) if bodies and len(head) + len(tail) <= _LONGEST_FRAME else None
     return None if zones is None else _new(Framed, (bodies, zones))
 
@@ -67,9 +68,12 @@ def _zones_of(head: str, tail: str) -> tuple[Component, ...] | None:
     return tuple(document.zones) if is_plain and not head.startswith("\ufeff") else None
 
 
-def _body(written: str) -> str | None:
-    lines = f"{written}\n"
-    if not _FIRST.match(lines) or _CR_ALONE.search(lines):
+def _body(lines: str) -> str | None:
+    if "\r" in lines:
+        if _CR_ALONE.search(lines):
+            return None
+        lines = lines.replace("\r", "")
+    if not _FIRST.match(lines):
         return None
     if not lines.isascii():  # Half of a surrogate pair can be held in a str, but never stored.
         lines = lines.encode("utf-8", "replace").decode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from domain.busy import EventStatus, Participation, ShowAs
@@ -17,18 +18,15 @@ from sync.ical_event import LONGEST_TEXT, participation_of, show_as_of, status_o
 from sync.ical_text import attendees_of, plain_text, unfold
 from sync.ical_times import day_of, second_of
 
-ODD = r"RDATE|EXRULE|DURATION|X-APPLE-TRAVEL-(?:DURATION|RETURN)|(?:UID|SUMMARY|STATUS|TRANSP);"
-"""Names that say more of an event than is looked up below, or that are not written as it is."""
-LINE_END = r"\r?\n(?![ \t])"
-_PARAMS = r"(?:;TZID=([A-Za-z0-9_+/-]+)|;VALUE=(DATE))?"
-_TIME = r"(\d{8})(?:T(\d{6})(Z)?)?"
-_WHEN = rf"{_PARAMS}:{_TIME}{LINE_END}"
-_START = re.compile(rf"\nDTSTART{_WHEN}", re.ASCII)
-_END = re.compile(rf"\nDTEND{_WHEN}", re.ASCII)
-_ORIGINAL = re.compile(rf"\nRECURRENCE-ID{_WHEN}", re.ASCII)
-_EXCEPTED = re.compile(rf"\nEXDATE{_PARAMS}:([0-9TZ,]+){LINE_END}")
-_EACH = re.compile(_TIME, re.ASCII)
-_BLANKS = (" ", "\t")
+_SAID = re.compile(
+    r"\n(UID[:;]|S(?:UMMARY|TATUS)[:;]|TRANSP[:;]|D(?:TSTART|TEND|URATION)|R(?:RULE|ECURRENCE-ID|DATE)|EX(?:DATE|RULE)"
+    r"|X-APPLE-TRAVEL-(?:DURATION|RETURN))(.*(?:\n[ \t].*)*)"
+)
+_OF_ANY = frozenset({"UID:", "SUMMARY:", "STATUS:", "TRANSP:", "DTSTART", "DTEND"})
+_OF_A_SERIES = _OF_ANY | {"RRULE", "EXDATE"}
+_OF_A_CHANGE = _OF_ANY | {"RECURRENCE-ID"}
+_ZONED = re.compile(r";TZID=([A-Za-z0-9_+/-]+)", re.ASCII)
+_LONGEST_PARAMS = 200
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
 
 Clock = tuple[str | None, str | None, bool]
@@ -62,68 +60,106 @@ class Facts(NamedTuple):
     participation: Participation | None
 
 
-def dates_of(lines: str, setting: Setting) -> Dates | None:
-    starts = _START.match(lines, lines.find("\nDTSTART"))
-    ends = _END.match(lines, lines.find("\nDTEND"))
-    if starts is None or ends is None:
+class Plain(NamedTuple):
+    """An event in which each thing that decides is said once, EXDATE aside."""
+
+    lines: str
+    said: dict[str, str]
+    """What follows each name, as it is folded. A text's name has its colon: with parameters it is odd."""
+
+    @property
+    def is_single(self) -> bool:
+        return self.said.keys() <= _OF_ANY
+
+    @property
+    def is_series(self) -> bool:
+        return "RRULE" in self.said and self.said.keys() <= _OF_A_SERIES
+
+    @property
+    def is_change(self) -> bool:
+        return "RECURRENCE-ID" in self.said and self.said.keys() <= _OF_A_CHANGE
+
+
+def plain_of(lines: str) -> Plain | None:
+    """`lines` as in Framed.bodies."""
+    found = _SAID.findall(lines)
+    said = dict(found)
+    if len(said) < len(found):
+        excepted = [written for name, written in found if name == "EXDATE"]
+        if len(found) - len(said) >= len(excepted):
+            return None  # Something else is said twice, perhaps at odds.
+        said["EXDATE"] = "\n".join(excepted)
+    return _new(Plain, (lines, said))
+
+
+def dates_of(event: Plain, setting: Setting) -> Dates | None:
+    said = event.said
+    params, _, start = said.get("DTSTART", "").partition(":")
+    params_of_end, _, end = said.get("DTEND", "").partition(":")
+    clock = _clock_of(params, start)
+    if clock is None or _clock_of(params_of_end, end) != clock:
         return None
-    if lines.find("\nDTSTART", starts.end() - 1) >= 0 or lines.find("\nDTEND", ends.end() - 1) >= 0:
-        return None  # Perhaps at odds.
     try:
-        first, until = _read(*starts.groups()), _read(*ends.groups())
+        wall, until = _wall(start), _wall(end)
     except ValueError:
         return None
-    if first is None or until is None or first[0] != until[0]:
+    if until < wall:
         return None
-    clock, wall = first
-    return _days(clock, wall, until[1], setting) if clock[2] else _times(clock, wall, until[1], setting)
+    return _days(clock, wall, until, setting) if clock[2] else _times(clock, wall, until, setting)
 
 
-def original_of(lines: str) -> tuple[Clock, int] | None:
+def original_of(event: Plain) -> tuple[Clock, int] | None:
     """RECURRENCE-ID, where it names one start."""
-    given = _ORIGINAL.match(lines, lines.find("\nRECURRENCE-ID"))
+    params, _, value = event.said["RECURRENCE-ID"].partition(":")
+    clock = _clock_of(params, value)
     try:
-        return None if given is None else _read(*given.groups())
+        return None if clock is None else (clock, _wall(value))
     except ValueError:
         return None
 
 
-def excepted_by(lines: str, clock: Clock) -> set[int] | None:
+def excepted_by(event: Plain, clock: Clock) -> set[int] | None:
     """What EXDATEs take out of a series of this clock."""
     walls: set[int] = set()
-    at = lines.find("\nEXDATE")
-    while at >= 0:
-        given = _EXCEPTED.match(lines, at)
-        if given is None:
-            return None
-        tzid, is_date, items = given.groups()
-        for item in items.split(","):
-            each = _EACH.fullmatch(item)
+    written = event.said.get("EXDATE")
+    for line in () if written is None else written.split("\n"):
+        params, _, values = line.partition(":")
+        for value in values.split(","):
+            if _clock_of(params, value) != clock:
+                return None
             try:
-                read = None if each is None else _read(tzid, is_date, *each.groups())
+                walls.add(_wall(value))
             except ValueError:
                 return None
-            if read is None or read[0] != clock:
-                return None
-            walls.add(read[1])
-        at = lines.find("\nEXDATE", given.end() - 1)
     return walls
 
 
-def _read(
-    tzid: str | None, is_date: str | None, day: str, time: str | None, utc: str | None
-) -> tuple[Clock, int] | None:
-    """Raises ValueError where there is no such date or time."""
-    if time is None:
-        return None if tzid else (_DAYS, day_of(day) * DAY)
-    if is_date or (tzid is None) is (utc is None):
-        return None
-    return (tzid, utc, False), day_of(day) * DAY + second_of(time)
+def _clock_of(params: str, value: str) -> Clock | None:
+    """None where it is no time, or one that floats: that is the owner's, and moves."""
+    if len(value) == 8:
+        return _DAYS if params in {"", ";VALUE=DATE"} else None
+    is_time = 15 <= len(value) <= 16 and value[8] == "T" and len(params) <= _LONGEST_PARAMS
+    return _clock(params, value[15:]) if is_time else None
+
+
+def _wall(value: str) -> int:
+    """Of eight digits, or of fifteen signs and more. Raises ValueError where there is no such date or time."""
+    day = day_of(value[:8]) * DAY
+    return day if len(value) == 8 else day + second_of(value[9:15])
+
+
+@lru_cache(maxsize=1024)
+def _clock(params: str, utc: str) -> Clock | None:
+    """A calendar has few."""
+    if not params:
+        return (None, utc, False) if utc == "Z" else None
+    zoned = None if utc else _ZONED.fullmatch(params)
+    return None if zoned is None else (zoned[1], None, False)
 
 
 def _times(clock: Clock, wall: int, until: int, setting: Setting) -> Dates | None:
     zone = UTC_ZONE if clock[0] is None else setting.named(clock[0])
-    if zone is None or until < wall:
+    if zone is None:
         return None
     nth = bisect_right(zone.first_breaks, wall)
     if nth != bisect_right(zone.last_breaks, until):
@@ -133,8 +169,6 @@ def _times(clock: Clock, wall: int, until: int, setting: Setting) -> Dates | Non
 
 
 def _days(clock: Clock, wall: int, until: int, setting: Setting) -> Dates | None:
-    if until < wall:
-        return None
     until, zone = max(until, wall + DAY), setting.owner
     span = _new(Span, (zone.earliest(wall), zone.earliest(until)))
     return _within_time(_new(Dates, (clock, zone, wall, until, span)))
@@ -145,36 +179,18 @@ def _within_time(dates: Dates) -> Dates | None:
     return dates if start >= FIRST_INSTANT and end <= LAST_INSTANT else None
 
 
-def uid_of(lines: str) -> str:
-    return plain_text(value_of(lines, "\nUID:"), LONGEST_TEXT)
+def uid_of(event: Plain) -> str:
+    return plain_text(_text(event, "UID:"), LONGEST_TEXT)
 
 
-def facts_of(lines: str, addresses: frozenset[str]) -> Facts | None:
-    transparency, status = value_of(lines, "\nTRANSP:"), value_of(lines, "\nSTATUS:")
-    if _opens_and_more(lines, "\nTRANSP", transparency, ("TRANSPARENT",)) or _opens_and_more(
-        lines, "\nSTATUS", status, ("CANCELLED", "TENTATIVE")
-    ):
-        return None
-    title = plain_text(value_of(lines, "\nSUMMARY:"), LONGEST_TEXT)
-    participation = _participation(lines, addresses)
-    return _new(Facts, (title, show_as_of(transparency), status_of(status), participation))
+def facts_of(event: Plain, addresses: frozenset[str]) -> Facts:
+    title = plain_text(_text(event, "SUMMARY:"), LONGEST_TEXT)
+    show_as, status = show_as_of(_text(event, "TRANSP:")), status_of(_text(event, "STATUS:"))
+    return _new(Facts, (title, show_as, status, _participation(event.lines, addresses)))
 
 
-def _opens_and_more(lines: str, name: str, value: str, opens: tuple[str, ...]) -> bool:
-    """It says what may open time, and perhaps something else beside."""
-    return value.upper() in opens and lines.count(name) > 1
-
-
-def value_of(lines: str, name: str) -> str:
-    """Of the first line that begins so: `name` from the line end before it to the colon."""
-    at = lines.find(name)
-    if at < 0:
-        return ""
-    at += len(name)
-    end = lines.find("\n", at)
-    while lines[end + 1 : end + 2] in _BLANKS:
-        end = lines.find("\n", end + 1)
-    value = lines[at:end]
+def _text(event: Plain, name: str) -> str:
+    value = event.said.get(name, "")
     return (unfold(value) if "\n" in value else value).strip()
 
 

@@ -19,25 +19,12 @@ from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT, NEVER
 from sync.ical_dates import REACH
 from sync.ical_instances import last_start
 from sync.ical_keys import day_key, instant_key, iso_day, time_key
-from sync.ical_plain import (
-    LINE_END,
-    ODD,
-    Dates,
-    Facts,
-    Setting,
-    dates_of,
-    excepted_by,
-    facts_of,
-    original_of,
-    uid_of,
-)
+from sync.ical_plain import Dates, Facts, Plain, Setting, dates_of, excepted_by, facts_of, original_of, uid_of
 from sync.ical_reading import Reading
 from sync.ical_single import meets, occurrence_of
 from sync.ical_times import Place, When
 
-_ODD = re.compile(rf"\n(?:RECURRENCE-ID|{ODD})")
-_ODD_CHANGE = re.compile(rf"\n(?:RRULE|EXDATE|{ODD})")
-_RULE = re.compile(rf"\nRRULE:([A-Z0-9=;,+-]{{1,300}}){LINE_END}")
+_RULE = re.compile(r":([A-Z0-9=;,+-]{1,300})")
 _MOST, _FARTHEST = 1_000, 1_000
 _IN_ORDER = itemgetter(2, 1)  # Start and key.
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
@@ -56,12 +43,11 @@ class _Series(NamedTuple):
 class _Change(NamedTuple):
     key: str
     dates: Dates
-    lines: str
+    event: Plain
 
 
-def read_regular(bodies: list[str], setting: Setting) -> Reading | None:
-    """`bodies` as in Framed."""
-    master, *others = bodies if len(bodies) == 1 else sorted(bodies, key=_is_change)
+def read_regular(events: list[Plain], setting: Setting) -> Reading | None:
+    master, *others = events if len(events) == 1 else sorted(events, key=_is_change)
     series = _series_of(master, setting)
     changes = None if series is None else _changes(others, series, setting)
     if series is None or changes is None:
@@ -71,34 +57,31 @@ def read_regular(bodies: list[str], setting: Setting) -> Reading | None:
     if expanded is None or made is None:
         return None
     occurrences, goes_on = made[0], made[1] or expanded[1]
-    for key, dates, lines in changes:
+    for key, dates, event in changes:
         if meets(dates, setting):
-            found = occurrence_of(lines, dates, setting, uid=series.uid, key=key, is_recurring=True)
-            if found is None:
-                return None
+            found = occurrence_of(event, dates, setting, uid=series.uid, key=key, is_recurring=True)
             insort(occurrences, found, key=_IN_ORDER)
         goes_on = goes_on or dates.span.start >= setting.window.end
     return _new(Reading, (series.uid or None, tuple(occurrences), (), True, goes_on))
 
 
-def _is_change(lines: str) -> bool:
-    return "\nRECURRENCE-ID" in lines
+def _is_change(event: Plain) -> bool:
+    return event.is_change
 
 
-def _series_of(lines: str, setting: Setting) -> _Series | None:
-    rule = None if _ODD.search(lines) else _rule_of(lines)
-    dates = None if rule is None else dates_of(lines, setting)
-    facts = None if dates is None else facts_of(lines, setting.addresses)
-    gone = None if dates is None else excepted_by(lines, dates.clock)
-    if rule is None or dates is None or facts is None or gone is None:
+def _series_of(event: Plain, setting: Setting) -> _Series | None:
+    rule = _rule_of(event.said["RRULE"]) if event.is_series else None
+    dates = None if rule is None else dates_of(event, setting)
+    gone = None if dates is None else excepted_by(event, dates.clock)
+    if rule is None or dates is None or gone is None:
         return None
-    return _new(_Series, (uid_of(lines), rule, dates, facts, gone))
+    return _new(_Series, (uid_of(event), rule, dates, facts_of(event, setting.addresses), gone))
 
 
-def _rule_of(lines: str) -> Rule | None:
+def _rule_of(written: str) -> Rule | None:
     """One that gives a time of day alone: its starts keep their order in any zone."""
-    given = _RULE.search(lines)
-    if given is None or lines.count("\nRRULE") > 1:
+    given = _RULE.fullmatch(written)
+    if given is None:
         return None
     try:
         rule = parse_rule(given[1])
@@ -108,14 +91,14 @@ def _rule_of(lines: str) -> Rule | None:
     return None if is_of_times else rule
 
 
-def _changes(bodies: list[str], series: _Series, setting: Setting) -> list[_Change] | None:
+def _changes(events: list[Plain], series: _Series, setting: Setting) -> list[_Change] | None:
     """What takes a date's place is gone from the series."""
     _, zone, first, _, _ = series.dates
     found: dict[int, _Change] = {}
-    for lines in bodies:
-        original = None if _ODD_CHANGE.search(lines) else original_of(lines)
-        dates = None if original is None else dates_of(lines, setting)
-        if original is None or dates is None or uid_of(lines) != series.uid:
+    for event in events:
+        original = original_of(event) if event.is_change else None
+        dates = None if original is None else dates_of(event, setting)
+        if original is None or dates is None or uid_of(event) != series.uid:
             return None
         clock, wall = original
         # At another time of day than the series, it could fall on one of its instants all the same, in a gap.
@@ -125,7 +108,7 @@ def _changes(bodies: list[str], series: _Series, setting: Setting) -> list[_Chan
         if not FIRST_INSTANT <= instant <= LAST_INSTANT:
             return None
         key = day_key(wall // DAY) if clock[2] else instant_key(instant)
-        found[wall] = _new(_Change, (key, dates, lines))
+        found[wall] = _new(_Change, (key, dates, event))
     series.gone.update(found)
     return list(found.values())
 

@@ -125,7 +125,7 @@ class Account(FakeAccount):
             case Lie.HALF:
                 return dict(list(told.items())[: len(told) // 2])
             case Lie.NO_ETAGS:
-                return {href: replace(each, etag=ETag("")) for href, each in told.items()}
+                return {href: each._replace(etag=ETag("")) for href, each in told.items()}
         return told
 
     def _lied(self, told: Changes, *, is_full: bool) -> Changes:
@@ -160,7 +160,7 @@ class Account(FakeAccount):
 
 
 def _with_etag(change: RemoteChange, etag: ETag | None) -> RemoteChange:
-    return replace(change, etag=etag) if isinstance(change, Listed) else change
+    return change._replace(etag=etag) if isinstance(change, Listed) else change
 
 
 def _told(told: Changes, lie: Lie) -> Changes:

@@ -19,7 +19,7 @@ from domain.interval import Span
 from domain.zone_table import DAY, find_zone
 from sync.ical import read_in_general, read_resource
 from sync.ical_frame import take_apart
-from sync.ical_plain import Setting
+from sync.ical_plain import Setting, plain_of
 from sync.ical_regular import read_regular
 from sync.ical_single import read_single
 from tests.unit.test_ical_oracle import rules, series
@@ -237,6 +237,7 @@ FORMS = [
     *(";TZID=Asia/Seoul:20261110T110000", ";TZID=UTC:20261110T090000", ":20261110T240000Z", ":20261111T100000Z"),
     *(";VALUE=DATE:20261112", ":20261112", ":20261109T090000Z", ";VALUE=DATE:20261131", ":20261110T090061Z"),
     *(";TZID=Europe/Berlin:20261025T023000", ";TZID=Europe/Berlin:20270328T023000", ":20261111T100000"),
+    *(":20261110 100000Z", ";TZID=Europe/Berlin:202611109100000", ":20261110t100000Z", ":20261110T9000Z"),
 ]  # fmt: skip
 
 
@@ -318,10 +319,11 @@ def test_plain_events_are_read_the_short_way() -> None:
     assert berlin is not None
     framed = [take_apart(text) for text in MADE]
     assert all(framed)
-    plain = [each.bodies[0] for each in framed if each and not any("\nRRULE" in body for body in each.bodies)]
+    events = [plain_of(each.bodies[0]) for each in framed if each and len(each.bodies) == 1]
+    plain = [event for event in events if event is not None and event.is_single]
     window = Span(NOVEMBER, NOVEMBER + 90 * DAY)
     setting = Setting(berlin, find_zone, ADDRESSES, window)
-    found = [read_single(lines, setting) for lines in plain]
+    found = [read_single(event, setting) for event in plain]
     assert len(plain) > 200
     assert all(found)
 
@@ -333,7 +335,10 @@ def test_plain_series_are_read_the_short_way() -> None:
     framed = [take_apart(text) for text in make_calendar(1_000, seed=4)]
     repeating = [each.bodies for each in framed if each and any("\nRRULE" in body for body in each.bodies)]
     assert len(repeating) > 100
-    assert all(read_regular(bodies, setting) for bodies in repeating)
+    for bodies in repeating:
+        events = [event for lines in bodies if (event := plain_of(lines)) is not None]
+        assert len(events) == len(bodies)
+        assert read_regular(events, setting)
 
 
 @pytest.mark.parametrize("name", sorted(CORPUS))
