@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import resource
 import signal
@@ -17,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from server.app import make_app, make_watch_app
+from server.collector import settle
 from server.config import ConfigError, Settings
 from server.metrics import Metrics
 from server.request import MOST_BYTES
@@ -98,6 +98,7 @@ async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None
         _on_signals(stopping.set)
         async with _watchable(settings, parts, telemetry):
             looping = _looping(parts, stopping.set)
+            settle()
             log.info("The sync loop runs.")
             await stopping.wait()
             await _ended(looping)
@@ -180,12 +181,6 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with contextlib.closing(listener):
         yield listener
-
-
-def settle() -> None:
-    """What is there at the start stays: the collector walks only what came since, and the loop does not wait for it."""
-    gc.collect()
-    gc.freeze()
 
 
 def _make_room(connections: int) -> None:

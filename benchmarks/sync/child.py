@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import resource
 import time
@@ -23,6 +22,7 @@ from benchmarks.sync import accounts, bare, raw
 from benchmarks.sync.fast import run
 from domain.work import Watch, Work
 from models.database import execute, fetch
+from server.collector import settle
 from sync.context import Memory, SyncContext
 from sync.loop import Loop
 from sync.settings import SyncSettings
@@ -82,9 +82,7 @@ async def first(given: argparse.Namespace) -> Figures:
         accounts.an_engine(database, given.url, now=NOW) as engine,
     ):
         [account] = await accounts.add_accounts(database, given.url, 1, calendars=13)
-        # As a server does once it has started.
-        gc.collect()
-        gc.freeze()
+        settle()  # As a server does once it has started.
         base = peak()
         late: list[float] = []
         watching = asyncio.create_task(_watch(late))
@@ -136,8 +134,7 @@ async def change(given: argparse.Namespace) -> Figures:
         [account] = await accounts.add_accounts(database, given.url, 1, calendars=13)
         await accounts.poll(engine, account)
         await accounts.poll(engine, account)
-        gc.collect()
-        gc.freeze()  # As the server does.
+        settle()  # As the server does.
         found: dict[str, list[float]] = {}
         for _ in range(given.accounts):
             for count in given.changes:
@@ -207,8 +204,7 @@ async def polls(given: argparse.Namespace) -> Figures:
         before = await _log_rows(engine)
         raw.admin(given.url, "asked")
         lags.clear()
-        gc.collect()
-        gc.freeze()  # As the server does; what it has by then of accounts, ours has now.
+        settle()  # As the server does; what it has by then of accounts, ours has now.
         late: list[float] = []
         watching = asyncio.create_task(_watch(late))
         figures = await cpu_of(lambda: asyncio.sleep(given.seconds))
