@@ -111,6 +111,19 @@ async def count_resources(database: Database, calendar: Calendar, *, most: int) 
     return int(row["held"])
 
 
+async def hrefs_from(database: Database, calendar: Calendar, beginning: str) -> list[str]:
+    """Those that begin so."""
+    async with database.reading() as db:
+        rows = await fetch(
+            db,
+            "SELECT href FROM resource WHERE calendar_id = $1 AND substr(href, 1, $2) = $3",
+            calendar.id,
+            len(beginning),
+            beginning,
+        )
+    return [row["href"] for row in rows]
+
+
 _NOT_GIVEN = StoredProblem(None, "UNREADABLE", "iCloud lists this event and does not give it.", None)
 
 

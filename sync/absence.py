@@ -11,6 +11,7 @@ from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
 from sync.remote import ETag, Href, NotThere
+from sync.spelling import as_held, spelled_anew
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,13 @@ async def confirm_absence(
     And only of what is not given either, since both listings can leave out the same. Much at once has its own rule.
     """
     listed = await poll.remote.list_resources(calendar.path)
-    again = plan_pull(known, listed.items, full_listing=True)
+    items = as_held(listed.items, known)
+    again = plan_pull(known, items, full_listing=True)
     gone = plan.forget & again.forget
     if not is_mass_removal(len(known), len(gone)):
-        gone -= (await fetch_all(poll, calendar, gone)).keys()
+        given = await fetch_all(poll, calendar, gone)
+        # One that was stored in two spellings is listed in one, and given in both.
+        gone -= given.keys() - spelled_anew(gone, items)
     return PullPlan({**again.fetch, **plan.fetch}, gone)
 
 

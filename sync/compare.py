@@ -16,12 +16,12 @@ from sync.remote import (
     Fetched,
     Href,
     PasswordRefused,
-    RemoteChange,
     RemoteError,
     SyncToken,
     Throttled,
     TokenRefused,
 )
+from sync.spelling import as_held
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
     known, differing = await _differing(poll, calendar)
     told: set[Href] = set()
     if differing and calendar.sync_token:
-        told = differing & await _told(poll, calendar, SyncToken(calendar.sync_token))
+        told = differing & await _told(poll, calendar, SyncToken(calendar.sync_token), known)
         differing -= told
     if not differing or len(differing) > _MOST_DOUBTS:
         return differing, told
@@ -77,21 +77,17 @@ async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], 
     async with poll.context.database.reading() as db:
         etags = await known_etags(db, calendar)
     known = {Href(href): ETag(etag) for href, etag in etags.items()}
-    plan = plan_pull(known, listed.items, full_listing=True)
+    plan = plan_pull(known, as_held(listed.items, known), full_listing=True)
     # Listed, and held without an ETag, it is asked for anyway: written a moment ago, or never given.
     return known, {*plan.forget} | {href for href in plan.fetch if known.get(href) != ""}
 
 
-async def _told(poll: Poll, calendar: Calendar, token: SyncToken) -> set[Href]:
+async def _told(poll: Poll, calendar: Calendar, token: SyncToken, known: Iterable[Href]) -> set[Href]:
     try:
         changes = await poll.remote.list_changes(calendar.path, token)
     except TokenRefused:
         return set()
-    return _hrefs(changes.items)
-
-
-def _hrefs(items: Iterable[RemoteChange]) -> set[Href]:
-    return {change.href for change in items}
+    return {change.href for change in as_held(changes.items, known)}
 
 
 def _is_other(href: Href, known: Mapping[Href, ETag], given: Mapping[Href, Fetched]) -> bool:

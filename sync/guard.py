@@ -137,7 +137,12 @@ def path_key(path: str) -> str:
     """One spelling for all of a path's: `%40` and `@` are the same, `%2F` and `/` are not."""
     if _PLAIN.fullmatch(path):
         return path.rstrip("/")
-    return "/".join(quote(unquote(segment), safe="") for segment in path.split("/")).rstrip("/")
+    return "/".join(map(_one_spelling, path.split("/"))).rstrip("/")
+
+
+def _one_spelling(segment: str) -> str:
+    """Octets that are no UTF-8 stay what they are: two such names are two."""
+    return quote(unquote(segment, errors="surrogateescape"), safe="", errors="surrogateescape")
 
 
 def plain_folder(collection: str) -> str | None:

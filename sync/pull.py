@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from domain.calendars import CalendarKind
 from models.calendar import Calendar
 from models.polling import Lease
-from models.resources import etags_of, known_etags, not_given
+from models.resources import etags_of, hrefs_from, known_etags, not_given
 from sync.absence import confirm_absence, confirm_deletions, may_remove
 from sync.closing import Closing
 from sync.compare import compare
@@ -36,6 +36,7 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
+from sync.spelling import as_held, beginning, is_odd
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +137,8 @@ async def _read_calendar(
     changes, is_full = await _changes(poll, calendar, anew=bool(ungiven))
     if not is_full and not changes.items and not _is_believed(poll, calendar, listed_token):
         return
-    known = await _known(poll, calendar, None if is_full else [change.href for change in changes.items])
-    plan = plan_pull(known, changes.items, full_listing=is_full)
+    items, known = await _held(poll, calendar, changes.items, is_full=is_full)
+    plan = plan_pull(known, items, full_listing=is_full)
     if is_full and (plan.forget or not changes.items or is_doubted):
         plan = await confirm_absence(poll, calendar, known, plan)
     is_proved = await may_remove(poll, calendar, plan, is_full=is_full)
@@ -189,13 +190,29 @@ async def _ungiven(poll: Poll, calendar: Calendar) -> set[Href]:
         return {Href(href) for href in await not_given(db, calendar)}
 
 
-async def _known(poll: Poll, calendar: Calendar, hrefs: Sequence[Href] | None) -> dict[Href, ETag]:
-    """What we hold: all of it, or of these alone, so that one change costs the same in a big calendar."""
-    if hrefs is not None:
-        etags = await etags_of(poll.context.database, calendar, hrefs)
-    else:
+async def _held(
+    poll: Poll, calendar: Calendar, items: Sequence[RemoteChange], *, is_full: bool
+) -> tuple[Sequence[RemoteChange], dict[Href, ETag]]:
+    """The changes in the spellings that we hold, and what we hold: all of it, or of these alone.
+
+    So one change costs the same in a big calendar.
+    """
+    if is_full:
         async with poll.context.database.reading() as db:
             etags = await known_etags(db, calendar)
+        known = {Href(href): ETag(etag) for href, etag in etags.items()}
+        return as_held(items, known), known
+    known = await _known(poll, calendar, items)
+    unknown = [change.href for change in items if change.href not in known and is_odd(change.href)]
+    if not unknown:
+        return as_held(items, known), known
+    likely = await hrefs_from(poll.context.database, calendar, beginning(unknown))
+    items = as_held(items, [*map(Href, likely), *known])
+    return items, await _known(poll, calendar, items)
+
+
+async def _known(poll: Poll, calendar: Calendar, items: Sequence[RemoteChange]) -> dict[Href, ETag]:
+    etags = await etags_of(poll.context.database, calendar, [change.href for change in items])
     return {Href(href): ETag(etag) for href, etag in etags.items()}
 
 

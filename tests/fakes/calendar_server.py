@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from domain.calendars import CalendarKind, ListedCalendar
 from models.seal import Secret
+from sync.guard import path_key
 from sync.ical import read_written
 from sync.remote import (
     Changes,
@@ -28,6 +29,7 @@ from sync.remote import (
     TokenRefused,
     Unreachable,
 )
+from sync.spelling import is_odd
 
 APPLE_ID = "a@icloud.com"
 PASSWORD = "abcd-efgh-ijkl-mnop"
@@ -179,8 +181,12 @@ class FakeAccount:
     async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
         await self._step("fetch")
         texts = self.server.calendar_of(calendar).texts | self.server.lagging
-        given = [href for href in hrefs if href in texts and href not in self.server.hidden]
-        return {href: Fetched(href, *texts[href]) for href in given}
+        there = {
+            href: found
+            for href in hrefs
+            if (found := _in_any_spelling(href, texts)) not in self.server.hidden
+        }
+        return {href: Fetched(href, *texts[found]) for href, found in there.items() if found is not None}
 
     async def get(self, href: Href) -> Fetched:
         await self._step("get")
@@ -233,6 +239,12 @@ class FakeAccount:
 
     async def _step(self, name: str) -> None:
         await self.server.step(name, self.apple_id, self.password)
+
+
+def _in_any_spelling(href: Href, texts: Mapping[Href, object]) -> Href | None:
+    if href in texts or not is_odd(href):
+        return href if href in texts else None
+    return next((each for each in texts if path_key(each) == path_key(href)), None)
 
 
 def _uid(body: str) -> str | None:
