@@ -15,6 +15,7 @@ from sync.remote import (
     ETag,
     Fetched,
     Href,
+    NameTooLong,
     PasswordRefused,
     RemoteError,
     SyncToken,
@@ -36,6 +37,11 @@ async def compare(poll: Poll, calendar: Calendar) -> bool:
     """
     try:
         missed, told = await _missed(poll, calendar)
+    except NameTooLong:
+        # What is read from the start finds it too, and says so.
+        until = poll.started + poll.context.settings.longest_retry
+        await _put_off(poll, calendar, until, forgotten=["sync_token", "listed_token"])
+        return True
     except RemoteError as error:
         log.info("calendar %s could not be compared: %s", calendar.id, error)
         await _put_off(poll, calendar, poll.started + poll.context.settings.longest_retry)
@@ -74,6 +80,8 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
 
 async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], set[Href]]:
     listed = await poll.remote.list_resources(calendar.path)
+    if listed.too_long:
+        raise NameTooLong("resources with names that are too long to be kept")
     async with poll.context.database.reading() as db:
         etags = await known_etags(db, calendar)
     known = {Href(href): ETag(etag) for href, etag in etags.items()}

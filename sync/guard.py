@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from models.seal import Secret
-from sync.remote import ForeignHost, Href, UnexpectedAnswer
+from sync.remote import ForeignHost, Href, NameTooLong, UnexpectedAnswer
 
 _ICLOUD = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com", re.ASCII)
 _ICLOUD_CHINA = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com\.cn", re.ASCII)
@@ -21,7 +21,8 @@ _ODD = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 _PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)+/?", re.ASCII)
 _PLAIN_NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.~-]+", re.ASCII)
 _SIMPLE = re.compile(rf"(https?://[A-Za-z0-9.-]+(?::[0-9]+)?)({_PLAIN.pattern})", re.ASCII)
-_LONGEST = 1000
+LONGEST = 1000
+"""Letters of a path that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,18 @@ def is_loopback(host: str) -> bool:
 
 
 def raw_path(base: str, href: str) -> Href:
-    """The path as the server spells it, whatever host it names; raises UnexpectedAnswer for none of a resource's."""
-    if len(href) <= _LONGEST:
+    """The path as the server spells it, whatever host it names; raises UnexpectedAnswer for none of a resource's.
+
+    NameTooLong where there is one, and it can't be kept.
+    """
+    if len(href) <= LONGEST:
         if _PLAIN.fullmatch(href):
             return Href(href)
         if simple := _SIMPLE.fullmatch(href):
             return Href(simple[2])
-    if _ODD.search(href) or len(href) > _LONGEST:
+    if len(href) > LONGEST:
+        raise NameTooLong("an href that is too long to be kept")
+    if _ODD.search(href):
         raise UnexpectedAnswer("an href that is no path")
     try:
         parts = urlsplit(urljoin(base, href))
@@ -130,6 +136,8 @@ def raw_path(base: str, href: str) -> Href:
         raise UnexpectedAnswer("an href that can't be read") from None
     if parts.query or parts.fragment or not parts.path.startswith("/"):
         raise UnexpectedAnswer("an href that is no path")
+    if len(parts.path) > LONGEST:
+        raise NameTooLong("an href that is too long to be kept")
     return Href(parts.path)
 
 
@@ -152,9 +160,7 @@ def plain_folder(collection: str) -> str | None:
 
 def is_plainly_in(folder: str, href: str) -> bool:
     """Whether it is the href, the path and the key at once of a resource straight in there."""
-    return (
-        href.startswith(folder) and len(href) <= _LONGEST and bool(_PLAIN_NAME.fullmatch(href, len(folder)))
-    )
+    return href.startswith(folder) and len(href) <= LONGEST and bool(_PLAIN_NAME.fullmatch(href, len(folder)))
 
 
 def is_member(path: str, key: str, collection: str) -> bool:

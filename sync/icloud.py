@@ -25,7 +25,7 @@ from sync import members, multistatus, queries
 from sync.answers import Answer, etag_of, expect_multistatus, refuse, refuse_at_all, refuse_write
 from sync.budget import Budgets
 from sync.deadlines import Deadlines
-from sync.guard import Guard, raw_path
+from sync.guard import LONGEST, Guard, raw_path
 from sync.home import read_home
 from sync.members import read_members
 from sync.multistatus import Multistatus, read_multistatus
@@ -36,6 +36,7 @@ from sync.remote import (
     Fetched,
     Glance,
     Href,
+    NameTooLong,
     NotThere,
     NotWritable,
     SyncToken,
@@ -203,6 +204,8 @@ class Account:
         answer, url = await self._propfind(principal_url, queries.HOME_QUERY, depth=0)
         home, addresses = multistatus.read_home(answer)
         self.home_url = self.server.guard.resolve(url, home if home.endswith("/") else f"{home}/")
+        if len(self.home_url) > LONGEST:
+            raise NameTooLong("a calendar home that is too long to be kept")
         path = raw_path(principal_url, principal_url)
         return Discovery(path, self.home_url, addresses | {path.lower()})
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from sync.guard import is_member, is_plainly_in, path_key, plain_folder, raw_path
 from sync.members_plain import Member, Members, read_plain
@@ -14,12 +16,14 @@ from sync.remote import (
     Gone,
     Href,
     Listed,
+    NameTooLong,
     RemoteChange,
     TokenRefused,
     UnexpectedAnswer,
 )
 
 _LONGEST_ETAG = 255
+_GONE = {404, 410}
 
 
 def read_members(body: bytes) -> Members:
@@ -36,18 +40,18 @@ def read_changes(answer: Members, collection_url: str) -> Changes:
     """The answer to a sync-collection (RFC 6578)."""
     if answer.token is None:
         raise UnexpectedAnswer("changes without a token")
-    items, is_truncated, _ = _changes(answer, collection_url)
-    return Changes(items, answer.token, is_truncated)
+    changes, _ = _changes(answer, collection_url)
+    return changes
 
 
 def read_resources(answer: Members, collection_url: str) -> Changes:
     """The answer to a Depth-1 PROPFIND; raises UnexpectedAnswer where the calendar itself is not in it."""
-    items, is_truncated, is_there = _changes(answer, collection_url)
+    changes, is_there = _changes(answer, collection_url)
     if not is_there:
         raise UnexpectedAnswer("a listing of something else")
-    if is_truncated:
+    if changes.is_truncated:
         raise UnexpectedAnswer("a listing that is cut short")
-    return Changes(items, None)
+    return replace(changes, token=None)
 
 
 def read_texts(answer: Members, collection_url: str, asked: Sequence[Href]) -> dict[Href, Fetched]:
@@ -59,27 +63,32 @@ def read_texts(answer: Members, collection_url: str, asked: Sequence[Href]) -> d
         href = spelled.get(member.href)
         if href is None:
             names = names or {path_key(each): each for each in asked}
-            href = names.get(path_key(raw_path(collection_url, member.href)))
+            with suppress(NameTooLong):
+                href = names.get(path_key(raw_path(collection_url, member.href)))
         if href is not None and member.text and not member.text.isspace():
             found[href] = Fetched(href, _etag(member) or ETag(""), member.text)
     return found
 
 
-def _changes(answer: Members, collection_url: str) -> tuple[tuple[RemoteChange, ...], bool, bool]:
+def _changes(answer: Members, collection_url: str) -> tuple[Changes, bool]:
     """By href, the last word of each: iCloud names some twice, and the collection among its members.
 
-    And whether more is to come, and whether the collection is named.
+    And whether the collection is named.
     """
     own = path_key(raw_path(collection_url, collection_url))
     folder = plain_folder(own)
     found: dict[str, RemoteChange] = {}
     is_truncated = is_there = False
-    is_about_it = not answer.members
+    is_about_it, too_long = not answer.members, 0
     for member in answer.members:
         if folder is not None and is_plainly_in(folder, member.href):
             path, key, is_ours = Href(member.href), member.href, True
         else:
-            path = raw_path(collection_url, member.href)
+            try:
+                path = raw_path(collection_url, member.href)
+            except NameTooLong:
+                too_long += member.status not in _GONE
+                continue
             key = path_key(path)
             is_ours = is_member(path, key, own)
         if key == own:
@@ -88,10 +97,10 @@ def _changes(answer: Members, collection_url: str) -> tuple[tuple[RemoteChange, 
             continue
         is_about_it = is_about_it or is_ours or key.startswith(f"{own}/")
         if is_ours and not member.is_collection:
-            found[key] = Gone(path) if member.status in {404, 410} else Listed(path, _etag(member))
+            found[key] = Gone(path) if member.status in _GONE else Listed(path, _etag(member))
     if not is_about_it:
         raise UnexpectedAnswer("changes of something else")
-    return tuple(found.values()), is_truncated, is_there
+    return Changes(tuple(found.values()), answer.token, is_truncated, too_long), is_there
 
 
 def _truncates(member: Member) -> bool:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from domain.calendars import CalendarKind, ListedCalendar
-from sync.guard import path_key, raw_path
-from sync.remote import NotThere, SyncToken, UnexpectedAnswer
+from sync.guard import LONGEST, path_key, raw_path
+from sync.remote import NameTooLong, NotThere, SyncToken, UnexpectedAnswer
 
 DAV, CALDAV = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
 _D, _C = DAV, CALDAV
@@ -22,6 +22,7 @@ _FEED = 1 << 16
 _WRITES = frozenset(f"{_D}{name}" for name in ("all", "write", "write-content", "bind"))
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}(?:[0-9A-Fa-f]{2})?")
 _LONGEST_NAME = 255
+_LONGEST_PATH = LONGEST - 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,15 @@ def listing_of(members: Iterable[Shown], home_url: str) -> tuple[ListedCalendar,
     inside = f"{home}/"
     is_home_there = False
     for shown in members:
-        path = raw_path(home_url, shown.href)
+        try:
+            path = raw_path(home_url, shown.href)
+        except NameTooLong:
+            continue
         key = path_key(path)
         is_home_there = is_home_there or key == home
-        if shown.kind is not None and (key == home or key.startswith(inside)) and key not in found:
+        is_inside = key == home or key.startswith(inside)
+        # Of a longer one the names of our own events could not be kept.
+        if shown.kind is not None and is_inside and key not in found and len(path) < _LONGEST_PATH:
             found[key] = _calendar(shown, shown.kind, path if path.endswith("/") else f"{path}/")
     if not is_home_there:
         raise UnexpectedAnswer("a listing of something else")

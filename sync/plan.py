@@ -16,6 +16,7 @@ from sync.remote import (
     Gone,
     Href,
     Listed,
+    NameTooLong,
     PasswordRefused,
     PasswordUnreadable,
     RemoteChange,
@@ -186,6 +187,11 @@ def describe(error: RemoteError) -> tuple[ProblemCode, str]:
         case ForeignHost():
             return ProblemCode.UNEXPECTED_ANSWER, (
                 "The calendar server named an address that is not allowed; nothing was sent there."
+            )
+        case NameTooLong():
+            return ProblemCode.UNEXPECTED_ANSWER, (
+                "An event's address in iCloud is too long to be kept, so the times of its calendar stay closed: delete "
+                "the event there, or make it anew."
             )
         case _:
             return ProblemCode.UNEXPECTED_ANSWER, (

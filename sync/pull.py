@@ -27,6 +27,7 @@ from sync.remote import (
     ETag,
     ForeignHost,
     Href,
+    NameTooLong,
     NotThere,
     NotWritable,
     RemoteChange,
@@ -135,7 +136,12 @@ async def _read_calendar(
     """`is_doubted`: deltas left something out, so that a plain listing is asked too."""
     ungiven = await _ungiven(poll, calendar)
     changes, is_full = await _changes(poll, calendar, anew=bool(ungiven))
-    if not is_full and not changes.items and not _is_believed(poll, calendar, listed_token):
+    if (
+        not is_full
+        and not changes.items
+        and not changes.too_long
+        and not _is_believed(poll, calendar, listed_token)
+    ):
         return
     items, known = await _held(poll, calendar, changes.items, is_full=is_full)
     plan = plan_pull(known, items, full_listing=is_full)
@@ -156,7 +162,7 @@ async def _read_calendar(
         listed_token=listed_token,
         doubtful=doubtful,
         ungiven=ungiven,
-        is_proved=is_proved,
+        is_proved=is_proved and not changes.too_long,
         is_half_proved=is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
@@ -164,6 +170,9 @@ async def _read_calendar(
         await store_page(poll, calendar, page, closing, is_first_read=is_first_read)
         poll.context.at("page stored")
     await closing.finish()
+    if changes.too_long:
+        # The rest is read; what these close nobody knows, so that the calendar is not in step until they are gone.
+        raise NameTooLong(f"{changes.too_long} resources with names that are too long to be kept")
 
 
 def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bool:
@@ -238,11 +247,13 @@ async def _changes(poll: Poll, calendar: Calendar, *, anew: bool) -> tuple[Chang
 async def _all_changes(poll: Poll, calendar: Calendar, token: SyncToken | None) -> Changes:
     """Until the server says that it has told all (RFC 6578 section 3.6)."""
     items: list[RemoteChange] = []
+    too_long = 0
     for _ in range(_MOST_PAGES):
         changes = await poll.remote.list_changes(calendar.path, token)
         items += changes.items
+        too_long += changes.too_long
         if not changes.is_truncated:
-            return Changes(tuple(items), changes.token)
+            return Changes(tuple(items), changes.token, too_long=too_long)
         if changes.token == token:
             break
         token = changes.token

@@ -62,6 +62,10 @@ class ForeignHost(RemoteError):
     """An address that leads away from the allowed hosts; nothing was sent there."""
 
 
+class NameTooLong(UnexpectedAnswer):
+    """An href that is longer than any that we keep; what it names is there all the same."""
+
+
 class TokenRefused(RemoteError):
     """Changes since this token can't be told; the whole calendar has to be listed."""
 
@@ -101,6 +105,8 @@ class Changes:
     items: tuple[RemoteChange, ...]
     token: SyncToken | None
     is_truncated: bool = False
+    too_long: int = 0
+    "Resources that are not told of: their names are too long to be kept."
 
 
 class Fetched(NamedTuple):

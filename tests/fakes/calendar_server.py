@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from domain.calendars import CalendarKind, ListedCalendar
 from models.seal import Secret
-from sync.guard import path_key
+from sync.guard import LONGEST, path_key
 from sync.ical import read_written
 from sync.remote import (
     Changes,
@@ -170,13 +170,13 @@ class FakeAccount:
         items: list[RemoteChange] = [
             Listed(href, found.texts[href][0]) if href in found.texts else Gone(href) for href in changed
         ]
-        return Changes(tuple(items), SyncToken(found.token))
+        return _kept(items, SyncToken(found.token))
 
     async def list_resources(self, calendar: str) -> Changes:
         await self._step("resources")
         found = self.server.calendar_of(calendar)
         shown = {href: etag for href, (etag, _) in found.texts.items() if href not in self.server.unlisted}
-        return Changes(tuple(Listed(href, etag) for href, etag in shown.items()), None)
+        return _kept([Listed(href, etag) for href, etag in shown.items()], None)
 
     async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
         await self._step("fetch")
@@ -239,6 +239,11 @@ class FakeAccount:
 
     async def _step(self, name: str) -> None:
         await self.server.step(name, self.apple_id, self.password)
+
+
+def _kept(items: Sequence[RemoteChange], token: SyncToken | None) -> Changes:
+    kept = tuple(each for each in items if len(each.href) <= LONGEST)
+    return Changes(kept, token, too_long=sum(isinstance(each, Listed) and each not in kept for each in items))
 
 
 def _in_any_spelling(href: Href, texts: Mapping[Href, object]) -> Href | None:

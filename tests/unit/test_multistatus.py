@@ -8,7 +8,7 @@ from domain.calendars import CalendarKind
 from sync.members import read_changes, read_members, read_resources, read_texts
 from sync.multistatus import read_error, read_home, read_listing, read_multistatus, read_principal
 from sync.queries import changes_query, texts_query
-from sync.remote import Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
+from sync.remote import ETag, Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
 
 HOME = "https://p1-caldav.icloud.com/1/calendars/"
 CALENDAR = f"{HOME}home/"
@@ -103,6 +103,38 @@ def test_changes_leave_out_the_collection_duplicates_and_strangers() -> None:
         Gone(Href("/1/calendars/home/d.ics")),
     )
     assert (found.token, found.is_truncated) == ("t2", False)
+
+
+@pytest.mark.parametrize(
+    "href", [f"/1/calendars/home/{'x' * 990}.ics", f"{'x' * 990}.ics", f"/1/calendars/home/{'%40' * 330}.ics"]
+)
+def test_a_name_that_is_too_long_to_be_kept_is_counted_and_spoils_no_other(href: str) -> None:
+    both = answer(response(href, etag("1")), response("/1/calendars/home/b.ics", etag("2")))
+    changes = read_changes(read_members(both), CALENDAR)
+    assert changes.items == (Listed(Href("/1/calendars/home/b.ics"), ETag("2")),)
+    assert changes.too_long == 1
+
+
+def test_one_that_is_gone_is_missed_by_nobody() -> None:
+    gone = response(f"/1/calendars/home/{'x' * 990}.ics").replace(
+        "<propstat>", "<status>HTTP/1.1 404 Gone</status><propstat>"
+    )
+    other = response("/1/calendars/home/b.ics", etag("2"))
+    assert read_changes(read_members(answer(gone, other)), CALENDAR).too_long == 0
+
+
+def test_a_calendar_with_a_path_that_is_too_long_is_left_out() -> None:
+    found = read_listing(
+        read_multistatus(
+            listing(
+                calendar(f"/1/calendars/{'x' * 1000}/"),
+                calendar(f"/1/calendars/{'x' * 980}"),
+                calendar("/1/calendars/home/"),
+            )
+        ),
+        HOME,
+    )
+    assert [each.path for each in found] == ["/1/calendars/home/"]
 
 
 def test_changes_without_a_token_are_no_answer() -> None:
