@@ -165,8 +165,8 @@ def change(asked: Asked) -> bool:
     counts = (1, 100, 200)
     for events in (small, asked.events):
         with _replay(events) as url:
-            floors[events] = _child("floor-change", url, accounts=9, changes=counts)
-            found[events] = _child("change", url, "sqlite", asked.postgres, accounts=9, changes=counts)
+            floors[events] = _child("floor-change", url, accounts=25, changes=counts)
+            found[events] = _child("change", url, "sqlite", asked.postgres, accounts=25, changes=counts)
     big, floor = found[asked.events], floors[asked.events]
     print(f"\nChanges among {asked.events} events, stored, expanded and committed (SQLite): CPU ms")
     print(f"{'floor, 1 and 100: requests, expat':36}{floor['cpu_1']:9.2f}{floor['cpu_100']:9.2f}")
