@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -45,6 +45,8 @@ class Rule:
     by_minute: tuple[int, ...] = ()
     by_second: tuple[int, ...] = ()
     by_set_position: tuple[int, ...] = ()
+    breach: str | None = None
+    """What RFC 5545 forbids and it has all the same; it is read for what it says."""
 
     @property
     def is_too_frequent(self) -> bool:
@@ -96,7 +98,20 @@ def _parse(text: str) -> Rule:
             raise BadRuleError(f"it uses {name[:20]}, which is not supported")
         field, read = _READERS[name]
         fields[field] = read(value)
-    return Rule(Frequency(frequency), **fields)  # type: ignore[arg-type]  # Each reader gives its field's type.
+    breach = _breach(frequency, parts)
+    return Rule(Frequency(frequency), **fields, breach=breach)  # type: ignore[arg-type]  # Readers give fields' types.
+
+
+def _breach(frequency: str | None, parts: Mapping[str, str]) -> str | None:
+    if "COUNT" in parts and "UNTIL" in parts:
+        return "both a COUNT and an UNTIL, of which the later end counts"
+    if "BYWEEKNO" in parts and frequency != Frequency.YEARLY:
+        return "weeks of the year, and is not yearly"
+    if "BYYEARDAY" in parts and frequency in {Frequency.DAILY, Frequency.WEEKLY, Frequency.MONTHLY}:
+        return "days of the year, and is none of a year"
+    if "BYMONTHDAY" in parts and frequency == Frequency.WEEKLY:
+        return "days of the month, and is weekly"
+    return None
 
 
 def _part(piece: str) -> tuple[str, str]:

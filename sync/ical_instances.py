@@ -6,7 +6,7 @@ They are wall times in the series' own zone: by them an EXDATE or a RECURRENCE-I
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, MOST_WALKED, expand, last_possible
@@ -63,7 +63,10 @@ def find_instances(master: Event, reach: Span, places: Places, budget: Budget) -
                 f"repeats by a rule that cannot be followed ({error}): its first date alone blocks",
             )
         else:
-            _follow(rule, last, master, instances, reach=reach, budget=budget)
+            if rule.breach is not None:
+                _report(master, f"repeats by a rule that RFC 5545 forbids: it has {rule.breach}")
+            for each, end in _readings(rule, last):
+                _follow(each, end, master, instances, reach=reach, budget=budget)
     if instances.rest is not None:
         report_too_many(master, "repeats too often to be gone through")
         start, last = instances.rest
@@ -103,6 +106,13 @@ def _leave(instances: Instances, wall: int, last: int | None) -> None:
         return
     known, end = instances.rest
     instances.rest = min(known, wall), None if end is None or last is None else max(end, last)
+
+
+def _readings(rule: Rule, last: int | None) -> list[tuple[Rule, int | None]]:
+    """Of two ends, nobody knows which is meant: it goes on to the later."""
+    if rule.count is None or last is None:
+        return [(rule, last)]
+    return [(replace(rule, count=None), last), (replace(rule, until=None), None)]
 
 
 def _read_rule(text: str, master: Event) -> tuple[Rule, int | None]:

@@ -79,7 +79,7 @@ def _series_of(event: Plain, setting: Setting) -> _Series | None:
 
 
 def _rule_of(written: str) -> Rule | None:
-    """One that gives a time of day alone: its starts keep their order in any zone."""
+    """One that gives a time of day alone, and nothing to report: its starts keep their order in any zone."""
     given = _RULE.fullmatch(written)
     if given is None:
         return None
@@ -88,7 +88,7 @@ def _rule_of(written: str) -> Rule | None:
     except BadRuleError:
         return None
     is_of_times = rule.frequency in STEP or rule.by_hour or rule.by_minute or rule.by_second
-    return None if is_of_times else rule
+    return None if is_of_times or rule.breach else rule
 
 
 def _changes(events: list[Plain], series: _Series, setting: Setting) -> list[_Change] | None:

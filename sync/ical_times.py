@@ -95,8 +95,14 @@ class Places:
         return self._found[tzid]
 
     def _of_component(self, tzid: str) -> Place:
-        zone = next((custom_zone(c) for c in self.components if _name_of(c) == tzid), None)
+        alike = [each for each in self.components if _name_of(each) == tzid] or self._alike(tzid)
+        zone = custom_zone(alike[0]) if alike else None
         return Place(self.owner or UTC_ZONE, is_known=False) if zone is None else Place(zone)
+
+    def _alike(self, tzid: str) -> list[Component]:
+        """But for the case of its letters, where just one is."""
+        alike = [each for each in self.components if _name_of(each).lower() == tzid.lower()]
+        return alike if len(alike) == 1 else []
 
 
 def _name_of(zone: Component) -> str:

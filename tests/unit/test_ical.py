@@ -412,3 +412,40 @@ def test_an_owners_edit_is_seen() -> None:
 @pytest.mark.parametrize("text", ["", "<html>", calendar(), calendar(event("DTSTART:x")), b"\xff"])
 def test_what_is_not_an_event_is_not_known_again(text: str | bytes) -> None:
     assert read_written(text) is None
+
+
+def test_of_two_zones_that_differ_in_case_alone_neither_is_meant_by_a_third_spelling() -> None:
+    zones = [
+        f"BEGIN:VTIMEZONE\r\nTZID:{name}\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:{offset}\r\n"
+        f"TZOFFSETTO:{offset}\r\nEND:STANDARD\r\nEND:VTIMEZONE"
+        for name, offset in (("Office", "+0200"), ("OFFICE", "+0500"))
+    ]
+    dates = ("DTSTART;TZID={}:20261110T120000", "DURATION:PT1H")
+
+    def of(name: str) -> Reading:
+        return read(calendar(*zones, event(*(line.format(name) for line in dates))))
+
+    assert blocked(of("OFFICE")) == [Span(instant("20261110T0700"), instant("20261110T0800"))]
+    assert [problem.code for problem in of("office").problems] == [ProblemCode.UNKNOWN_TIME_ZONE]
+
+
+@pytest.mark.parametrize(
+    ("rule", "dates"),
+    [
+        ("FREQ=DAILY;COUNT=2;UNTIL=20261113T090000Z", 4),
+        ("FREQ=DAILY;COUNT=4;UNTIL=20261111T090000Z", 4),
+        ("FREQ=MONTHLY;BYWEEKNO=46;UNTIL=20261231T000000Z", None),
+        ("FREQ=WEEKLY;BYMONTHDAY=10,17;COUNT=2", 2),
+        ("FREQ=DAILY;BYYEARDAY=314,315;COUNT=2", 2),
+    ],
+)
+def test_a_rule_that_is_forbidden_is_read_for_the_widest_and_told(rule: str, dates: int | None) -> None:
+    found = read(calendar(event(*HOUR_OF_10, f"RRULE:{rule}")))
+    assert [problem.code for problem in found.problems] == [ProblemCode.BAD_RECURRENCE]
+    assert found.is_readable
+    assert dates is None or len(found.occurrences) == dates
+
+
+@pytest.mark.parametrize("rule", ["FREQ=YEARLY;BYWEEKNO=46;COUNT=2", "FREQ=MONTHLY;BYMONTHDAY=10;COUNT=2"])
+def test_a_rule_that_is_allowed_is_no_problem(rule: str) -> None:
+    assert not read(calendar(event(*HOUR_OF_10, f"RRULE:{rule}"))).problems
