@@ -34,7 +34,7 @@ from tests.integration.engine import NOW, Engine
 
 CALENDARS = ("Home", "Work")
 OURS = "slotwire-"
-FIRST = datetime(2026, 11, 10, 8, tzinfo=UTC)
+_QUARTER = 900
 MOST_EVENTS = 8
 _ROUNDS = 60
 Slots = Counter[tuple[int, int, str]]
@@ -95,7 +95,9 @@ class Account:
             self.booked.append(await self.engine.book(start, end, name=f"apt_{number:026}"))
 
     def _span(self) -> tuple[datetime, datetime]:
-        start = FIRST + timedelta(minutes=15 * self.chance.randrange(2000))
+        # Always ahead: some trials let days go by, and what is past closes nothing.
+        tomorrow = datetime.fromtimestamp(self.engine.now // _QUARTER * _QUARTER + 86_400, UTC)
+        start = tomorrow + timedelta(minutes=15 * self.chance.randrange(2000))
         return start, start + timedelta(minutes=15 * self.chance.randint(1, 8))
 
     # --- During it
