@@ -119,7 +119,14 @@ def _read_rule(text: str, master: Event) -> tuple[Rule, int | None]:
     rule = parse_rule(text)
     if master.start.is_date:
         rule = for_dates(rule)
-    return rule, None if rule.until is None else last_start(rule.until, master.start, master.place)
+    if rule.until is None:
+        return rule, None
+    try:
+        return rule, last_start(rule.until, master.start, master.place)
+    except BadRuleError:
+        if rule.count is None:
+            raise
+        return replace(rule, until=None), None  # Its COUNT is an end that can be read.
 
 
 def last_start(until: str, first: When, place: Place) -> int:

@@ -434,6 +434,8 @@ def test_of_two_zones_that_differ_in_case_alone_neither_is_meant_by_a_third_spel
     [
         ("FREQ=DAILY;COUNT=2;UNTIL=20261113T090000Z", 4),
         ("FREQ=DAILY;COUNT=4;UNTIL=20261111T090000Z", 4),
+        ("FREQ=DAILY;COUNT=4;UNTIL=20261109T090000Z", 4),
+        ("FREQ=DAILY;COUNT=4;UNTIL=soon", 4),
         ("FREQ=MONTHLY;BYWEEKNO=46;UNTIL=20261231T000000Z", None),
         ("FREQ=WEEKLY;BYMONTHDAY=10,17;COUNT=2", 2),
         ("FREQ=DAILY;BYYEARDAY=314,315;COUNT=2", 2),
