@@ -163,8 +163,8 @@ async def own_appointments(
     A UID names its appointment whatever is on record of it: written anew under another one, it still knows the first,
     and a database that is older than the calendar knows what was written since.
     """
-    placed = await _placed(db, calendar, [each.href for each in found])
-    by_href = {each.href: each for each in await _appointments(db, calendar, placed)}
+    placed = await placed_at(db, calendar, [each.href for each in found])
+    by_href = {each.href: each for each in placed}
     names = {each.href: appointment_of(each.uid or "") for each in found if each.href not in by_href}
     wanted = {name for name in names.values() if name is not None}
     by_name = {each.id: each for each in await _appointments(db, calendar, list(wanted))}
@@ -172,7 +172,7 @@ async def own_appointments(
     return {href: own for href, own in owns.items() if own is not None}
 
 
-async def _placed(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[str]:
+async def placed_at(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[Appointment]:
     """The appointments whose copies stand there. Of most pages none, and plain SQL finds that out quickly."""
     rows = await _named(
         db,
@@ -180,14 +180,16 @@ async def _placed(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[str]
         hrefs,
         calendar.id,
     )
-    return [row["id"] for row in rows]
+    return await _appointments(db, calendar, [row["id"] for row in rows])
 
 
 async def _appointments(db: Db, calendar: Calendar, ids: Sequence[str]) -> list[Appointment]:
-    if not ids:
-        return []
-    mine = Appointment.filter(subaccount_id=calendar.subaccount_id, user_id=calendar.user_id)
-    return await mine.filter(id__in=ids).using_db(db)
+    """Those of them that are this user's: SQLite would go through all of a user that is named beside."""
+    mine = (calendar.subaccount_id, calendar.user_id)
+    found: list[Appointment] = []
+    for part in chunks(ids):
+        found += await Appointment.filter(id__in=part).using_db(db)
+    return [each for each in found if (each.subaccount_id, each.user_id) == mine]
 
 
 async def held_bodies(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, str]:
@@ -211,10 +213,11 @@ async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[s
     """They are proved gone: with them go their events and slots."""
     ids = [resource_id(calendar, href) for href in hrefs]
     await replace_slots(ledger, await _slots(ledger.db, calendar, ids), {})
-    for table, column in (("event", "resource_id"), ("resource", "id")):
-        for part in chunks(ids):
-            statement = f"DELETE FROM {table} WHERE calendar_id = $1 AND {column} IN"  # noqa: S608
-            await execute(ledger.db, f"{statement} ({marks(len(part), after=1)})", calendar.id, *part)
+    for part in chunks(ids):
+        of_them = f"calendar_id = $1 AND resource_id IN ({marks(len(part), after=1)})"
+        await execute(ledger.db, f"DELETE FROM event WHERE {of_them}", calendar.id, *part)  # noqa: S608
+        # By their ids alone: SQLite would go through all of a calendar that is named beside.
+        await execute(ledger.db, f"DELETE FROM resource WHERE id IN ({marks(len(part))})", *part)  # noqa: S608
 
 
 async def settle_copies(ledger: Ledger, appointment_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from domain.busy import EventStatus
 from domain.changes import ChangeKind
@@ -10,6 +11,7 @@ from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.outbox import WriteState, is_queued, queue_write
+from models.resources import placed_at
 from models.rows import ReadResource
 from sync.appointment_text import text_of
 from sync.ical import read_written
@@ -52,14 +54,9 @@ async def _note_state(ledger: Ledger, own: Appointment, body: str, etag: ETag) -
 
 async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str]) -> None:
     """The owner deleted our events; the appointments stand as booked."""
-    gone = Appointment.filter(
-        subaccount_id=calendar.subaccount_id,
-        user_id=calendar.user_id,
-        calendar_id=calendar.id,
-        href__in=list(hrefs),
-    ).using_db(ledger.db)
-    for own in await gone:
-        elsewhere = await _copy_elsewhere(ledger, calendar, own, hrefs)
+    gone = frozenset(hrefs)
+    for own in await placed_at(ledger.db, calendar, hrefs):
+        elsewhere = await _copy_elsewhere(ledger, calendar, own, gone)
         if elsewhere is not None:
             # The owner moved it to a calendar that was read before this one: from now on that is its place.
             await _move_to(ledger, own, elsewhere)
@@ -72,7 +69,7 @@ async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str])
 
 
 async def _copy_elsewhere(
-    ledger: Ledger, calendar: Calendar, own: Appointment, gone: Sequence[str]
+    ledger: Ledger, calendar: Calendar, own: Appointment, gone: AbstractSet[str]
 ) -> Resource | None:
     copies = await Resource.filter(
         subaccount_id=calendar.subaccount_id, user_id=calendar.user_id, appointment_id=own.id

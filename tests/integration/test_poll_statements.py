@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 
 from models.bell import Bell
-from models.database import Database
+from models.database import Database, fetch
 from sync.remote import Href
 from tests.integration.engine import Engine, at, engine_on, event
 
@@ -84,6 +85,43 @@ async def test_a_deletion_asks_for_nothing_but_what_is_gone(
     found = [statement.replace('"', "") for statement in await asked(engine, caplog)]
     of_all = [each for each in found if "FROM resource WHERE calendar_id" in each and " id IN " not in each]
     assert not of_all, "\n".join(of_all)
+
+
+_ALL_OF_ONE = r"(?:calendar_id=\?|user_id=\?|subaccount_id=\? AND user_id=\?)"
+_WALKS = re.compile(
+    rf"SCAN (?:event|blocked_slot|resource|appointment)\b|SEARCH (?:resource|appointment) .*\({_ALL_OF_ONE}\)"
+)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_many_deletions_go_through_nothing_but_what_is_gone(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """PostgreSQL knows how many rows there are; SQLite has rules of thumb, by which three names are more than all."""
+    home = engine.server.calendars["/1/calendars/home/"]
+    await engine.choose(linked="Home")
+    names = [f"apt_0000000000000000000000000{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        await engine.book(at(9, 9 + number), at(9, 10 + number), name=name)
+    await engine.push()
+    await engine.poll()
+    engine.now += 1
+    for name in names:
+        home.delete(Href((await engine.appointment(name)).href or ""))
+    for number in range(10):
+        home.delete(Href(f"{home.path}n{number}.ics"))
+    await asked(engine, caplog)
+    told = {
+        str(record.args[0]) for record in caplog.records if isinstance(record.args, tuple) and record.args
+    }
+    walked: list[str] = []
+    async with engine.database.reading() as db:
+        for each in told:
+            if each.startswith(("SELECT", "UPDATE", "DELETE")):
+                plan = await fetch(db, "EXPLAIN QUERY PLAN " + each.replace("?", "'x'"))
+                walked += [f"{each}: {step['detail']}" for step in plan if _WALKS.match(step["detail"])]
+    assert {(await engine.appointment(name)).write_state for name in names} == {"DELETED_IN_ICLOUD"}
+    assert not walked, "\n".join(walked)
 
 
 @pytest.mark.parametrize(("gone", "left"), [(20, 40), (30, 30), (31, 60)])
