@@ -36,7 +36,9 @@ class Ahead:
 
 _ACCOUNT = (
     "(last_polled_at > :past OR poll_asked_at > :past OR lease_until > :lease"
-    " OR next_poll_at > :poll AND failures = 0 OR next_poll_at > :retry)"
+    " OR next_poll_at > :poll AND failures = 0 OR next_poll_at > :retry"
+    # All that is left of a poll that began by it and never ended.
+    " OR expanded_until > :window AND expanded_zone <> '')"
 )
 _WRITE = "(due_at > :past AND attempts = 0 OR due_at > :write OR lease_until > :lease)"
 # What was to be waited for is waited for anew: iCloud may have told us to.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 
-from domain.zones import DAY
 from models.changelog import NoSuchUserError, changing
 from models.clocks import CLOCKS_DIFFER, Ahead, bring_back, is_ahead, shorten_holds, users_held
 from sync.context import SyncContext
+from sync.plan import latest_comparison, latest_window
 from sync.settings import SyncSettings
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,7 @@ def plan_ahead(now: float, settings: SyncSettings) -> Ahead:
         poll=past + max(settings.watched_every, settings.usual_every, settings.quiet_every) * longest,
         retry=past + settings.longest_retry * longest,
         write=past + settings.longest_write_retry * longest,
-        # The end of the next night, on a day of 25 hours.
-        comparison=past + DAY + 3600 + settings.night_starts + settings.night_lasts,
-        # One day further ahead, `past_days` still reach back to today.
-        window=int(now) + (settings.horizon_days + settings.past_days) * DAY - 3600,
+        comparison=latest_comparison(past, settings),
+        window=latest_window(now, settings),
         hold=past + settings.hold_for,
     )

@@ -10,6 +10,7 @@ from models.database import execute
 from models.resources import drop_past, own_appointments, store_resources
 from models.rows import ReadResource, StoredProblem
 from models.settle import Roll, settle_conflicts
+from sync.plan import latest_window
 from sync.poll import Poll
 from sync.reading import read_kept
 from sync.remote import ETag, Fetched, Href
@@ -20,14 +21,17 @@ async def keep_expanded(poll: Poll) -> None:
     account = poll.account
     if not account.has_chosen:
         return
-    is_same_zone = account.expanded_zone in {None, poll.zone}
     known_until = account.expanded_until
-    if is_same_zone and known_until is not None and known_until >= poll.window.end:
+    if account.expanded_zone in {None, poll.zone} and known_until == poll.window.end:
         return
     if known_until is not None:
-        roll = Roll(known_until, poll.window) if is_same_zone else None
-        for calendar in poll.chosen:
-            async for page in _pages(poll, calendar, all_of_them=not is_same_zone):
+        is_anew = account.expanded_zone != poll.zone or known_until > latest_window(
+            poll.started, poll.context.settings
+        )
+        roll = None if is_anew else Roll(known_until, poll.window)
+        # Where a clock was set back there is more than is to be: what is read from now on ends with this window.
+        for calendar in poll.chosen if is_anew or known_until < poll.window.end else ():
+            async for page in _pages(poll, calendar, all_of_them=is_anew):
                 await _store(poll, calendar, page, roll)
     async with poll.changing() as (ledger, _):
         await drop_past(ledger.db, [calendar.id for calendar in poll.calendars], before=poll.window.start)

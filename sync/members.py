@@ -88,6 +88,7 @@ def _changes(answer: Members, collection_url: str) -> tuple[Changes, bool]:
                 path = raw_path(collection_url, member.href)
             except NameTooLong:
                 too_long += member.status not in _GONE
+                is_about_it = True  # It may be all that has changed.
                 continue
             key = path_key(path)
             is_ours = is_member(path, key, own)

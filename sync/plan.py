@@ -9,7 +9,7 @@ from zlib import crc32
 
 from domain.accounts import AccountStatus
 from domain.interval import Span
-from domain.zones import day_at, day_edges
+from domain.zones import DAY, day_at, day_edges
 from sync.remote import (
     ETag,
     ForeignHost,
@@ -82,6 +82,12 @@ def plan_window(now: float, zone: str, settings: SyncSettings) -> Span:
     return Span(start, _day_start(today + settings.horizon_days, zone))
 
 
+def latest_window(now: float, settings: SyncSettings) -> int:
+    """Where one that lost nothing of today ends at most: a later one is of a clock that ran days ahead."""
+    # One day further ahead, `past_days` still reach back to today.
+    return int(now) + (settings.horizon_days + settings.past_days) * DAY - 3600
+
+
 def plan_roll(now: float, zone: str, key: str, settings: SyncSettings) -> float:
     """When a quiet account's window moves on: after midnight in its owner's zone, each at a time of its own.
 
@@ -119,6 +125,11 @@ def plan_comparison(now: float, zone: str, key: str, settings: SyncSettings) -> 
     """When a calendar is next compared in full: in its owner's next night, each at a time of its own."""
     midnight = _day_start(day_at(int(now), zone) + 1, zone)
     return midnight + settings.night_starts + _share(key) * settings.night_lasts
+
+
+def latest_comparison(now: float, settings: SyncSettings) -> float:
+    """No later one is planned: the end of the next night, on a day of 25 hours."""
+    return now + DAY + 3600 + settings.night_starts + settings.night_lasts
 
 
 def _share(key: str) -> float:

@@ -10,13 +10,14 @@ from domain.actor import UserRef
 from domain.interval import Span
 from models.calendar import Calendar, Facts, known_calendars
 from models.changelog import Ledger, NoSuchUserError, changing
+from models.clocks import CLOCKS_DIFFER
 from models.database import Db, fetch, models_of
 from models.icloud import ICloudAccount
 from models.polling import Lease
 from models.seal import UnsealError
 from models.settle import closes_time
 from sync.context import SyncContext
-from sync.plan import plan_window
+from sync.plan import latest_comparison, plan_window
 from sync.remote import Glance, PasswordUnreadable, RemoteCalendars, RemoteError
 
 
@@ -132,7 +133,10 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
 
 
 def is_comparison_due(poll: Poll, calendar: Calendar) -> bool:
-    return calendar.compare_at is not None and calendar.compare_at <= poll.started
+    """Or planned by a clock that ran ahead."""
+    at = calendar.compare_at
+    latest = latest_comparison(poll.started + CLOCKS_DIFFER, poll.context.settings)
+    return at is not None and not poll.started < at <= latest
 
 
 def sign_in(context: SyncContext, account: ICloudAccount) -> RemoteCalendars:

@@ -214,6 +214,49 @@ async def test_what_a_later_window_did_not_hold_closes_time_again(engine: Engine
     assert await engine.slots() == slots
 
 
+async def test_the_next_poll_finds_what_a_later_window_did_not_hold_whoever_makes_it(engine: Engine) -> None:
+    """Before anybody has looked for what a clock left behind; and its stamps leave nothing to be found."""
+    slots = await engine.slots()
+    engine.now += 30 * DAY
+    await engine.poll()
+    assert await engine.slots() == []
+    engine.now -= 30 * DAY
+    await engine.poll(engine.context("another"))
+    assert await engine.slots() == slots
+    compare_at = (await engine.calendar("Home")).compare_at
+    assert compare_at is not None
+    assert compare_at < engine.now + 2 * DAY
+
+
+async def test_a_window_is_known_by_itself_to_be_a_later_one(engine: Engine) -> None:
+    """Of a poll that was broken off: it left no stamp."""
+    async with engine.database.writing() as db:
+        until = (await engine.account()).expanded_until + 30 * DAY
+        await ICloudAccount.all().using_db(db).update(expanded_until=until)
+    told = []
+    for _ in range(2):
+        await set_right(engine.context())
+        async with engine.database.reading() as db:
+            told += await fetch(db, "SELECT expanded_zone, revision FROM icloud_account")
+    assert told[0]["expanded_zone"] == ""
+    assert told[0] == told[1]
+
+
+async def test_what_is_read_after_a_clock_was_set_back_goes_on_when_the_day_comes_round(
+    engine: Engine,
+) -> None:
+    engine.now += DAY
+    await engine.poll()
+    await set_back(engine, DAY)
+    daily = event("daily", at(3, 12), at(3, 13), extra="RRULE:FREQ=DAILY")
+    engine.server.calendars["/1/calendars/home/"].put("daily", daily)
+    await engine.poll()
+    engine.now += DAY
+    await engine.poll()
+    account, slots = await engine.account(), await engine.slots()
+    assert account.expanded_until - slots[-1][1] < DAY
+
+
 @pytest.mark.parametrize("seconds", BACK)
 async def test_a_comparison_comes_as_soon_as_it_would_have(engine: Engine, seconds: float) -> None:
     await engine.poll()

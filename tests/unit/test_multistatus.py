@@ -123,6 +123,15 @@ def test_one_that_is_gone_is_missed_by_nobody() -> None:
     assert read_changes(read_members(answer(gone, other)), CALENDAR).too_long == 0
 
 
+@pytest.mark.parametrize(("status", "missed"), [("", 1), ("<status>HTTP/1.1 404 Gone</status>", 0)])
+def test_one_that_alone_has_changed_is_no_answer_about_something_else(status: str, missed: int) -> None:
+    alone = response(f"/1/calendars/home/{'x' * 990}.ics", etag("1")).replace(
+        "<propstat>", f"{status}<propstat>", 1
+    )
+    changes = read_changes(read_members(answer(alone)), CALENDAR)
+    assert (changes.items, changes.too_long) == ((), missed)
+
+
 def test_a_calendar_with_a_path_that_is_too_long_is_left_out() -> None:
     found = read_listing(
         read_multistatus(
