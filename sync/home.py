@@ -15,18 +15,21 @@ from sync.members_plain import DECLARED, text_of
 from sync.multistatus import Shown, listing_of, parsed_multistatus, read_listing, read_multistatus, shown_by
 from sync.remote import UnexpectedAnswer
 
-_PROLOG = re.compile(rf"(?:{DECLARED})?[ \t\n]*<multistatus[^<>]*>")
+_PROLOG = re.compile(rf"(?:{DECLARED})?[ \t\n]*<multistatus[^<>]{{0,500}}>")
 _CLOSE = "</response>"
 _END = "</multistatus>"
 _BLANKS = " \t\n"
 _WORD = re.compile(
     r"(<(?:href|displayname|getctag|sync-token|calendar-color)(?: [^<>]*)?>)"
-    r"([^<>&]*|<!\[CDATA\[[^\]]*\]\]>)(?=</)"
+    r"([^<>&]*|<!\[CDATA\[[^\]<]*\]\]>)(?=</)"
 )
 _CDATA, _CDATA_ENDS = "<![CDATA[", "]]>"
 _MARK = "\ue000"
 """Of Unicode's private use; an answer that may have it is read in general."""
-_MARKS = tuple(f"{_MARK}{number}" for number in range(32))
+_MARKS = tuple(f"{_MARK}{number:02}" for number in range(32))
+"""All of a length: a digit after one makes no other one of it."""
+_MOST_LETTERS = 1_000_000
+"""Of an answer: hundreds of calendars. Of more, each may have a form of its own, and to read those takes longer."""
 _MOST_FORMS = 128
 _LONGEST_FORM = 8_000
 """Characters: all forms together take 4 MB at most, and those of iCloud some tens of KB."""
@@ -39,7 +42,7 @@ def read_home(body: bytes, home_url: str) -> tuple[ListedCalendar, ...]:
 
 
 def read_by_forms(body: bytes) -> list[Shown] | None:
-    text = text_of(body)
+    text = text_of(body) if len(body) <= _MOST_LETTERS else None
     if text is None or _MARK in text:
         return None
     begun = _PROLOG.match(text)
@@ -58,9 +61,11 @@ def read_by_forms(body: bytes) -> list[Shown] | None:
 
 
 def _read(prolog: str, part: str) -> Shown | None:
+    if len(part) > _LONGEST_FORM:
+        return None
     pieces = _WORD.split(part)  # Before a word, its start tag, the word; and the end.
     words = pieces[2::3]
-    if len(part) > _LONGEST_FORM or len(words) > len(_MARKS):
+    if len(words) > len(_MARKS):
         return None
     pieces[2::3] = _MARKS[: len(words)]
     form = _form(prolog, "".join(pieces))
@@ -74,8 +79,8 @@ def _read(prolog: str, part: str) -> Shown | None:
 @lru_cache(maxsize=_MOST_FORMS)
 def _form(prolog: str, marked: str) -> Shown | None:
     """None where it is not one response by itself, or where a mark stands for a part of what is told."""
-    if "&#" in marked:
-        return None  # A mark by its number.
+    if "&#" in marked or "<!" in marked or "<?" in marked:
+        return None  # A mark by its number; a comment or the like, of which a word may have been the end.
     try:
         found = parsed_multistatus(f"{prolog}{marked}{_CLOSE}{_END}").responses
     except UnexpectedAnswer:

@@ -23,7 +23,9 @@ PLAIN = (
 WORDS = (
     "Home", " Work\n", "", "<![CDATA[Kids]]>", "<![CDATA[ a]b ]]>", " <![CDATA[c]]>", "<![CDATA[d]]>e", "A &amp; B",
     "a>b", "é\U0001f600", "\ue0000", "&#xE000;0", "&#57344;1", "<b/>", "]]>", "\ufffe", "a\rb", "x" * 300, "#1e4c63FF",
-    "#12", "<!-- </response> -->", "<![CDATA[<href>x</href>]]>", "<displayname>in</displayname>",
+    "#12", "<!-- </response> -->", "<![CDATA[<href>x</href>]]>", "<displayname>in</displayname>", "<href>b</href>0",
+    "<!-- <href>a--b</href> -->", "<!-- <href><![CDATA[-->no<!-- ]]></href> -->",
+    "<?pi <href><![CDATA[?>no<?pi ]]></href> ?>", "<x><![CDATA[<href><![CDATA[y]]></x>no<x><![CDATA[]]></x>",
 )  # fmt: skip
 words = st.sampled_from(WORDS)
 KINDS = (
@@ -143,3 +145,20 @@ def test_what_icloud_writes_is_read_by_forms() -> None:
     found = read_by_forms(f"{BEGIN}{OWN}{member * 3}</multistatus>".encode())
     assert found is not None
     assert [each.name for each in found] == ["", *["Home"] * 3]
+
+
+def test_what_is_no_form_takes_no_longer_than_its_letters() -> None:
+    """Minutes, where each start of a word is followed to the end of all."""
+    props = "<href><![CDATA[" * 60_000
+    assert read_by_forms(f"{BEGIN}<response>{props}</response></multistatus>".encode()) is None
+
+
+def test_forms_take_little_room() -> None:
+    """Neither a long one, nor a long beginning, nor many are remembered."""
+    letters = "x" * 10_000
+    assert (
+        read_by_forms(f"{BEGIN}{OWN}<response>{letters}<href>/1/</href></response></multistatus>".encode())
+        is None
+    )
+    assert read_by_forms(f'<multistatus xmlns="DAV:" a="{letters}">{OWN}</multistatus>'.encode()) is None
+    assert read_by_forms(f"{BEGIN}{OWN * 20_000}</multistatus>".encode()) is None
