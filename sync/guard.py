@@ -71,7 +71,11 @@ class Guard:
             return _checked_origin(self, simple[1]) + href
         if _ODD.search(href):
             raise ForeignHost("an href with characters that no address has")
-        return self.check(urljoin(base, href))
+        try:
+            joined = urljoin(base, href)
+        except ValueError:
+            raise ForeignHost("an href that can't be read") from None
+        return self.check(joined)
 
     def admit(self, url: str, apple_id: str, password: Secret) -> Admitted:
         """Checks the address, and only then puts the credentials to it (RFC 7617, in UTF-8)."""

@@ -114,6 +114,12 @@ def test_an_href_is_resolved_as_rfc_3986_says(base: str, href: str) -> None:
     assert guard.resolve(base, href) == guard.check(urljoin(base, href))
 
 
+@pytest.mark.parametrize("href", ["//[", "https://[?", "//a.test:]", "https://[::1/"])
+def test_an_href_that_cant_be_read_is_refused(href: str) -> None:
+    with pytest.raises(ForeignHost):
+        ICLOUD.resolve("https://p1-caldav.icloud.com/1/", href)
+
+
 def test_a_path_is_kept_as_it_is_spelled() -> None:
     assert raw_path("https://a.test/x/", "https://b.test/u%40v/a%2Fb.ics") == "/u%40v/a%2Fb.ics"
     assert raw_path("https://a.test/x/", "https://b.test:443/u/a.ics") == "/u/a.ics"
