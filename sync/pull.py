@@ -61,6 +61,9 @@ async def pull(context: SyncContext, lease: Lease, looked: Looked | None = None)
     poll.seen = None if looked is None else looked.met
     try:
         met = await _look(poll)
+        if met is not None:
+            # What it passed through holds the whole answer, and it: a circle, which may wait long for the collector.
+            met.__traceback__ = None
         await finish(poll, met)
     except SupersededError:
         await give_up(context, lease, due_at=context.clock())

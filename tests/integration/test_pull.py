@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 
 import pytest
 
@@ -466,6 +468,31 @@ async def test_a_failed_poll_keeps_what_is_known_and_says_so(
     await engine.poll()
     account = await engine.account()
     assert (account.status, account.problem_code, account.failures) == (AccountStatus.CONNECTED, None, 0)
+
+
+@pytest.mark.parametrize("failing", ["list", "changes"])
+async def test_what_a_failed_poll_read_is_let_go_at_once(engine: Engine, failing: str) -> None:
+    """It may be an answer of 64 MB, and the collector waits until many thousand small things are made."""
+
+    class Answer: ...
+
+    answers: list[weakref.ref[Answer]] = []
+
+    async def fail(name: str, _: str) -> None:
+        answer = Answer()
+        answers.append(weakref.ref(answer))
+        if name == failing:
+            raise UnexpectedAnswer
+
+    await engine.choose("Home")
+    engine.server.after = fail
+    gc.disable()
+    try:
+        outcome = await engine.poll()
+        assert isinstance(outcome.error, UnexpectedAnswer)
+        assert [answer() for answer in answers] == [None] * len(answers)
+    finally:
+        gc.enable()
 
 
 async def test_after_three_refusals_the_password_is_asked_no_more(engine: Engine) -> None:
