@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sync.guard import path_key
-from sync.remote import Href, RemoteChange
+from sync.remote import Href, Listed, RemoteChange
 
 _ONE_SPELLING = re.compile(r"[A-Za-z0-9/._-]+", re.ASCII)
 """What nobody escapes; `~` was once to be (RFC 2396)."""
@@ -28,13 +28,21 @@ def beginning(hrefs: Sequence[Href]) -> str:
 
 
 def as_held(changes: Sequence[RemoteChange], held: Iterable[Href]) -> tuple[RemoteChange, ...]:
-    """In the spellings that are held, or that they themselves began with; the last word of each counts."""
+    """In the spellings that are held, or that they themselves began with; the last word of each counts.
+
+    Where one spelling is there and another is gone, it is there: whoever asks for it learns the rest.
+    """
     if not any(is_odd(change.href) for change in changes):
         return tuple(changes)
     spelled = {path_key(href): href for href in held}
-    found = {}
+    there: dict[str, Href] = {}
+    found: dict[str, RemoteChange] = {}
     for change in changes:
         key = path_key(change.href)
+        if isinstance(change, Listed):
+            there[key] = change.href
+        elif there.get(key, change.href) != change.href:
+            continue
         href = spelled.setdefault(key, change.href)
         found[key] = change if href == change.href else change._replace(href=href)
     return tuple(found.values())

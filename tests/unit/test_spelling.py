@@ -57,9 +57,27 @@ def test_whatever_is_spelled_anew_begins_as_all_do(hrefs: list[Href]) -> None:
     assert all(href.startswith(beginning(hrefs)) for href in hrefs)
 
 
-def test_the_last_word_of_each_counts() -> None:
-    changes: list[RemoteChange] = [Listed(Href("/c/a%40b.ics"), V1), Gone(Href("/c/a@b.ics"))]
-    assert as_held(changes, []) == (Gone(Href("/c/a%40b.ics")),)
+ESCAPED, PLAIN = Href("/c/a%40b.ics"), Href("/c/a@b.ics")
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ([Listed(ESCAPED, V1), Gone(ESCAPED)], Gone(ESCAPED)),
+        ([Gone(ESCAPED), Listed(ESCAPED, V1)], Listed(ESCAPED, V1)),
+        ([Gone(ESCAPED), Listed(PLAIN, V1)], Listed(ESCAPED, V1)),
+        ([Gone(ESCAPED), Gone(PLAIN)], Gone(ESCAPED)),
+    ],
+)
+def test_the_last_word_of_each_counts(changes: list[RemoteChange], counts: RemoteChange) -> None:
+    assert as_held(changes, []) == (counts,)
+
+
+def test_what_is_there_in_one_spelling_is_not_gone_in_another() -> None:
+    changes: list[RemoteChange] = [Listed(ESCAPED, V1), Gone(PLAIN)]
+    assert as_held(changes, []) == (Listed(ESCAPED, V1),)
+    assert as_held(changes, [PLAIN]) == (Listed(PLAIN, V1),)
+    assert as_held([*changes, Gone(PLAIN)], [PLAIN]) == (Listed(PLAIN, V1),)
 
 
 @pytest.mark.parametrize(
