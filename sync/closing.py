@@ -49,6 +49,9 @@ class Closing:
         if self.is_whole and self.lagging:
             await note_not_given(ledger, calendar, sorted(self.lagging))
             self.listed_token = None  # To be looked at again, changed or not.
+        elif still := self.lagging & self.ungiven:
+            # Others hold the token back: that these are not given yet is not forgotten over it.
+            await note_not_given(ledger, calendar, sorted(still))
         if self.plan.forget:
             await note_deleted(ledger, calendar, sorted(self.plan.forget))
             await forget_resources(ledger, calendar, self.plan.forget)

@@ -137,7 +137,13 @@ class Life:
     # --- The engine
 
     async def poll(self) -> RefreshOutcome:
-        return await self.process.sync.refresh(self.world.anna, wait=10)
+        """As in a turn of the loop. What a dead process has under its lease is waited for in vain: nobody answers."""
+        sync = self.process.sync
+        await sync._loop._wall.heed()
+        taken = "SELECT 1 FROM icloud_account WHERE lease_owner <> $1 AND lease_until > $2"
+        if await self.rows(taken, sync.context.owner, self.clock.now):
+            return RefreshOutcome(is_complete=False, changes=0, error=None)
+        return await sync.refresh(self.world.anna, wait=10)
 
     async def push(self) -> int:
         context = self.process.sync.context

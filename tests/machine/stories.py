@@ -81,6 +81,17 @@ def more_bookings_than_faults_take_to_heal(state: Machine) -> None:
         state.book_page(place=place, uses_hold=False)
 
 
+def an_event_that_was_not_given_while_another_lags(state: Machine) -> None:
+    """Its old text is given in the end, and the other holds the token back."""
+    state.lag(place=11, which=7)
+    state.lag(place=58, which=11)
+    state.drop_answer(does="poll")
+    state.clock_jump(seconds=61)
+    state.clock_jump(seconds=61)
+    state.drop_answer(does="both")
+    state.lag(place=34, which=5)
+
+
 STORIES: tuple[Story, ...] = (
     an_old_text_without_an_etag,
     an_event_that_came_while_a_delta_left_half_out,
@@ -90,4 +101,5 @@ STORIES: tuple[Story, ...] = (
     a_series_of_one_whose_one_date_was_deleted,
     a_write_that_was_sent_to_a_calendar_that_went,
     more_bookings_than_faults_take_to_heal,
+    an_event_that_was_not_given_while_another_lags,
 )
