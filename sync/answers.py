@@ -32,10 +32,6 @@ class Answer:
     text: ClassVar[str] = ""
     reason: ClassVar[str] = ""
 
-    @property
-    def is_success(self) -> bool:
-        return 200 <= self.status_code < 300
-
 
 def refuse_at_all(answer: Answer) -> None:
     """What is an error whatever was asked: the sign-in, a call to wait, the server's own failure."""
@@ -64,9 +60,13 @@ def expect_multistatus(answer: Answer) -> None:
         raise UnexpectedAnswer("an empty answer")
 
 
+_DONE = frozenset({200, 201, 204})
+"""RFC 9110 sections 9.3.4 and 9.3.5. What another success means for a write is seen by looking for it."""
+
+
 def refuse_write(answer: Answer) -> None:
     status = answer.status_code
-    if answer.is_success:
+    if status in _DONE and not (status == 200 and is_page(answer.body)):
         return
     if status == 412 or (
         status in {403, 409} and multistatus.read_error(answer.body) & multistatus.UID_CONFLICT
@@ -77,6 +77,11 @@ def refuse_write(answer: Answer) -> None:
     if status in {403, 405, 413, 415, 507}:
         raise NotWritable(f"the calendar refused it ({status})")
     raise UnexpectedAnswer(f"{status} for a write")
+
+
+def is_page(body: bytes) -> bool:
+    """For people, in place of an answer: to sign in, or of something that stands before the server."""
+    return body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def etag_of(answer: Answer) -> ETag | None:

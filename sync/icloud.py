@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -22,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from domain.calendars import ListedCalendar
 from models.seal import Secret
 from sync import members, multistatus, queries
-from sync.answers import Answer, etag_of, expect_multistatus, refuse, refuse_at_all, refuse_write
+from sync.answers import Answer, etag_of, expect_multistatus, is_page, refuse, refuse_at_all, refuse_write
 from sync.budget import Budgets
 from sync.deadlines import Deadlines
 from sync.guard import LONGEST, Guard, raw_path
@@ -44,7 +43,7 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
-from sync.wire import Asked, Pool
+from sync.wire import MISDIRECTED, Asked, Pool, decoded
 
 T = TypeVar("T")
 
@@ -166,20 +165,12 @@ class _Client(AsyncDAVClient):  # type: ignore[misc]
 
 async def _read(response: Any, most: int) -> bytes:
     """The body, decoded; raises UnexpectedAnswer past the cap, on the wire or after decoding."""
-    coding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
-    if coding not in {"identity", "gzip", "x-gzip", ""}:
-        raise UnexpectedAnswer(f"an answer in {coding[:40]}")
-    decoder = zlib.decompressobj(wbits=31) if "gzip" in coding else None
-    wire, whole = 0, bytearray()
+    wire = bytearray()
     async for chunk in await response.iter_raw(_CHUNK):
-        wire += len(chunk)
-        try:
-            whole += chunk if decoder is None else decoder.decompress(chunk, most + 1 - len(whole))
-        except zlib.error:
-            raise UnexpectedAnswer("an answer that is no gzip") from None
-        if wire > most or len(whole) > most:
+        wire += chunk
+        if len(wire) > most:
             raise UnexpectedAnswer(f"an answer of over {most} bytes")
-    return bytes(whole)
+    return await decoded(bytes(wire), response.headers.get("Content-Encoding") or "", most)
 
 
 class Send(Protocol):
@@ -265,7 +256,7 @@ class Account:
     async def get(self, href: Href) -> Fetched:
         answer = await self._ask(self._url(href), "GET")
         refuse(answer)
-        if answer.status_code != 200 or not answer.body.strip():
+        if answer.status_code != 200 or not answer.body.strip() or is_page(answer.body):
             raise UnexpectedAnswer(f"{answer.status_code} for an object")
         body = answer.body.decode("utf-8", errors="replace").replace("\x00", "")
         etag = etag_of(answer)
@@ -351,12 +342,14 @@ class Account:
 
     async def _try(self, asked: Asked, send: Send) -> Answer:
         try:
-            return await send(asked, anew=False)
+            answer = await send(asked, anew=False)
+            if answer.status_code != MISDIRECTED:
+                return answer
         except Unreachable:
             # A kept connection that the server closed meanwhile fails at once; a write is not repeated blindly.
             if asked.method in {"PUT", "DELETE"}:
                 raise
-            return await send(asked, anew=True)
+        return await send(asked, anew=True)
 
     async def _by_caldav(self, asked: Asked, *, anew: bool) -> Answer:
         del anew  # Its pool has no way to say so; its second try takes whatever connection it has.

@@ -30,6 +30,8 @@ _WANTED = {
     name.lower().encode(): name for name in ("Content-Encoding", "Date", "ETag", "Location", "Retry-After")
 }
 _FRAMING = (b"content-length", b"transfer-encoding")
+MISDIRECTED = 421
+"""Nothing was done: this connection leads to a server that does not answer for the host (RFC 9110 section 15.5.20)."""
 
 Origin = str
 """`https://name` or `https://name:port`."""
@@ -79,7 +81,7 @@ class Pool:
             if reply.is_kept:
                 self._idle.setdefault(origin, deque()).append(connection)
         coding = reply.headers.get("Content-Encoding")
-        body = reply.wire if coding is None else await self._decoded(reply.wire, coding.strip().lower())
+        body = reply.wire if coding is None else await decoded(reply.wire, coding, self._most_bytes)
         return Answer(reply.status, reply.headers, body, asked.where.url)
 
     async def close(self) -> None:
@@ -139,17 +141,6 @@ class Pool:
         )
         return head.encode("ascii")
 
-    async def _decoded(self, wire: bytes, coding: str) -> bytes:
-        match coding:
-            case "identity" | "":
-                return wire
-            case "gzip" | "x-gzip":
-                if len(wire) <= _INFLATED_AT_ONCE:
-                    return inflate(wire, self._most_bytes)
-                return await asyncio.to_thread(inflate, wire, self._most_bytes)
-            case _:
-                raise UnexpectedAnswer(f"an answer in {coding[:40]}")
-
 
 def _verifying(ca_file: Path | None) -> ssl.SSLContext:
     """Whom the machine trusts, and the operator's own authority."""
@@ -157,6 +148,19 @@ def _verifying(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     return context
+
+
+async def decoded(wire: bytes, coding: str, most: int) -> bytes:
+    """What was sent in this Content-Encoding. Raises UnexpectedAnswer as `inflate` does, and for another coding."""
+    match coding.strip().lower():
+        case "identity" | "":
+            return wire
+        case "gzip" | "x-gzip":
+            if len(wire) <= _INFLATED_AT_ONCE:
+                return inflate(wire, most)
+            return await asyncio.to_thread(inflate, wire, most)
+        case _:
+            raise UnexpectedAnswer(f"an answer in {coding[:40]}")
 
 
 def inflate(wire: bytes, most: int) -> bytes:
@@ -168,8 +172,8 @@ def inflate(wire: bytes, most: int) -> bytes:
         raise UnexpectedAnswer("an answer that is no gzip") from None
     if len(whole) > most:
         raise UnexpectedAnswer(f"an answer of over {most} bytes")
-    if wire and not decoder.eof:
-        raise UnexpectedAnswer("an answer that is cut short")
+    if wire and (not decoder.eof or decoder.unused_data):
+        raise UnexpectedAnswer("an answer that is not one whole gzip")
     return whole
 
 
@@ -265,6 +269,8 @@ class _Connection(asyncio.Protocol):
         reply.header_bytes += len(name) + len(value)
         if reply.header_bytes > _MOST_HEADER_BYTES:
             self._fail(UnexpectedAnswer("headers without end"))
+        if reply.status:
+            return  # A trailer, which says nothing of how to read what came before (RFC 9110 section 6.5.1).
         if lower in _FRAMING:
             reply.is_framed = True
         elif lower in _WANTED:
@@ -291,7 +297,7 @@ class _Connection(asyncio.Protocol):
         if self._waiter is None or self._waiter.done():
             return
         assert self._parser is not None
-        reply.is_kept = self.is_open and self._parser.should_keep_alive()
+        reply.is_kept = self.is_open and self._parser.should_keep_alive() and reply.status != MISDIRECTED
         self._reply = _Reply()
         self._waiter.set_result(reply)
 

@@ -172,6 +172,47 @@ async def test_an_honest_gzip_is_read(liar: Liar, account: Account) -> None:
     assert (await account.list_changes(CALENDAR, None)).token == "t"
 
 
+TEXT = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 20
+PACKED = gzip.compress(TEXT)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(200, PACKED[: len(PACKED) // 2], ETag='"1"', Content_Encoding="gzip"),
+        http(200, PACKED[:-1], ETag='"1"', Content_Encoding="gzip"),
+        http(200, PACKED + PACKED, ETag='"1"', Content_Encoding="gzip"),
+        http(200, b"\n<!DOCTYPE html><html>Sign in</html>", ETag='"1"'),
+        http(206, TEXT[:100], ETag='"1"', Content_Range="bytes 0-99/640"),
+        b'HTTP/1.1 304 X\r\nETag: "1"\r\n\r\n',
+        http(200, b"<p>Sign in</p>"),
+    ],
+    ids=["half", "its end missing", "two", "a page", "a range", "as you have it", "a page without an ETag"],
+)
+async def test_what_is_no_whole_object_is_none(liar: Liar, account: Account, answer: bytes) -> None:
+    """Else half a text would be kept under the ETag of the whole, and not be asked for again."""
+    liar.answers = [answer]
+    with pytest.raises(UnexpectedAnswer):
+        await account.get(HREF)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(200, PACKED, ETag='"1"', Content_Encoding="gzip"),
+        b"HTTP/1.1 100 Continue\r\n\r\n" + http(200, TEXT, ETag='"1"'),
+        http(200, TEXT, ETag='"1"').replace(b"HTTP/1.1", b"HTTP/1.0"),
+        b'HTTP/1.1 200 X\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n280\r\n'
+        + TEXT
+        + b'\r\n0\r\nETag: "2"\r\n\r\n',
+    ],
+    ids=["packed", "after a word", "of 1996", "with a trailer"],
+)
+async def test_an_object_may_come_in_any_frame(liar: Liar, account: Account, answer: bytes) -> None:
+    liar.answers = [answer]
+    assert await account.get(HREF) == (HREF, '"1"', TEXT.decode())
+
+
 async def test_too_long_an_answer_is_cut_off(liar: Liar, account: Account) -> None:
     liar.answers = [http(207, CHANGES + b" " * 1_000_001)]
     with pytest.raises(UnexpectedAnswer):
@@ -212,6 +253,19 @@ async def test_a_write_without_an_answer_is_not_sent_twice(liar: Liar, account: 
     with pytest.raises(Unreachable):
         await account.create(HREF, "BODY")
     assert len(liar.asked) == 1
+
+
+async def test_what_came_to_the_wrong_server_is_asked_once_more_elsewhere(
+    liar: Liar, account: Account
+) -> None:
+    liar.answers = [http(421), http(207, CHANGES)]
+    assert (await account.list_changes(CALENDAR, None)).token == "t"
+    assert liar.connections == 2
+    liar.answers = [http(421), http(201, ETag='"1"')]
+    assert await account.create(HREF, "BODY") == '"1"'  # Nothing was done by the first.
+    liar.answers = [http(421)]
+    with pytest.raises(UnexpectedAnswer):
+        await account.list_changes(CALENDAR, None)
 
 
 async def test_a_cookie_of_one_account_goes_with_none(liar: Liar, account: Account) -> None:
@@ -300,6 +354,9 @@ async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, a
         (http(409), NotThere),
         (http(400), UnexpectedAnswer),
         (http(500), Unreachable),
+        (http(200, b"<html>Sign in</html>"), UnexpectedAnswer),
+        (http(202), UnexpectedAnswer),
+        (http(207, CHANGES), UnexpectedAnswer),
     ],
 )
 async def test_a_refused_write_says_why(

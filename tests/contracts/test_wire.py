@@ -98,6 +98,18 @@ async def test_a_word_before_the_answer_is_no_answer(pool: Pool, liar: Liar) -> 
     assert (await ask(pool, liar)).status_code == 207
 
 
+async def test_a_trailer_counts_as_no_header(pool: Pool, liar: Liar) -> None:
+    liar.answers = [CHUNKED[:-2] + b'ETag: "2"\r\nContent-Encoding: gzip\r\n\r\n']
+    answer = await ask(pool, liar)
+    assert (answer.body, dict(answer.headers)) == (b"<a/>", {})
+
+
+async def test_trailers_without_end_are_refused(pool: Pool, liar: Liar) -> None:
+    liar.answers = [CHUNKED[:-2] + f"X: {'x' * 1000}\r\n".encode() * 70 + b"\r\n"]
+    with pytest.raises(UnexpectedAnswer):
+        await ask(pool, liar)
+
+
 NO_ANSWERS = {
     "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "an upgrade": b"HTTP/1.1 101 X\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
@@ -108,6 +120,8 @@ NO_ANSWERS = {
     "brotli": http(207, b"<a/>", Content_Encoding="br"),
     "gzip that is none": http(207, b"<a/>", Content_Encoding="gzip"),
     "gzip cut short": http(207, gzip.compress(b"<a/>" * 100)[:-9], Content_Encoding="gzip"),
+    "gzip and more": http(207, gzip.compress(b"<a/>") + b" ", Content_Encoding="gzip"),
+    "two gzips": http(207, gzip.compress(b"<a>") + gzip.compress(b"</a>"), Content_Encoding="gzip"),
     "gzip of a byte too many": http(207, gzip.compress(b"a" * (MOST + 1)), Content_Encoding="gzip"),
     "a bomb": http(207, gzip.compress(b"a" * 50_000_000), Content_Encoding="gzip"),
 }
@@ -136,6 +150,13 @@ async def test_a_connection_is_kept_for_the_next(pool: Pool, liar: Liar) -> None
 
 async def test_one_that_asks_to_be_closed_is_not_kept(pool: Pool, liar: Liar) -> None:
     liar.answers = [http(207, b"<a/>", Connection="close")]
+    await ask(pool, liar)
+    await ask(pool, liar)
+    assert liar.connections == 2
+
+
+async def test_one_that_leads_to_the_wrong_server_is_not_kept(pool: Pool, liar: Liar) -> None:
+    liar.answers = [http(421), http(207, b"<a/>")]
     await ask(pool, liar)
     await ask(pool, liar)
     assert liar.connections == 2
