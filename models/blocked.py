@@ -5,6 +5,15 @@ from __future__ import annotations
 from tortoise import fields
 from tortoise.models import Model
 
+LONGEST_NEAR = 90_000
+"""Seconds: 25 hours, the longest day there is. A slot of no more starts less than that before what it overlaps."""
+
+_OVERLAPS = "b.user_id = a.user_id AND b.starts < a.ends AND b.ends > a.starts"
+OVERLAPS_NEAR = f"{_OVERLAPS} AND b.starts > a.starts - {LONGEST_NEAR}"
+"""In SQL, a slot `b` and an appointment `a`: looked for near by."""
+OVERLAPS_FAR = f"{_OVERLAPS} AND b.starts <= a.starts - {LONGEST_NEAR} AND b.ends - b.starts > {LONGEST_NEAR}"
+"""All the others: of the few that are longer, which have an index of their own (migration 0006)."""
+
 
 class BlockedSlot(Model):
     # For an event derived as the event's own id is, with the piece's number: stays when the occurrence moves.

@@ -9,6 +9,7 @@ from operator import attrgetter
 from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, Participation, ShowAs
 from domain.changes import MOST_SLOTS_AT_ONCE, ChangeKind, Slot
 from domain.interval import Span
+from models.blocked import OVERLAPS_FAR, OVERLAPS_NEAR
 from models.calendar import Calendar
 from models.changelog import Ledger, erase_icloud_texts
 from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
@@ -68,13 +69,9 @@ async def settle_events(
     await replace_slots(ledger, stored, wanted)
 
 
-# A slot of up to 25 hours starts less than that before what it overlaps; the few longer ones have their own index.
-_OVERLAPS = (
-    "SELECT 1 FROM blocked_slot b WHERE b.user_id = a.user_id AND b.starts < a.ends AND b.ends > a.starts"
-)
 _CONFLICTS = (
-    f"SELECT a.id, a.has_conflict, EXISTS ({_OVERLAPS} AND b.starts > a.starts - 90000)"  # noqa: S608 - constants.
-    f" OR EXISTS ({_OVERLAPS} AND b.ends - b.starts > 90000) AS clashes"
+    f"SELECT a.id, a.has_conflict, EXISTS (SELECT 1 FROM blocked_slot b WHERE {OVERLAPS_NEAR})"  # noqa: S608 - constants.
+    f" OR EXISTS (SELECT 1 FROM blocked_slot b WHERE {OVERLAPS_FAR}) AS clashes"
     " FROM appointment a WHERE a.user_id = $1 AND a.ends > $2 AND a.status = 'CONFIRMED'"
     " UNION ALL SELECT a.id, a.has_conflict, FALSE FROM appointment a"
     " WHERE a.user_id = $1 AND a.has_conflict AND a.status <> 'CONFIRMED'"

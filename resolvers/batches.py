@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from domain.actor import UserRef
+from models.blocked import OVERLAPS_FAR, OVERLAPS_NEAR
 from models.booking import Appointment
 from models.changelog import Timeline, slots_of
 from models.database import fetch, marks
@@ -19,22 +20,24 @@ from resolvers.cursors import write_cursor
 from resolvers.people import user_view
 from resolvers.views import AccountView, AppointmentView, SlotView, UserView
 
+_OVERLAPPING = (
+    "SELECT a.id AS appointment_id, a.subaccount_id, a.user_id, b.id AS id, b.starts AS starts, b.ends,"
+    " b.is_all_day, b.source, b.title, b.event_id, b.calendar_id"
+    " FROM appointment a JOIN blocked_slot b ON {} WHERE a.id IN (:ids)"
+)
 _CONFLICTS = (
-    "SELECT a.id AS appointment_id, a.subaccount_id, a.user_id, b.id, b.starts, b.ends, b.is_all_day, b.source,"
-    " b.title, b.event_id, b.calendar_id FROM appointment a JOIN blocked_slot b ON b.subaccount_id = a.subaccount_id"
-    " AND b.user_id = a.user_id AND b.starts < a.ends AND b.ends > a.starts WHERE a.id IN ({})"
-    " ORDER BY b.starts, b.id"
+    f"{_OVERLAPPING.format(OVERLAPS_NEAR)} UNION ALL {_OVERLAPPING.format(OVERLAPS_FAR)} ORDER BY starts, id"
 )
 
 
 async def appointments_by_id(ctx: Context, ids: Sequence[str]) -> dict[str, AppointmentView]:
     """Those of many that there are, and that the caller reaches."""
-    rows = await Appointment.filter(id__in=ids, **scope.reach(ctx.actor)).using_db(await ctx.db())
-    return {row.id: appointment_view(row) for row in rows}
+    rows = await Appointment.filter(id__in=ids).using_db(await ctx.db())
+    return {row.id: appointment_view(row) for row in scope.reached(ctx, rows)}
 
 
 async def users_by_id(ctx: Context, ids: Sequence[str]) -> dict[str, UserView]:
-    rows = await User.filter(id__in=ids, subaccount_id=ctx.actor.subaccount).using_db(await ctx.db())
+    rows = await User.filter(id__in=ids).using_db(await ctx.db())
     views = (user_view(row) for row in rows)
     return {view.ref.user: view for view in views if ctx.actor.may_manage(view.ref)}
 
@@ -55,11 +58,11 @@ async def positions_by_user(ctx: Context, users: Sequence[UserRef]) -> dict[User
 async def conflicts(ctx: Context, appointment_ids: Sequence[str]) -> dict[str, tuple[SlotView, ...]]:
     """Blocked slots that came to overlap an appointment after it was booked, of those that have some. By start."""
     db = await ctx.db()
-    reached = Appointment.filter(id__in=appointment_ids, has_conflict=True, **scope.reach(ctx.actor))
-    ids = [id_ for (id_,) in await reached.using_db(db).values_list("id")]
+    found_by_id = await Appointment.filter(id__in=appointment_ids, has_conflict=True).using_db(db)
+    ids = [row.id for row in scope.reached(ctx, found_by_id)]
     if not ids:
         return {}
-    rows = await fetch(db, _CONFLICTS.format(marks(len(ids))), *ids)
+    rows = await fetch(db, _CONFLICTS.replace(":ids", marks(len(ids))), *ids)
     found: defaultdict[str, tuple[SlotView, ...]] = defaultdict(tuple)
     for row, slot in zip(rows, slots_of(rows), strict=True):
         user = UserRef(row["subaccount_id"], row["user_id"])

@@ -103,13 +103,11 @@ async def problems(
     if refusal := check_first(first):
         return refusal
     db = await ctx.db()
-    known = (
-        await Calendar.filter(id__in=calendar_ids, **scope.reach(ctx.actor)).using_db(db).values_list("id")
-    )
+    known = scope.reached(ctx, await Calendar.filter(id__in=calendar_ids).using_db(db))
     if not known:
         return {}
     of_these = marks(len(known), after=1)
-    rows = await fetch(db, _PROBLEMS.format(of_these), first, *(id_ for (id_,) in known))
+    rows = await fetch(db, _PROBLEMS.format(of_these), first, *(calendar.id for calendar in known))
     found: defaultdict[str, tuple[EventProblemView, ...]] = defaultdict(tuple)
     for row in rows:
         found[row["calendar_id"]] += tuple(_problem(problem) for problem in json.loads(row["problems"]))

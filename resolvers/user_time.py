@@ -150,8 +150,8 @@ def _person(user: UserRef, stamp: Stamp, standing: Standing, now: float) -> Pers
 
 
 async def _user_rows(db: Db, users: Sequence[UserRef]) -> list[User]:
-    ids = [user.user for user in users]
-    return await User.filter(subaccount_id=users[0].subaccount, id__in=ids).using_db(db).all()
+    rows = await User.filter(id__in=[user.user for user in users]).using_db(db)
+    return [row for row in rows if UserRef(row.subaccount_id, row.id) in users]
 
 
 def known_until(sync: SyncState, *, now: float, days_ahead: int) -> int:

@@ -99,6 +99,13 @@ async def test_conflicts_are_the_blocked_slots_that_came_to_overlap_it(world: Wo
         assert await world.run(actor, batches.conflicts, [view.id]) == {}
 
 
+@pytest.mark.parametrize("hours", [25, 26, 100])
+async def test_a_conflict_that_began_long_before_is_shown_once(world: World, hours: int) -> None:
+    view = await made(world, 1)
+    around = await block(world, NINE + 90 * MINUTE - hours * HOUR, NINE + 90 * MINUTE)
+    assert await world.owner(batches.conflicts, [view.id]) == {view.id: (around,)}
+
+
 async def test_a_move_out_of_the_way_resolves_the_conflict(world: World) -> None:
     view = await made(world, 1)
     await block(world, NINE + HOUR, NINE + 2 * HOUR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from models.database import Database
 from resolvers import types
 from resolvers.views import AppointmentTypeView
 from tests.e2e.serving import Served, issue, serving
+from tests.integration.query_plans import LOGGER, steps
 from tests.integration.world import NOW, World, world_on
 
 RANGE = 'from: "2026-10-26T00:00:00Z", to: "2026-12-31T00:00:00Z", first: 100'
@@ -93,13 +95,14 @@ async def fill(world: World, *, count: int, user: UserRef | None = None) -> None
 
 
 async def statements(
-    served: Served, caplog: pytest.LogCaptureFixture, query: str
+    served: Served, caplog: pytest.LogCaptureFixture, query: str, *, key: str | None = None
 ) -> tuple[list[str], dict[str, Any]]:
-    await served.ask(served.admin, query)  # Once before: keys and documents are known from then on.
-    with caplog.at_level(logging.DEBUG, "tortoise.db_client"):
+    key = key or served.admin
+    await served.ask(key, query)  # Once before: keys and documents are known from then on.
+    with caplog.at_level(logging.DEBUG, LOGGER):
         caplog.clear()
-        shown = await served.ask(served.admin, query)
-        found = [str(record.args) for record in caplog.records if record.name == "tortoise.db_client"]
+        shown = await served.ask(key, query)
+        found = [str(record.args) for record in caplog.records if record.name == LOGGER]
     assert "errors" not in shown, shown
     return found, shown["data"]
 
@@ -120,6 +123,37 @@ async def test_a_list_asks_as_often_for_100_items_as_for_one(
     edges = [it["edges"] for it in data["user"].values() if isinstance(it, dict) and "edges" in it]
     assert all(len(found) == 100 for found in edges)
     assert all(edge["node"].get("conflicts", True) for found in edges for edge in found)
+
+
+_MORE_THAN_NAMED = re.compile(
+    r'.*\bid"? IN \(\?.*: '
+    r"(?:SCAN (?!\(|(?:found|placed)$)|SEARCH \w+ .*\((?:subaccount_id|user_id)=\?\)"
+    r"|SEARCH b (?!.*blocked_slot_long).*\(user_id=\? AND starts<\?\))"
+)
+"""All of a subaccount's rows, all of a user's, or all of its slots up to an appointment's end."""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_is_named_is_found_by_its_name(
+    database: Database, bell: Bell, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of two, SQLite takes the ids' own index by itself; of three, and of ten users, another one."""
+    world = await world_on(database, bell)
+    await world.connect()
+    for number in range(10):
+        await world.add_user(world.subaccount, f"User {number}")
+    found: list[str] = []
+    async with serving(world) as served:
+        await fill(world, count=3)
+        of_anna = [f'{{ user(id: "{world.anna.user}") {{ {query} }} }}' for query in DASHBOARD.values()]
+        of_all = (
+            f"{{ users(first: 30) {{ edges {{ node {{ {query} }} }} }} }}" for query in EVERY_USER.values()
+        )
+        asked = [(served.admin, query) for query in (*of_anna, *of_all, KEYS)]
+        for key, query in (*asked, *((served.owner, query) for query in of_anna)):
+            await statements(served, caplog, query, key=key)
+            found += [each for each in await steps(database, caplog) if _MORE_THAN_NAMED.match(each)]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("name", [*EVERY_USER, "keys"])
