@@ -112,7 +112,7 @@ class AccountFaults:
         self._cloud.revoke(self._member, *app_passwords)
 
     def move_partition(self, to: int | None = None, *, old_host: str = "serves") -> int:
-        """To another partition host; the old one `serves` on, `redirects`, is `missing` (404) or `resets`."""
+        """To another host. The old one `serves` on, `redirects`, `refuses` (401), `resets` or is `missing` (404)."""
         if old_host not in OLD_HOSTS:
             raise ValueError(f"the old host {' or '.join(OLD_HOSTS)}; not {old_host!r}")
         partition = to or self._partitions.another_than(self._member.account.partition)

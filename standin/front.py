@@ -150,6 +150,8 @@ class Front:
                 return Response(301, headers=(("Location", target),))
             case "missing":
                 return Response(404)
+            case "refuses":
+                return challenge(self.manners)
             case "resets":
                 return Response(503, delivery=Delivery(cut_at=-1))
             case _:

@@ -46,27 +46,24 @@ def collection_etag(calendar: Calendar) -> dict[str, str]:
 
 def _members(request: Request, member: Member, partition_url: str, manners: Manners) -> Iterator[Found]:
     account, deep = member.account, _is_deep(request)
-    parts = request.path.strip("/").split("/")
-    match parts:
+    match request.path.removeprefix("/").split("/"):
         case [""] | [".well-known", "caldav"]:
             _refuse_deep(deep=deep and manners.deep_root_refused)
             yield Found(request.path, _principal_of(account))
-        case [_, "principal"]:
+        case [_, "principal" | "calendars"] | [_, "calendars", _] if _lacks_its_slash(request.path, member):
+            raise RefusedError(bad_request())
+        case [_, "principal", ""]:
             _refuse_deep(deep=deep and manners.deep_principal_refused)
             at = "/principal/" if manners.old_response_href else request.path
             yield Found(at, _principal(account, partition_url))
-        case [_, "calendars"]:
+        case [_, "calendars", ""]:
             yield Found(account.home, _home(member, manners))
             if deep:
                 yield from _collections(member, manners)
-        case [_, "calendars", id_] if id_ in SPECIAL:
+        case [_, "calendars", id_, ""] if id_ in SPECIAL:
             yield Found(account.home + id_ + "/", _special(account, id_, manners))
-        case [_, "calendars", id_]:
-            calendar = member.calendars.get(id_)
-            if calendar is None:
-                raise RefusedError(Response(404))
-            if not request.path.endswith("/"):
-                raise RefusedError(bad_request())
+        case [_, "calendars", id_, ""] if id_ in member.calendars:
+            calendar = member.calendars[id_]
             yield Found(calendar.path, _calendar(account, calendar, manners))
             if deep and calendar.facts.kind is not Kind.SUBSCRIBED:
                 for resource in calendar.present():
@@ -78,6 +75,13 @@ def _members(request: Request, member: Member, partition_url: str, manners: Mann
             yield Found(request.path, resource_properties(held))
         case _:
             raise RefusedError(Response(404))
+
+
+def _lacks_its_slash(path: str, member: Member) -> bool:
+    """Whether a collection is there once a slash is put to its end."""
+    account = member.account
+    there = {account.principal, account.home, *(f"{account.home}{id_}/" for id_ in SPECIAL)}
+    return f"{path}/" in there or f"{path}/" in {known.path for known in member.calendars.values()}
 
 
 def _is_deep(request: Request) -> bool:

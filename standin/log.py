@@ -20,6 +20,7 @@ class Seen:
     path: str
     depth: str | None
     report: str | None  # The REPORT's name, as `sync-collection`.
+    hrefs: int  # How many it names.
     user_agent: str | None
     authorized: bool  # The request carried an Authorization header.
     account: str | None  # The dsid of who signed in.
@@ -48,6 +49,7 @@ class Seen:
             path=request.path,
             depth=request.depth,
             report=request.report,
+            hrefs=request.hrefs,
             user_agent=request.headers.get("user-agent"),
             authorized="authorization" in request.headers,
             account=account,

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from standin import markup
 
 OWNERS_DEVICE = "X-Standin-Owners-Device"  # The header by which the owner's phone is known.
 _REPORTS = ("sync-collection", "calendar-multiget", "calendar-query", "free-busy-query")
+_HREF_ENDS = re.compile(rb"</(?:[\w.-]+:)?href\s*>")
 _HTML = b"<html><head><title>Bad Request</title></head><body>AppleHttpServer</body></html>"
 
 
@@ -35,6 +37,11 @@ class Request:
         if self.method != "REPORT":
             return None
         return next((name for name in _REPORTS if name.encode() in self.body[:400]), None)
+
+    @property
+    def hrefs(self) -> int:
+        """How many hrefs a REPORT names."""
+        return 0 if self.report is None else len(_HREF_ENDS.findall(self.body))
 
     @property
     def credentials(self) -> tuple[str, str] | None:

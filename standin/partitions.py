@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-OLD_HOSTS = ("serves", "redirects", "missing", "resets")
+OLD_HOSTS = ("serves", "redirects", "missing", "refuses", "resets")
 
 
 class Partitions:

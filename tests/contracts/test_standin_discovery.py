@@ -201,6 +201,14 @@ async def test_blanks_before_the_prolog_are_refused() -> None:
         assert (await dav.call("PROPFIND", dav.home, body, {"Depth": "0"})).status == 400
 
 
+async def test_a_collection_without_its_slash_is_refused() -> None:
+    async with served() as dav:
+        for at in (dav.account.principal, dav.home, f"{dav.home}home/", f"{dav.home}inbox/"):
+            assert (await dav.find(at, "<d:displayname/>")).status == 207
+            assert (await dav.find(at.rstrip("/"), "<d:displayname/>")).status == 400
+        assert (await dav.find(f"{dav.home}nowhere", "<d:displayname/>")).status == 404
+
+
 async def test_another_account_s_path_is_forbidden() -> None:
     async with served() as dav:
         other = dav.icloud.add_account("other@icloud.example", "zzzz-zzzz-zzzz-zzzz")

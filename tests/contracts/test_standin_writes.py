@@ -272,7 +272,8 @@ async def test_a_calendar_that_was_shared_with_the_owner_goes_when_it_is_unshare
 
 
 @pytest.mark.parametrize(
-    ("old_host", "status"), [("serves", 207), ("redirects", 301), ("missing", 404), ("resets", None)]
+    ("old_host", "status"),
+    [("serves", 207), ("redirects", 301), ("missing", 404), ("refuses", 401), ("resets", None)],
 )
 async def test_an_account_moves_to_another_partition(old_host: str, status: int | None) -> None:
     async with served() as dav:

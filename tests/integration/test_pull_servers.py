@@ -71,6 +71,12 @@ async def apple(icloud: StandIn, database: Database, bell: Bell) -> AsyncIterato
     await server.close()
 
 
+def hours(start: int, end: int) -> tuple[datetime, datetime]:
+    """Of the third of November."""
+    day = datetime(2026, 11, 3, tzinfo=UTC)
+    return day.replace(hour=start), day.replace(hour=end)
+
+
 async def settled(icloud: StandIn, engine: Engine) -> None:
     """As many polls as it takes until the server gives what it tells of."""
     for _ in range(1 + icloud.manners.lag_polls):
@@ -102,6 +108,42 @@ async def test_a_poll_without_news_is_one_request(icloud: StandIn, apple: Connec
     before = len(icloud.requests)
     await apple.engine.poll()
     assert len(icloud.requests) == before + 1
+
+
+async def test_texts_are_asked_for_fifty_at_a_time_two_requests_under_way(
+    icloud: StandIn, apple: Connected
+) -> None:
+    home = icloud.cloud.member(APPLE_ID).calendar("Home")
+    icloud.cloud.load(home, {f"n{n}.ics": event(f"n{n}", at(3, 9), at(3, 10)) for n in range(320)})
+    icloud.faults(APPLE_ID).slow(0.05)  # So that what can be under way at once is.
+    await apple.engine.choose("Home")
+    await apple.engine.poll()
+    asked = [seen for seen in icloud.requests if seen.report == "calendar-multiget"]
+    assert sorted(seen.hrefs for seen in asked) == [20] + [50] * 6
+    for one in asked:
+        assert sum(other.at <= one.at < other.at + other.seconds for other in asked) <= 2
+
+
+@pytest.mark.parametrize("old_host", ["serves", "redirects", "missing", "refuses", "resets"])
+async def test_an_account_is_followed_to_another_partition(
+    icloud: StandIn, apple: Connected, old_host: str
+) -> None:
+    engine, faults = apple.engine, icloud.faults(APPLE_ID)
+    await engine.choose("Home", linked="Work")
+    await engine.poll()
+    engine.now += engine.settings.first_comparison_after
+    await engine.poll()  # Which would ask the entry where the home is.
+    faults.move_partition(old_host=old_host)
+    await icloud.phone(APPLE_ID).add("Home", "Gym", *hours(9, 10))
+    name = await engine.book(at(4, 9), at(4, 10))
+    for _ in range(5):
+        engine.now += 300
+        await engine.poll()
+        await engine.push()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    account = await engine.account()
+    assert (account.status, account.refusals) == (AccountStatus.CONNECTED, 0)
 
 
 async def test_a_booking_stands_once_though_its_answer_was_lost(icloud: StandIn, apple: Connected) -> None:
