@@ -118,6 +118,13 @@ async def put_back(db: Db, taken: TakenWrite, *, due_at: float, attempts: int) -
     )
 
 
+async def free_writes(db: Db) -> None:
+    """Whoever had them."""
+    await execute(
+        db, "UPDATE pending_write SET lease_until = NULL WHERE lease_until IS NOT NULL", is_long=True
+    )
+
+
 async def note_refusal(db: Db, user: UserRef, *, password: bytes, look_by: float) -> None:
     """A write met a refused password: it counts as a poll's does, and a poll finds out, before other writes ask."""
     await execute(

@@ -170,6 +170,15 @@ async def release_all(db: Db, *, owner: str) -> None:
     )
 
 
+async def free_accounts(db: Db) -> None:
+    """Whoever had them."""
+    await execute(
+        db,
+        "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL",
+        is_long=True,
+    )
+
+
 async def ask_for_poll(db: Db, account_id: str, *, now: float) -> None:
     """Whoever has the account is to poll it again from now; ring SYNC after the commit."""
     await execute(

@@ -76,7 +76,7 @@ async def is_current(database: Database) -> bool:
 async def migrate(url: str) -> list[str]:
     """Applies what is missing; the names of the migrations that were applied."""
     if _is_sqlite(url):
-        Path(_sqlite_path(url)).resolve().parent.mkdir(parents=True, exist_ok=True)
+        sqlite_file(url).parent.mkdir(parents=True, exist_ok=True)
     async with _connected(url, pool_size=2) as (writer, _), _migrating(writer, url):
         applied = await _applied(writer)
         await MigrationExecutor(writer, _apps(writer.connection_name)).migrate()
@@ -170,6 +170,11 @@ async def _migrating(writer: BaseDBAsyncClient, url: str) -> AsyncIterator[None]
 
 def _is_sqlite(url: str) -> bool:
     return url.startswith("sqlite:")
+
+
+def sqlite_file(url: str) -> Path:
+    """One path however it is spelled."""
+    return Path(_sqlite_path(url)).resolve()
 
 
 def _sqlite_path(url: str) -> str:

@@ -26,6 +26,7 @@ from server.bell_postgres import PostgresWire
 from server.config import ConfigError, Settings
 from server.database import open_database
 from server.secret_keys import SecretKeys, load_keys
+from server.takeover import taking_over
 from sync.service import Sync
 from sync.settings import SyncSettings
 
@@ -54,7 +55,7 @@ async def open_parts(
         sealer = keys.sealer()
         epoch = await _facts(database, keys, sealer)
         bell = Bell()
-        async with _wire(database, bell, settings):
+        async with _wire(database, bell, settings), taking_over(database, settings.database_url):
             sync = Sync(
                 database=database,
                 bell=bell,
