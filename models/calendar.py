@@ -11,6 +11,7 @@ from tortoise.models import Model
 
 from domain.calendars import ListedCalendar
 from domain.ids import Kind, new_id
+from domain.paths import path_key
 from models.database import Db, fetch, models_of
 from models.icloud import ICloudAccount
 
@@ -143,15 +144,23 @@ async def known_calendars(db: Db, account: ICloudAccount) -> tuple[list[Calendar
     return sorted(chosen, key=lambda each: (each.name, each.id)), frozenset(facts)
 
 
+def preference(calendar: Calendar) -> tuple[bool, bool, str]:
+    """Of rows that turn out to be one calendar, the least is it."""
+    return (not calendar.is_linked, not calendar.is_conflict, calendar.id)
+
+
 async def store_listing(
     db: Db, account: ICloudAccount, listed: Sequence[ListedCalendar], *, now: float
 ) -> bool:
     """Brings the calendars' facts to what iCloud lists; whether anything changed.
 
     A calendar that is no longer listed is deleted, unless it is linked or a conflict calendar: that one is only
-    marked as gone, and what becomes of its events is the caller's decision.
+    marked as gone, and what becomes of its events is the caller's decision. One that is listed in another spelling of
+    its path is the same, and keeps its own.
     """
-    known = {calendar.path: calendar for calendar in await calendars_of(db, account)}
+    rows = sorted(await calendars_of(db, account), key=preference)
+    known: dict[str, Calendar] = {}
+    twins = [each for each in rows if known.setdefault(path_key(each.path), each) is not each]
     changed = False
     for item in listed:
         facts = {
@@ -161,7 +170,7 @@ async def store_listing(
             "can_write": item.can_write,
             "is_gone": False,
         }
-        calendar = known.pop(item.path, None)
+        calendar = known.pop(path_key(item.path), None)
         if calendar is None:
             changed = True
             await Calendar.create(
@@ -176,7 +185,7 @@ async def store_listing(
         elif any(getattr(calendar, name) != value for name, value in facts.items()):
             changed = True
             await calendar.update_from_dict(facts).save(using_db=db, update_fields=list(facts))
-    for calendar in known.values():
+    for calendar in (*known.values(), *twins):
         if calendar.is_linked or calendar.is_conflict:
             if not calendar.is_gone:
                 changed = True

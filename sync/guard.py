@@ -1,4 +1,4 @@
-"""The one check of every address that credentials may be sent to, and how hrefs are resolved and compared."""
+"""The one check of every address that credentials may be sent to, and how hrefs are resolved."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
+from domain.paths import PLAIN
 from models.seal import Secret
 from sync.remote import ForeignHost, Href, NameTooLong, UnexpectedAnswer
 
@@ -17,10 +18,8 @@ _ICLOUD = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com", re.ASCII)
 _ICLOUD_CHINA = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com\.cn", re.ASCII)
 # What urlsplit would drop or take for something else: blanks, controls, a backslash.
 _ODD = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
-# A path that is the same however it is resolved and quoted.
-_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)+/?", re.ASCII)
 _PLAIN_NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.~-]+", re.ASCII)
-_SIMPLE = re.compile(rf"(https?://[A-Za-z0-9.-]+(?::[0-9]+)?)({_PLAIN.pattern})", re.ASCII)
+_SIMPLE = re.compile(rf"(https?://[A-Za-z0-9.-]+(?::[0-9]+)?)({PLAIN.pattern})", re.ASCII)
 LONGEST = 1000
 """Letters of a path that is kept."""
 
@@ -67,7 +66,7 @@ class Guard:
 
     def resolve(self, base: str, href: str) -> str:
         """`href` as the server at `base` means it; raises ForeignHost."""
-        if (simple := _SIMPLE.fullmatch(base)) and _PLAIN.fullmatch(href):
+        if (simple := _SIMPLE.fullmatch(base)) and PLAIN.fullmatch(href):
             return _checked_origin(self, simple[1]) + href
         if _ODD.search(href):
             raise ForeignHost("an href with characters that no address has")
@@ -126,7 +125,7 @@ def raw_path(base: str, href: str) -> Href:
     NameTooLong where there is one, and it can't be kept.
     """
     if len(href) <= LONGEST:
-        if _PLAIN.fullmatch(href):
+        if PLAIN.fullmatch(href):
             return Href(href)
         if simple := _SIMPLE.fullmatch(href):
             return Href(simple[2])
@@ -145,21 +144,9 @@ def raw_path(base: str, href: str) -> Href:
     return Href(parts.path)
 
 
-def path_key(path: str) -> str:
-    """One spelling for all of a path's: `%40` and `@` are the same, `%2F` and `/` are not."""
-    if _PLAIN.fullmatch(path):
-        return path.rstrip("/")
-    return "/".join(map(_one_spelling, path.split("/"))).rstrip("/")
-
-
-def _one_spelling(segment: str) -> str:
-    """Octets that are no UTF-8 stay what they are: two such names are two."""
-    return quote(unquote(segment, errors="surrogateescape"), safe="", errors="surrogateescape")
-
-
 def plain_folder(collection: str) -> str | None:
     """What the hrefs of a collection's resources begin with where all is written plainly; `collection` is its key."""
-    return f"{collection}/" if _PLAIN.fullmatch(collection) else None
+    return f"{collection}/" if PLAIN.fullmatch(collection) else None
 
 
 def is_plainly_in(folder: str, href: str) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from domain.calendars import CalendarKind, ListedCalendar
 from domain.changes import ChangeKind
-from models.calendar import Calendar, Facts, calendars_of, known_calendars, store_listing
+from domain.paths import path_key
+from models.calendar import Calendar, Facts, calendars_of, known_calendars, preference, store_listing
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.outbox import revive_writes
@@ -26,16 +27,18 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
+from sync.spelling import calendars_as_held
 
 log = logging.getLogger(__name__)
 
 
 async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
-    listed = await _listed(poll)
-    paths = {calendar.path for calendar in listed}
+    held = [calendar.path for calendar in sorted(poll.calendars, key=preference)]
+    listed = calendars_as_held(await _listed(poll), [*held, *(known.path for known in poll.facts)])
+    keys = {path_key(calendar.path) for calendar in listed}
     since = poll.context.memory.missing_since
     for calendar in poll.chosen:
-        if calendar.path in paths:
+        if path_key(calendar.path) in keys:
             since.pop(calendar.id, None)
         elif await _is_kept(poll, calendar):
             listed = (*listed, _as_it_was(calendar))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from domain.calendars import CalendarKind, ListedCalendar
-from sync.guard import LONGEST, path_key, raw_path
+from domain.paths import path_key
+from sync.guard import LONGEST, raw_path
 from sync.remote import NameTooLong, NotThere, SyncToken, UnexpectedAnswer
 
 DAV, CALDAV = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"

@@ -24,7 +24,7 @@ from domain.calendars import ListedCalendar
 from models.seal import Secret
 
 Href = NewType("Href", str)
-"""The path of a resource exactly as the server spells it; to compare two, see `sync.guard.path_key`."""
+"""The path of a resource exactly as the server spells it; to compare two, see `domain.paths.path_key`."""
 ETag = NewType("ETag", str)
 """With its quotes, as received. Empty where the server told none."""
 SyncToken = NewType("SyncToken", str)

@@ -1,11 +1,13 @@
-"""One resource has many spellings: `%40` or `@`, `%7E` or `~`, `%2b` or `%2B`. The one that is held stays."""
+"""One resource, and one calendar, has many spellings: `%40` or `@`, `%2b` or `%2B`. The one that is held stays."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from sync.guard import path_key
+from domain.calendars import ListedCalendar
+from domain.paths import path_key
 from sync.remote import Href, Listed, RemoteChange
 
 _ONE_SPELLING = re.compile(r"[A-Za-z0-9/._-]+", re.ASCII)
@@ -46,6 +48,14 @@ def as_held(changes: Sequence[RemoteChange], held: Iterable[Href]) -> tuple[Remo
         href = spelled.setdefault(key, change.href)
         found[key] = change if href == change.href else change._replace(href=href)
     return tuple(found.values())
+
+
+def calendars_as_held(listed: Iterable[ListedCalendar], held: Iterable[str]) -> tuple[ListedCalendar, ...]:
+    """With the paths that are held, of which the first spelling of each counts."""
+    spelled: dict[str, str] = {}
+    for path in held:
+        spelled.setdefault(path_key(path), path)
+    return tuple(replace(each, path=spelled.get(path_key(each.path), each.path)) for each in listed)
 
 
 def spelled_anew(hrefs: Iterable[Href], listed: Iterable[RemoteChange]) -> set[Href]:

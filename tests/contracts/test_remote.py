@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from domain.calendars import CalendarKind
+from domain.paths import path_key
 from models.seal import Secret
 from standin.catalog import CalendarFacts, Kind
 from standin.manners import MODES
 from standin.server import StandIn
-from sync.guard import Guard, path_key
+from sync.guard import Guard
 from sync.ical import AppointmentText, write_appointment
 from sync.icloud import ICloud
 from sync.remote import (

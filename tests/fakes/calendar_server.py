@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from domain.calendars import CalendarKind, ListedCalendar
+from domain.paths import path_key
 from models.seal import Secret
-from sync.guard import LONGEST, path_key
+from sync.guard import LONGEST
 from sync.ical import read_written
 from sync.remote import (
     Changes,
@@ -118,7 +119,8 @@ class FakeServer:
             await self.after(name, apple_id)
 
     def calendar_of(self, href: str) -> FakeCalendar:
-        found = self.calendars.get(href.rpartition("/")[0] + "/")
+        key = path_key(href.rpartition("/")[0])
+        found = next((each for path, each in self.calendars.items() if path_key(path) == key), None)
         if found is None:
             raise NotThere
         return found

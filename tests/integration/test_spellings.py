@@ -96,3 +96,87 @@ async def test_what_was_stored_twice_is_stored_once_after_the_next_full_reading(
         await Calendar.all().using_db(db).update(sync_token=None, listed_token=None)
     await engine.poll()
     assert len(await engine.slots()) == 2
+
+
+def respell_calendar(engine: Engine, before: str, after: str) -> FakeCalendar:
+    """From now on; its resources are told in it too."""
+    found = engine.server.calendars.pop(f"/1/calendars/{before}/")
+    found.path = f"/1/calendars/{after}/"
+    found.texts = {Href(found.path + href.rpartition("/")[2]): text for href, text in found.texts.items()}
+    found.history = [Href(found.path + href.rpartition("/")[2]) for href in found.history]
+    engine.server.calendars[found.path] = found
+    return found
+
+
+async def stored_calendars(engine: Engine) -> list[tuple[str, bool, bool]]:
+    async with engine.database.reading() as db:
+        rows = await Calendar.all().using_db(db).order_by("path")
+    return [(row.path, row.is_conflict, row.is_gone) for row in rows]
+
+
+@pytest.mark.parametrize(("before", "after"), SPELLINGS)
+async def test_a_calendar_that_is_listed_in_another_spelling_is_no_second_one(
+    engine: Engine, before: str, after: str
+) -> None:
+    context, odd = engine.context(), engine.server.add(before)
+    odd.put("one", event("one", at(3, 9), at(3, 10)))
+    odd.put("two", event("two", at(5, 9), at(5, 10)))
+    await engine.choose(odd.name)
+    await engine.poll(context)
+    known = await stored_calendars(engine)
+    odd = respell_calendar(engine, before, after)
+    odd.delete(Href(f"{odd.path}two.ics"))
+    odd.put("one", event("one", at(3, 11), at(3, 12)))
+    engine.now += 1
+    outcome = await engine.poll(context)
+    assert outcome.error is None
+    assert await engine.slots() == [(at(3, 11), at(3, 12))]
+    assert await stored_calendars(engine) == known
+    assert (await engine.account()).last_synced_at == engine.now
+    assert len(await engine.resources()) == 1
+    engine.server.asked.clear()
+    await engine.poll(context)
+    assert "changes" not in engine.server.asked
+
+
+async def test_of_two_rows_of_one_calendar_the_chosen_one_stays(engine: Engine) -> None:
+    odd = engine.server.add("a%40b")
+    odd.put("one", event("one", at(3, 9), at(3, 10)))
+    await engine.choose(odd.name)
+    await engine.poll()
+    async with engine.database.writing() as db:
+        [row] = await Calendar.filter(is_conflict=True).using_db(db)
+        await (
+            row.clone(pk="cal_twin")
+            .update_from_dict({"path": "/1/calendars/a@b/", "is_conflict": False})
+            .save(using_db=db, force_create=True)
+        )
+    respell_calendar(engine, "a%40b", "a@b")
+    engine.now += 1
+    await engine.poll()
+    assert [each for each in await stored_calendars(engine) if "/a" in each[0]] == [
+        ("/1/calendars/a%40b/", True, False)
+    ]
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+@pytest.mark.parametrize("linked", [None, "a%40b"])
+async def test_of_two_chosen_rows_of_one_calendar_one_goes_on_closing_its_time(
+    engine: Engine, linked: str | None
+) -> None:
+    odd = engine.server.add("a%40b")
+    odd.put("one", event("one", at(3, 9), at(3, 10)))
+    await engine.choose(odd.name, linked=linked)
+    await engine.poll()
+    async with engine.database.writing() as db:
+        [row] = await Calendar.filter(is_conflict=True).using_db(db)
+        twin = {"path": "/1/calendars/a@b/", "is_linked": False}
+        await row.clone(pk="cal_twin").update_from_dict(twin).save(using_db=db, force_create=True)
+    for spelled in (("a%40b", "a@b"), ("a@b", "a%40b")):
+        odd = respell_calendar(engine, *spelled)
+        odd.put("one", event("one", at(3, 11), at(3, 12)))
+        engine.now += 1
+        await engine.poll()
+        assert [each[2] for each in await stored_calendars(engine) if each[1]] == [False, True]
+        assert await engine.slots() == [(at(3, 11), at(3, 12))]
+        assert (await engine.account()).last_synced_at == engine.now

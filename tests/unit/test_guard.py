@@ -7,7 +7,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from sync.guard import Guard, is_member, is_plainly_in, path_key, plain_folder, raw_path
+from domain.paths import path_key
+from sync.guard import Guard, is_member, is_plainly_in, plain_folder, raw_path
 from sync.remote import ForeignHost, UnexpectedAnswer
 
 ICLOUD = Guard("https://caldav.icloud.com/")

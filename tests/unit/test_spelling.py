@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.guard import path_key
+from domain.paths import path_key
 from sync.remote import ETag, Gone, Href, Listed, RemoteChange
 from sync.spelling import as_held, beginning, is_odd, spelled_anew
 
