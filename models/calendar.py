@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tortoise import fields
 from tortoise.models import Model
 
-from domain.calendars import ListedCalendar
+from domain.calendars import CalendarKind, ListedCalendar, NotSelectableReason, why_not_linked
 from domain.ids import Kind, new_id
 from domain.paths import path_key
 from models.database import Db, fetch, models_of
@@ -106,6 +106,16 @@ class Event(Model):
         table = "event"
         # Fewer and shorter: each is one leaf more that a first sync writes for every row.
         indexes = (("user_id", "starts", "id"), ("calendar_id", "resource_id"))
+
+
+def why_unlinkable(calendar: Calendar) -> NotSelectableReason | None:
+    """Why it can't be the linked calendar, or no longer; None where it can."""
+    return why_not_linked(CalendarKind(calendar.kind), can_write=calendar.can_write, is_gone=calendar.is_gone)
+
+
+def is_readable(calendar: Calendar) -> bool:
+    """A subscription's events are none of ours. What is said to hold none is asked: it may have some left."""
+    return calendar.kind != CalendarKind.SUBSCRIPTION
 
 
 async def calendars_of(db: Db, account: ICloudAccount) -> list[Calendar]:

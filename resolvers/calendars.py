@@ -14,11 +14,11 @@ from tortoise.queryset import QuerySet
 
 from domain.actor import UserRef
 from domain.busy import BusyPolicy, BusyRule
-from domain.calendars import CalendarKind, NotSelectableReason, why_not_conflict, why_not_linked
+from domain.calendars import CalendarKind, NotSelectableReason, why_not_conflict
 from domain.changes import ChangeKind
 from domain.interval import Span
 from models.bell import SYNC
-from models.calendar import Calendar, Event, calendars_of
+from models.calendar import Calendar, Event, calendars_of, why_unlinkable
 from models.database import fetch, marks
 from models.icloud import ICloudAccount
 from models.people import User
@@ -133,7 +133,7 @@ async def set_linked(
         row = next((row for row in known if row.id == calendar_id), None)
         if row is None:
             return _NO_SUCH
-        if reason := _why_not_linked(row):
+        if reason := why_unlinkable(row):
             return _not_selectable(row, reason)
         return Choice(row.id, stands.conflict | {row.id})
 
@@ -214,10 +214,6 @@ def _not_selectable(row: Calendar, reason: NotSelectableReason) -> CalendarNotSe
     return CalendarNotSelectable(_WHY_NOT[reason].format(row.name), row.id, reason)
 
 
-def _why_not_linked(row: Calendar) -> NotSelectableReason | None:
-    return why_not_linked(CalendarKind(row.kind), can_write=row.can_write, is_gone=row.is_gone)
-
-
 def _why_not_conflict(row: Calendar) -> NotSelectableReason | None:
     return why_not_conflict(CalendarKind(row.kind), is_gone=row.is_gone)
 
@@ -260,7 +256,7 @@ def _view(row: Calendar, now: float) -> CalendarView:
         color=row.color,
         kind=CalendarKind(row.kind),
         can_write=row.can_write,
-        why_not_linked=_why_not_linked(row),
+        why_not_linked=why_unlinkable(row),
         why_not_conflict=_why_not_conflict(row),
         is_linked=row.is_linked,
         is_conflict=row.is_conflict,

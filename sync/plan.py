@@ -210,7 +210,9 @@ def describe(error: RemoteError) -> tuple[ProblemCode, str]:
             )
 
 
-LINKED_UNUSABLE = "The linked calendar is gone from iCloud or read-only now: choose another one."
+LINKED_UNUSABLE = (
+    "The linked calendar is gone from iCloud, is read-only or takes no events now: choose another one."
+)
 
 
 def plan_write_retry(

@@ -7,8 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.calendars import CalendarKind
-from models.calendar import Calendar
+from models.calendar import Calendar, is_readable
 from models.polling import Lease
 from models.resources import etags_of, hrefs_from, known_etags, not_given
 from sync.absence import confirm_absence, confirm_deletions, may_remove
@@ -93,7 +92,7 @@ async def _pull(poll: Poll) -> RemoteError | None:
     met: RemoteError | None = None
     due = []
     for calendar in poll.chosen:
-        if calendar.kind != CalendarKind.EVENTS or calendar.id in poll.missing:
+        if not is_readable(calendar) or calendar.id in poll.missing:
             continue
         if _is_in_step(calendar, tokens.get(calendar.path)):
             poll.verified.add(calendar.id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from domain.calendars import CalendarKind
+from models.calendar import is_readable
 from models.database import GlanceError
 from models.polling import Lease, Stamp
 from models.seal import UnsealError
@@ -157,5 +157,5 @@ def _is_settled(poll: Poll, tokens: Mapping[str, str | None]) -> bool:
         and (token := tokens.get(calendar.path)) is not None
         and token == calendar.listed_token
         for calendar in poll.chosen
-        if calendar.kind == CalendarKind.EVENTS
+        if is_readable(calendar)
     )

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from domain.accounts import AccountStatus, standing
 from domain.changes import ChangeKind
-from models.calendar import Calendar, chosen_calendars
+from models.calendar import Calendar, chosen_calendars, why_unlinkable
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
@@ -216,9 +216,8 @@ def _set_problem(account: ICloudAccount, code: ProblemCode | None, message: str,
 
 def _problem_of(calendars: list[Calendar]) -> ProblemCode | None:
     linked = next((calendar for calendar in calendars if calendar.is_linked), None)
-    if linked is None or (linked.can_write and not linked.is_gone):
-        return None
-    return ProblemCode.LINKED_CALENDAR_UNUSABLE
+    is_usable = linked is None or why_unlinkable(linked) is None
+    return None if is_usable else ProblemCode.LINKED_CALENDAR_UNUSABLE
 
 
 async def _stamp_calendars(db: Db, poll: Poll) -> None:
