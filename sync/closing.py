@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
 from models.resources import forget_resources, note_not_given
+from models.rows import ReadResource
 from models.settle import settle_conflicts
 from sync.own import note_deleted
 from sync.plan import PullPlan, plan_comparison
@@ -41,6 +43,15 @@ class Closing:
     "Whether nothing is left to fetch; None until closed."
     is_recorded: bool = False
 
+    async def mark(self, ledger: Ledger, calendar: Calendar, stored: Iterable[ReadResource]) -> None:
+        """Of what was stored just now, what is still not given as it is listed: no later delta tells of it again.
+
+        With the page, of which the poll may be the last to be heard.
+        """
+        still = {each.href for each in stored} & self.lagging & self.ungiven
+        if still:
+            await note_not_given(ledger, calendar, sorted(still))
+
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         """`calendar`: as it is under the lock."""
         poll = self.poll
@@ -49,9 +60,6 @@ class Closing:
         if self.is_whole and self.lagging:
             await note_not_given(ledger, calendar, sorted(self.lagging))
             self.listed_token = None  # To be looked at again, changed or not.
-        elif still := self.lagging & self.ungiven:
-            # Others hold the token back: that these are not given yet is not forgotten over it.
-            await note_not_given(ledger, calendar, sorted(still))
         if self.plan.forget:
             await note_deleted(ledger, calendar, sorted(self.plan.forget))
             await forget_resources(ledger, calendar, self.plan.forget)

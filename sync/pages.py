@@ -182,6 +182,7 @@ async def _store_part(
         closing.lagging |= {
             Href(each.href) for each in read if each.href in later and _is_not_ours(each, owns)
         }
+        await closing.mark(ledger, fresh, current)
         if is_last:
             await closing.close(ledger, fresh)
 

@@ -20,8 +20,9 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
+from sync.settings import SyncSettings
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
-from tests.integration.engine import HOUR, NOW, Engine, at, engine_on, event
+from tests.integration.engine import DAY, HOUR, NOW, Engine, at, engine_on, event
 
 
 @pytest.fixture
@@ -148,6 +149,35 @@ async def test_what_was_not_given_for_long_is_named_and_read_once_it_is_given(
     await engine.poll()
     await engine.poll()
     assert engine.server.asked[-1:] == ["list"]
+
+
+async def test_what_was_not_given_is_asked_for_though_a_poll_ended_when_its_old_text_was_stored(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.settings = SyncSettings(
+        batch=1, answers_stored_at_once=1, requests_in_flight=1, first_comparison_after=DAY
+    )
+    before = home.texts[Href(f"{home.path}d3.ics")]
+    moved = home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    engine.server.hidden.add(moved)
+    context = engine.context()
+    for _ in range(8):
+        await engine.poll(context)
+        engine.now += 60
+    engine.server.hidden.clear()
+    engine.server.lagging[moved] = before
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+
+    def end(step: str) -> None:
+        if step == "page stored":
+            raise Unreachable("stopped here")
+
+    await engine.poll(engine.context(at=end))
+    assert (at(20, 9), at(20, 10)) not in await engine.slots()
+    engine.server.lagging.clear()
+    engine.now += 60
+    await engine.poll(engine.context("after a restart"))
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
 
 
 async def test_a_list_of_changes_that_goes_round_in_circles_ends(
