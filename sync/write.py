@@ -62,6 +62,8 @@ class Written:
 class Removed:
     """It is not there any more."""
 
+    is_by_us: bool = True
+
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
@@ -82,16 +84,33 @@ async def carry_out(context: SyncContext, intent: Intent) -> Result:
     try:
         # Shorter than the lease: nobody else writes this object meanwhile.
         async with asyncio.timeout(context.settings.lease * 0.8):
-            remote = sign_in(context, intent.account)
-            if intent.own.status == "CONFIRMED":
-                return await _write(context, remote, intent)
-            return await _remove(remote, intent)
+            return await _carry_out(context, sign_in(context, intent.account), intent)
     except TimeoutError:
         return Later(Unreachable("no answer in time"))
-    except NotWritable:
-        return GivenUp(READ_ONLY)
     except RemoteError as error:
         return Later(error)
+
+
+async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
+    try:
+        if intent.own.status == "CONFIRMED":
+            result = await _write(context, remote, intent)
+        else:
+            result = await _remove(remote, intent)
+    except NotWritable:
+        result = GivenUp(READ_ONLY)
+    if isinstance(result, GivenUp) or result == Removed(is_by_us=False):
+        await _require_home(remote, intent)
+    return result
+
+
+async def _require_home(remote: RemoteCalendars, intent: Intent) -> None:
+    """A host that the account has left knows of nothing: what it misses or forbids is not gone and not read-only."""
+    try:
+        await remote.glance(intent.account.home_url)
+    except (NotThere, NotWritable):
+        # The next poll asks the entry where it is now.
+        raise UnexpectedAnswer("the account's home is not where it was") from None
 
 
 async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
@@ -182,6 +201,6 @@ async def _remove(remote: RemoteCalendars, intent: Intent) -> Result:
             else:
                 return Removed()
         if is_missing and was_missing:
-            return Removed()
+            return Removed(is_by_us=False)
         was_missing = is_missing
     return Later(StaleWrite("it changed under every try"))

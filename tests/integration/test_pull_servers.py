@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -144,6 +145,35 @@ async def test_an_account_is_followed_to_another_partition(
     assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
     account = await engine.account()
     assert (account.status, account.refusals) == (AccountStatus.CONNECTED, 0)
+
+
+@pytest.mark.parametrize("what", ["booked", "moved", "cancelled"])
+async def test_a_host_that_the_account_left_misleads_no_write(
+    icloud: StandIn, apple: Connected, what: str
+) -> None:
+    """It answers 404 for all that there is: nothing is gone, and no calendar either."""
+    engine = apple.engine
+    await engine.choose(linked="Home")
+    await engine.poll()
+    name = await engine.book(at(3, 9), at(3, 10))
+    if what != "booked":
+        await engine.push()
+    match what:
+        case "moved":
+            await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+        case "cancelled":
+            await engine.change(name, status="CANCELLED")
+    icloud.faults(APPLE_ID).move_partition(old_host="missing")
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    engine.now += 60
+    await engine.poll()
+    await engine.push()
+    state = WriteState.REMOVED if what == "cancelled" else WriteState.WRITTEN
+    assert (await engine.appointment(name)).write_state == state
+    wanted = {"booked": ["20261103T090000Z"], "moved": ["20261103T140000Z"], "cancelled": []}[what]
+    standing = [event.text for event in await icloud.phone(APPLE_ID).events("Home")]
+    assert [re.findall(r"DTSTART:(\S+)", text) for text in standing] == [[start] for start in wanted]
 
 
 async def test_a_booking_stands_once_though_its_answer_was_lost(icloud: StandIn, apple: Connected) -> None:
