@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 import httpx2
 
 from benchmarks.client import Client
+from benchmarks.forked import Forked
 from server.demo_seed import People, seed_in_loop
 from standin.owner import Phone
 from standin.seed import Owner
@@ -36,9 +36,13 @@ class Process:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    running: subprocess.Popen[bytes] | None = None
+    running: subprocess.Popen[bytes] | Forked | None = None
+    is_forked: bool = False
 
     def start(self) -> None:
+        if self.is_forked:
+            self.running = Forked(self.arguments, self.environment, self.log)
+            return
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
                 [sys.executable, *self.arguments],
@@ -58,11 +62,12 @@ class Process:
     def stop(self, *, within: float = 15.0) -> int:
         assert self.running is not None
         if self.running.poll() is None:
-            self.running.send_signal(signal.SIGTERM)
+            self.running.terminate()
             try:
                 self.running.wait(within)
             except subprocess.TimeoutExpired:
                 self.kill()
+        assert self.running.returncode is not None
         return self.running.returncode
 
     async def answers(self, url: str, *, within: float = 60.0) -> None:
@@ -128,8 +133,9 @@ async def world(
     *,
     servers: int = 1,
     settings: Mapping[str, str] | None = None,
+    is_forked: bool = False,
 ) -> AsyncIterator[World]:
-    """Everything running and ready; nothing of iCloud connected yet."""
+    """Everything running and ready; nothing of iCloud connected yet. `is_forked`: servers start by a fork."""
     entry, partition, *ports = free_ports(2 + servers)
     common = {
         "SLOTWIRE_DATABASE_URL": database_url,
@@ -155,7 +161,10 @@ async def world(
     made = World(folder, database_url, people, entry, standin, ports=ports)
     made.servers = [
         Process(
-            ["-m", "server", "serve"], {**common, "SLOTWIRE_PORT": str(port)}, folder / f"server-{number}.log"
+            ["-m", "server", "serve"],
+            {**common, "SLOTWIRE_PORT": str(port)},
+            folder / f"server-{number}.log",
+            is_forked=is_forked,
         )
         for number, port in enumerate(ports)
     ]

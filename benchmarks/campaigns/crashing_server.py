@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from benchmarks.campaigns.crash_points import watch_statements
 from server import __main__ as commands
 from server import services
 from sync.service import Sync
@@ -28,7 +29,9 @@ def killer(step: str, times: int) -> Callable[[str], None]:
 def main() -> int:
     """`python -m benchmarks.campaigns.crashing_server STEP TIMES`, with the server's own environment."""
     step, times = sys.argv[1], int(sys.argv[2])
-    setattr(services, Sync.__name__, functools.partial(Sync, at=killer(step, times)))
+    at = killer(step, times)
+    watch_statements(at)
+    setattr(services, Sync.__name__, functools.partial(Sync, at=at))
     sys.argv[1:] = ["serve"]
     return commands.main()
 

@@ -28,11 +28,11 @@ SETTLED_WITHIN = 120.0
 
 @dataclass(slots=True)
 class Acknowledged:
-    """What the callers were told: appointment id to its start; those that were told cancelled."""
+    """What the callers were told: appointment id to its start; those that were told cancelled; how many answers."""
 
     booked: dict[str, str] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
-    unsure: set[str] = field(default_factory=set)
+    answers: int = 0
 
 
 async def kills(running: World, *, times: int, seed: int, where: str) -> Tally:
@@ -42,7 +42,7 @@ async def kills(running: World, *, times: int, seed: int, where: str) -> Tally:
     known = Acknowledged()
     stop = asyncio.Event()
     slots = iter(range(1_000_000))
-    writers = [asyncio.create_task(_write(running, known, slots, stop, chance)) for _ in range(WRITERS)]
+    writers = [asyncio.create_task(write_on(running, known, slots, stop, chance)) for _ in range(WRITERS)]
     for _ in range(times):
         await asyncio.sleep(chance.uniform(0.05, 1.2))
         victim = chance.randrange(len(running.servers))
@@ -55,13 +55,18 @@ async def kills(running: World, *, times: int, seed: int, where: str) -> Tally:
     return tally
 
 
-async def _write(
-    running: World, known: Acknowledged, slots: Iterator[int], stop: asyncio.Event, chance: random.Random
+async def write_on(
+    running: World,
+    known: Acknowledged,
+    slots: Iterator[int],
+    stop: asyncio.Event,
+    chance: random.Random,
+    *,
+    rest: float = 0.0,
 ) -> None:
-    """Books, sometimes cancels; what is cut off is tried again with the same key, as a good client does."""
-    first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=100)
+    """Books, moves, cancels; what is cut off is tried again with the same key, as a good client does."""
     while not stop.is_set():
-        start = first + timedelta(minutes=15 * next(slots))
+        start = _start(slots)
         value = {
             "idempotencyKey": str(uuid4()),
             "userId": running.people.user_id,
@@ -70,27 +75,48 @@ async def _write(
             "title": "Survives",
             "guest": {"name": "Guest", "email": "guest@example.org"},
         }
-        saved = await _insist(running, "createAppointment", q.SAVED, "CreateAppointmentInput!", value)
-        if saved["__typename"] != "AppointmentSaved":
-            continue  # Busy in the owner's own calendar.
-        number = saved["appointment"]["id"]
-        known.booked[number] = saved["appointment"]["start"]
-        if chance.random() < 0.3:
-            known.unsure.add(number)
+        number = await _insist(running, known, "createAppointment", "CreateAppointmentInput!", value)
+        if number is not None and (dice := chance.random()) < 0.3:
             gone = {"appointmentId": number, "reason": "Changed"}
-            answer = await _insist(running, "cancelAppointment", q.SAVED, "CancelAppointmentInput!", gone)
-            assert answer["appointment"]["status"] == "CANCELLED", answer
-            known.unsure.discard(number)
-            known.cancelled.add(number)
+            await _insist(running, known, "cancelAppointment", "CancelAppointmentInput!", gone)
+            assert number in known.cancelled, number
+        elif number is not None and dice < 0.5:
+            moved = {
+                "idempotencyKey": str(uuid4()),
+                "appointmentId": number,
+                "start": _start(slots).isoformat(),
+            }
+            await _insist(running, known, "rescheduleAppointment", "RescheduleAppointmentInput!", moved)
+        await asyncio.sleep(rest)
 
 
-async def _insist(running: World, field_name: str, result: str, kind: str, value: Json) -> Json:
+def _start(slots: Iterator[int]) -> datetime:
+    first = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=100)
+    return first + timedelta(minutes=15 * next(slots))
+
+
+async def _insist(running: World, known: Acknowledged, name: str, kind: str, value: Json) -> str | None:
+    """The appointment's id, and what was told of it on record; None where that time is busy."""
     while True:
         for number in range(len(running.ports)):
             async with Client(running.graphql_url(number), running.people.owner_key, timeout=20) as owner:
                 with suppress(httpx2.TransportError, GraphQLError, ValueError):
-                    return await owner.mutate(field_name, result, kind, value)
+                    saved = await owner.mutate(name, q.SAVED, kind, value)
+                    return _note(known, saved)
         await asyncio.sleep(0.05)
+
+
+def _note(known: Acknowledged, saved: Json) -> str | None:
+    known.answers += 1
+    if saved["__typename"] == "SlotUnavailable":
+        return None  # Busy in the owner's own calendar.
+    assert saved["__typename"] == "AppointmentSaved", saved
+    appointment = saved["appointment"]
+    number: str = appointment["id"]
+    known.booked[number] = appointment["start"]
+    if appointment["status"] == "CANCELLED":
+        known.cancelled.add(number)
+    return number
 
 
 async def check(running: World, known: Acknowledged, tally: Tally) -> None:
@@ -98,10 +124,11 @@ async def check(running: World, known: Acknowledged, tally: Tally) -> None:
     for number, start in known.booked.items():
         node = standing.get(number)
         tally.hold(node is not None, f"{number} at {start} was acknowledged and is lost")
-        if node is None or number in known.unsure:
+        if node is None:
             continue
         wanted = "CANCELLED" if number in known.cancelled else "CONFIRMED"
         tally.hold(node["status"] == wanted, f"{number} is {node['status']}, acknowledged as {wanted}")
+        tally.hold(node["start"] == start, f"{number} is at {node['start']}, acknowledged at {start}")
     texts = [event.text for event in await running.phone().events("Home") if "slotwire" in event.text.lower()]
     starts = Counter(re.findall(r"^DTSTART:(\d{8}T\d{6}Z)", "\n".join(texts).replace("\r", ""), re.MULTILINE))
     wanted_starts = Counter(

@@ -18,13 +18,13 @@ from benchmarks.world import World, world
 Campaign = Callable[[World, Scene], Awaitable[Tally]]
 
 
-def served(campaign: Campaign) -> Callable[[Scene], Awaitable[Tally]]:
-    """Over real processes: servers, the stand-in, callers."""
+def served(campaign: Campaign, *, is_forked: bool = False) -> Callable[[Scene], Awaitable[Tally]]:
+    """Over real processes: servers, the stand-in, callers. `is_forked`: of a row that starts hundreds of servers."""
 
     async def run(scene: Scene) -> Tally:
         async with (
             fresh_database(scene.kind, scene.folder, postgres=scene.postgres) as url,
-            world(scene.folder, url, servers=scene.processes) as running,
+            world(scene.folder, url, servers=scene.processes, is_forked=is_forked) as running,
         ):
             return await campaign(running, scene)
 
@@ -49,13 +49,19 @@ ROWS: tuple[Row, ...] = (
         served(lambda w, s: idempotency(w, rounds=s.count, where=s.where)),
     ),
     Row("one-apple-account", 1_000, 100, BOTH, races.one_apple_account),
-    Row("kill-9", 500, 2, BOTH, served(lambda w, s: kills(w, times=s.count, seed=s.seed, where=s.where))),
+    Row(
+        "kill-9",
+        500,
+        25,
+        BOTH,
+        served(lambda w, s: kills(w, times=s.count, seed=s.seed, where=s.where), is_forked=True),
+    ),
     Row(
         "crash-at-steps",
         20,
         1,
         BOTH,
-        served(lambda w, s: crashes(w, times=s.count, seed=s.seed, where=s.where)),
+        served(lambda w, s: crashes(w, times=s.count, seed=s.seed, where=s.where), is_forked=True),
     ),
     Row("lost-answers", 250, 25, (SQLITE,), icloud.lost_answers),
     Row("network", 300, 30, (SQLITE,), icloud.network),

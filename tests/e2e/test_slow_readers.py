@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -142,7 +141,7 @@ async def test_a_stop_takes_under_10_s_whatever_is_open(running: World) -> None:
         process = running.servers[0].running
         assert process is not None
         began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         assert await asyncio.to_thread(process.wait, 10) == 0
         assert time.monotonic() - began < 10
         _, code = await told_first(reading)
