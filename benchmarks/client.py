@@ -68,14 +68,14 @@ class Client:
         return answer
 
     @asynccontextmanager
-    async def socket(self) -> AsyncIterator[Socket]:
-        """An acknowledged graphql-transport-ws connection."""
-        url = self.url.replace("http", "ws", 1)
-        async with connect(url, subprotocols=["graphql-transport-ws"], proxy=None) as connection:  # type: ignore[list-item]
+    async def socket(self, *, within: float | None = 10.0) -> AsyncIterator[Socket]:
+        """An acknowledged graphql-transport-ws connection. Raises TimeoutError where a step of it takes so long."""
+        url, spoken = self.url.replace("http", "ws", 1), ["graphql-transport-ws"]
+        async with connect(url, subprotocols=spoken, proxy=None, open_timeout=within) as connection:  # type: ignore[arg-type]
             await connection.send(
                 json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {self.key}"}})
             )
-            ack = json.loads(await asyncio.wait_for(connection.recv(), 10))
+            ack = json.loads(await asyncio.wait_for(connection.recv(), within))
             assert ack["type"] == "connection_ack", ack
             yield Socket(connection)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+import httpx2
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 
+from benchmarks.campaigns.progress import while_some
 from benchmarks.campaigns.tally import Tally
 from benchmarks.client import Client, Json
 from benchmarks.world import World
@@ -19,7 +22,8 @@ from tests.e2e import queries as q
 
 READERS = 25
 WRITERS = 3
-CAUGHT_UP_WITHIN = 60.0
+_LOST = (ConnectionClosed, InvalidMessage)
+"""What a busy machine ends by itself, open or not yet. No drop of ours: another socket is opened."""
 
 
 @dataclass(slots=True)
@@ -43,15 +47,17 @@ async def sockets(running: World, *, drops: int, seed: int, where: str) -> Tally
         ]
         readers = [Reader(cursor) for _ in range(READERS)]
         each = -(-drops // READERS)
-        await asyncio.gather(
-            *(_read(running, reader, each, random.Random(chance.random())) for reader in readers)
+        await while_some(
+            _all(_read(running, reader, each, random.Random(chance.random())) for reader in readers),
+            lambda: _done(readers),
         )
         stop.set()
         await asyncio.gather(*writers)
         last = (await owner.call(q.CURSOR, user=user))["user"]["cursor"]
     truth = Reader(cursor)
-    await _drain(running, truth, last)
-    await asyncio.gather(*(_drain(running, reader, last) for reader in readers))
+    await while_some(
+        _all(_drain(running, reader, last) for reader in (truth, *readers)), lambda: _done([truth, *readers])
+    )
     for number, reader in enumerate(readers):
         tally.trials += reader.drops
         tally.hold(len(set(reader.seen)) == len(reader.seen), f"reader {number} saw something twice")
@@ -61,6 +67,14 @@ async def sockets(running: World, *, drops: int, seed: int, where: str) -> Tally
         )
     tally.facts |= {"readers": READERS, "changes": len(truth.seen)}
     return tally
+
+
+async def _all(doing: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*doing)
+
+
+def _done(readers: Iterable[Reader]) -> int:
+    return sum(len(reader.seen) + reader.drops for reader in readers)
 
 
 async def _write(running: World, stop: asyncio.Event, chance: random.Random) -> None:
@@ -74,24 +88,26 @@ async def _write(running: World, stop: asyncio.Event, chance: random.Random) -> 
                 "start": start.isoformat(),
                 "end": (start + timedelta(minutes=20)).isoformat(),
             }
-            made = await owner.mutate(
-                "createBlockedSlot",
-                "... on BlockedSlotCreated { blockedSlot { id } }",
-                "CreateBlockedSlotInput!",
-                value,
-            )
-            if chance.random() < 0.6:
-                gone = {"blockedSlotId": made["blockedSlot"]["id"]}
-                await owner.mutate("deleteBlockedSlot", "", "DeleteBlockedSlotInput!", gone)
+            # Written or not, where the machine is too busy to say in time: readers see the same.
+            with suppress(httpx2.TransportError):
+                made = await owner.mutate(
+                    "createBlockedSlot",
+                    "... on BlockedSlotCreated { blockedSlot { id } }",
+                    "CreateBlockedSlotInput!",
+                    value,
+                )
+                if chance.random() < 0.6:
+                    gone = {"blockedSlotId": made["blockedSlot"]["id"]}
+                    await owner.mutate("deleteBlockedSlot", "", "DeleteBlockedSlotInput!", gone)
             await asyncio.sleep(chance.uniform(0, 0.02))
 
 
 async def _read(running: World, reader: Reader, drops: int, chance: random.Random) -> None:
-    for _ in range(drops):
+    while reader.drops < drops:
         wanted = chance.randrange(0, 12)
-        with suppress(ConnectionClosed):
+        with suppress(*_LOST):
             await _follow(running, reader, chance, partial(_is_past, wanted))
-        reader.drops += 1
+            reader.drops += 1
 
 
 def _is_past(wanted: int, count: int) -> bool:
@@ -100,10 +116,9 @@ def _is_past(wanted: int, count: int) -> bool:
 
 async def _drain(running: World, reader: Reader, last: str) -> None:
     """Reads on to the log's end."""
-    if reader.cursor == last:
-        return
-    async with asyncio.timeout(CAUGHT_UP_WITHIN):
-        await _follow(running, reader, random.Random(0), lambda _: reader.cursor == last)
+    while reader.cursor != last:
+        with suppress(*_LOST):
+            await _follow(running, reader, random.Random(0), lambda _: reader.cursor == last)
 
 
 async def _follow(
@@ -111,7 +126,7 @@ async def _follow(
 ) -> None:
     """One socket's life; it ends without a word, as a phone in a tunnel does."""
     client: Client = running.owner(chance.randrange(len(running.ports)))
-    async with client, client.socket() as socket:
+    async with client, client.socket(within=None) as socket:
         frames = socket.subscribe(q.SLOT_CHANGES, user=running.people.user_id, after=reader.cursor)
         async with aclosing(frames):
             count = 0
