@@ -101,14 +101,14 @@ class World:
     def graphql_url(self, number: int = 0) -> str:
         return f"http://127.0.0.1:{self.ports[number]}/graphql"
 
-    def owner(self, number: int = 0) -> Client:
-        return Client(self.graphql_url(number), self.people.owner_key)
+    def owner(self, number: int = 0, *, timeout: float = 30.0) -> Client:
+        return Client(self.graphql_url(number), self.people.owner_key, timeout=timeout)
 
     def admin(self, number: int = 0) -> Client:
         return Client(self.graphql_url(number), self.people.admin_key)
 
-    def guest(self, number: int = 0) -> Client:
-        return Client(self.graphql_url(number), self.people.booking_key)
+    def guest(self, number: int = 0, *, timeout: float = 30.0) -> Client:
+        return Client(self.graphql_url(number), self.people.booking_key, timeout=timeout)
 
     @property
     def caldav_url(self) -> str:

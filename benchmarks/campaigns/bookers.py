@@ -19,6 +19,8 @@ BOOKERS = 20
 FIRST_DAY = 3
 STRETCH = timedelta(hours=3)
 STRETCHES_A_DAY = 8
+PATIENCE = 300.0
+"""Seconds that an answer is waited for: a busy machine is slow, and double-books nobody."""
 PAGE = "race"
 CLEAR = {"AppointmentSaved", "AppointmentBooked", "SlotUnavailable"}
 
@@ -28,8 +30,9 @@ async def bookers(running: World, *, rounds: int, seed: int, where: str) -> Tall
     tally = Tally("bookers", where)
     outcomes: Counter[str] = Counter()
     async with AsyncExitStack() as stack:
-        owners = [await stack.enter_async_context(running.owner(n)) for n in range(len(running.ports))]
-        guests = [await stack.enter_async_context(running.guest(n)) for n in range(len(running.ports))]
+        everywhere = range(len(running.ports))
+        owners = [await stack.enter_async_context(running.owner(n, timeout=PATIENCE)) for n in everywhere]
+        guests = [await stack.enter_async_context(running.guest(n, timeout=PATIENCE)) for n in everywhere]
         await _open_always(owners[0], running)
         for number in range(rounds):
             chance = random.Random(f"{seed}/{number}")

@@ -25,9 +25,15 @@ async def run(asked: argparse.Namespace) -> int:
         if asked.only and row.name not in asked.only:
             continue
         for place in row.places:
-            if place[0] in asked.database and not (asked.small and (place[1] > 1 or not row.small)):
+            if _is_asked(row, place, asked):
                 is_good = await _one(row, place, asked) and is_good
     return 0 if is_good else 1
+
+
+def _is_asked(row: Row, place: Place, asked: argparse.Namespace) -> bool:
+    kind, processes = place
+    is_left_out = asked.small and (processes > 1 or not row.small)
+    return kind in asked.database and processes in asked.processes and not is_left_out
 
 
 async def _one(row: Row, place: Place, asked: argparse.Namespace) -> bool:
@@ -70,6 +76,7 @@ def main() -> int:
     parser.add_argument(
         "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
     )
+    parser.add_argument("--processes", nargs="+", type=int, choices=[1, 4], default=[1, 4])
     asked = parser.parse_args()
     logging.disable(logging.ERROR)  # What goes wrong here, goes wrong on purpose.
     return asyncio.run(run(asked))
