@@ -28,6 +28,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     url: str
+    may_be_cut: bool = False
+    "It ends with its connection, which may have been lost: only what ends by its own form is known to be whole."
     content: ClassVar[bytes] = b""
     text: ClassVar[str] = ""
     reason: ClassVar[str] = ""

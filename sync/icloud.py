@@ -57,6 +57,8 @@ _MOST_HOPS = 5
 _CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PARSE_APART = 256 * 1024
+_HTTP_2 = 20
+_FRAMES = ("Content-Length", "Transfer-Encoding")
 
 for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
     # Their DEBUG records hold whole requests and answers: people's calendars.
@@ -132,7 +134,9 @@ class _Door:
             body = await _read(response, self.most_bytes)
         finally:
             await response.close()
-        self.answer = Answer(response.status_code, response.headers, body, asked["url"])
+        self.answer = Answer(
+            response.status_code, response.headers, body, asked["url"], may_be_cut=_may_be_cut(response)
+        )
         return self.answer
 
 
@@ -161,6 +165,12 @@ class _Client(AsyncDAVClient):  # type: ignore[misc]
 
     async def close(self) -> None:
         """Nothing to close: the session is shared."""
+
+
+def _may_be_cut(response: Any) -> bool:
+    """RFC 9112 section 6.3: without a length and without chunks. HTTP/2 has ends of its own."""
+    is_framed = any(each in response.headers for each in _FRAMES)
+    return not is_framed and (response.http_version or 0) < _HTTP_2
 
 
 async def _read(response: Any, most: int) -> bytes:
@@ -258,6 +268,9 @@ class Account:
         refuse(answer)
         if answer.status_code != 200 or not answer.body.strip() or is_page(answer.body):
             raise UnexpectedAnswer(f"{answer.status_code} for an object")
+        if answer.may_be_cut:
+            # Two calendars in one text, cut between them, are one whole one. A multistatus has its end tag.
+            raise UnexpectedAnswer("an object that may have been cut off")
         body = answer.body.decode("utf-8", errors="replace").replace("\x00", "")
         etag = etag_of(answer)
         if etag is None and "BEGIN:VCALENDAR" not in body.upper():

@@ -213,6 +213,34 @@ async def test_an_object_may_come_in_any_frame(liar: Liar, account: Account, ans
     assert await account.get(HREF) == (HREF, '"1"', TEXT.decode())
 
 
+TWO = TEXT + TEXT
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(TWO),
+        b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n280\r\n",
+        b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.0 200 X\r\n\r\n",
+    ],
+    ids=["of a length", "in chunks", "up to the end", "of 1996"],
+)
+async def test_an_object_that_may_have_been_cut_off_is_none(
+    liar: Liar, account: Account, head: bytes
+) -> None:
+    """Between two calendars the text itself does not tell."""
+
+    async def cut(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(head + TEXT)
+        await writer.drain()
+        writer.close()
+
+    liar.answers = [cut]
+    with pytest.raises((Unreachable, UnexpectedAnswer)):
+        await account.get(HREF)
+
+
 async def test_too_long_an_answer_is_cut_off(liar: Liar, account: Account) -> None:
     liar.answers = [http(207, CHANGES + b" " * 1_000_001)]
     with pytest.raises(UnexpectedAnswer):
