@@ -14,6 +14,7 @@ import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.asyncpg.client import TransactionWrapper as PostgresTransaction
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.models import Model
 
 from models.sqlite import SqliteClient, Transaction
@@ -23,6 +24,16 @@ Db = BaseDBAsyncClient
 
 Row = dict[str, Any]
 M = TypeVar("M", bound=Model)
+
+UNAVAILABLE = (
+    DBConnectionError,
+    OperationalError,
+    sqlite3.OperationalError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+"""What is met where the database is away, locked by another for too long, or full: who asked is not to blame."""
 
 _WORTH_COPYING = 20
 """Rows. PostgreSQL's COPY takes half the CPU of INSERT at both ends, and one more round trip."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import re
 
-import asyncpg
 from graphql import GraphQLError
-from tortoise.exceptions import DBConnectionError, OperationalError
 
+from models.database import UNAVAILABLE
 from schema.errors import Code, error
 
 log = logging.getLogger(__name__)
@@ -19,13 +18,6 @@ _QUOTED = re.compile(
     r"(?:,? ?(?:found|Found|value|but got): .*|(?<=(?:found|ected) )(?P<kind>[A-Z][a-z]+[A-Za-z]*) ['\"].*)",
     re.DOTALL,
 )
-_UNAVAILABLE = (
-    DBConnectionError,
-    OperationalError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    OSError,
-)
 
 
 def mended(problem: GraphQLError) -> GraphQLError:
@@ -35,7 +27,7 @@ def mended(problem: GraphQLError) -> GraphQLError:
     cause = _cause(problem)
     if cause is None:
         return _located(problem, error(Code.BAD_REQUEST, without_values(problem.message)))
-    if isinstance(cause, _UNAVAILABLE):
+    if isinstance(cause, UNAVAILABLE):
         log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
         return _located(
             problem, error(Code.UNAVAILABLE, "This can't be answered right now: try again in a minute.")

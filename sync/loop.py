@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from domain.work import Work
 from models.bell import SYNC
 from models.changelog import trim
-from models.database import execute
+from models.database import UNAVAILABLE, execute
 from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
 from sync.clocks import WallClock
@@ -20,7 +20,7 @@ from sync.poll import begin
 from sync.pull import PullOutcome, pull
 from sync.push import push
 from sync.quiet import look
-from sync.record import finish
+from sync.record import finish, give_up
 from sync.remote import UnexpectedAnswer
 from sync.settings import SyncSettings
 from sync.waiting import Queue, Waiting
@@ -231,6 +231,11 @@ class Loop:
         except asyncio.CancelledError:
             await self._leases.give_back(lease.account_id)
             raise
+        except UNAVAILABLE:
+            log.exception("the poll of account %s could not be put on record", lease.account_id)
+            work.outcome = "unavailable"
+            await self._let_go(lease)
+            outcome = PullOutcome(is_complete=False)
         except Exception:
             log.exception("the poll of account %s failed", lease.account_id)
             work.outcome = "broken"
@@ -252,6 +257,14 @@ class Loop:
             poll = await begin(context, lease)
             if poll is not None:
                 await finish(poll, UnexpectedAnswer("the poll broke"))
+        except Exception:
+            log.exception("account %s waits for its lease to end", lease.account_id)
+
+    async def _let_go(self, lease: Lease) -> None:
+        """The database is to blame, and nothing is known of the account: it is polled again soon."""
+        context = self.context
+        try:
+            await give_up(context, lease, due_at=context.clock() + context.settings.watched_every)
         except Exception:
             log.exception("account %s waits for its lease to end", lease.account_id)
 

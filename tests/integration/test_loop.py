@@ -28,7 +28,7 @@ from sync.remote import PasswordRefused, RemoteError, Throttled, Unreachable
 from sync.service import Sync
 from sync.settings import SyncSettings
 from tests.fakes.calendar_server import APPLE_ID, PASSWORD
-from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, engine_on, event
+from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, at, engine_on, event
 
 QUICK = SyncSettings(
     look_every=0.02,
@@ -424,6 +424,34 @@ async def test_a_poll_that_went_well_is_none_that_broke_for_want_of_a_record(eng
     await until(is_told)
     account = await engine.account()
     assert (account.status, account.failures, account.problem_code) == (AccountStatus.CONNECTED, 0, None)
+    await sync.close()
+
+
+@pytest.mark.parametrize("locked_out", [1, 2])
+async def test_a_poll_whose_end_meets_a_lock_is_none_that_broke(engine: Engine, locked_out: int) -> None:
+    """Twice: the account can't be let go either, and waits for its lease to end."""
+    await engine.choose("Home")
+    engine.database = database = Locked(engine.database)
+    sync = sync_on(engine, replace(QUICK, lease=0.15))
+    for _ in range(2):
+        await sync.refresh(USER, wait=5)
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("new", event("new", at(3, 9), at(3, 10)))
+
+    async def lock(asked: str, _: str) -> None:
+        database.locked_out = locked_out * (asked == "fetch")
+
+    engine.server.after = lock
+    outcome = await sync.refresh(USER, wait=5)
+    account = await engine.account()
+    assert (outcome.is_complete, outcome.error) == (False, None)
+    assert (account.status, account.failures, account.problem_code) == (AccountStatus.CONNECTED, 0, None)
+    engine.server.after = None
+
+    async def is_read() -> bool:
+        return (await sync.refresh(USER, wait=5)).is_complete and bool(await engine.resources())
+
+    await until(is_read)
     await sync.close()
 
 
