@@ -35,6 +35,9 @@ UNAVAILABLE = (
 )
 """What is met where the database is away, locked by another for too long, or full: who asked is not to blame."""
 
+GOODBYE = 1.0
+"""Seconds that a server has to end what nobody waits for any more. A process that ends has ten for all."""
+
 _WORTH_COPYING = 20
 """Rows. PostgreSQL's COPY takes half the CPU of INSERT at both ends, and one more round trip."""
 _MARK = re.compile(r"\$(\d+)")
@@ -200,7 +203,8 @@ class _PostgresGlances:
         connection, self._connection = self._connection, None
         if connection is not None:
             assert self._client._pool is not None
-            await self._client._pool.release(connection)
+            with suppress(TimeoutError):  # It is given up then.
+                await self._client._pool.release(connection, timeout=GOODBYE)
 
 
 @asynccontextmanager
@@ -210,14 +214,14 @@ async def _begin_postgres(client: BaseDBAsyncClient) -> AsyncIterator[Db]:
     async with client._pool.acquire() as connection:
         transaction = connection.transaction()
         try:
-            await _whole(transaction.start())
+            await _whole(connection, transaction.start())
             yield _postgres_wrapper(client, connection)
         except BaseException:
             # A lost connection has undone it already: what was met before is what the caller is told.
             with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await _whole(transaction.rollback())
+                await _whole(connection, transaction.rollback(), is_last=True)
             raise
-        await _whole(transaction.commit())
+        await _whole(connection, transaction.commit())
 
 
 def _postgres_wrapper(client: AsyncpgDBClient, connection: Any) -> PostgresTransaction:
@@ -234,12 +238,12 @@ async def _postgres_snapshot(client: AsyncpgDBClient) -> Snapshot:
 
     async def release() -> None:
         try:
-            await _whole(transaction.rollback())
+            await _whole(connection, transaction.rollback(), is_last=True)
         finally:
             await pool.release(connection)
 
     try:
-        await _whole(transaction.start())
+        await _whole(connection, transaction.start())
     except asyncio.CancelledError:
         await release()  # It was begun to its end: left open, the pool would have to reset the connection.
         raise
@@ -284,13 +288,20 @@ async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDB
     return Snapshot(Transaction(client), release)
 
 
-async def _whole(statement: Any) -> None:
-    """Runs to its end however often the caller is cancelled: a half-known transaction would poison the connection."""
+async def _whole(connection: Any, statement: Any, *, is_last: bool = False) -> None:
+    """Runs to its end however often the caller is cancelled: a half-known transaction would poison the connection.
+
+    Once nobody waits for what it says, or where it `is_last`, a server that is silent has a moment: then the connection
+    is given up, and with it the transaction.
+    """
     task = asyncio.ensure_future(statement)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=GOODBYE if is_last or cancelled is not None else None)
+            if not task.done() and (is_last or cancelled is not None):
+                with suppress(asyncpg.InterfaceError):  # The driver was faster.
+                    connection.terminate()
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:

@@ -20,10 +20,13 @@ from tortoise.migrations.executor import MigrationExecutor
 
 import migrations
 from models import MODULES
-from models.database import Database, fetch
+from models.database import GOODBYE, Database, fetch
 
 APP = "slotwire"
 SQLITE_READERS = 4
+ANSWERS_WITHIN = 30.0
+"""Seconds of one statement: a PostgreSQL that is silent is not waited for without end. A migration may take longer."""
+_CONNECTS_WITHIN = 10.0
 _MIGRATION_LOCK = 0x510_7312E  # Any number that is ours: two processes never migrate at once.
 
 
@@ -39,7 +42,9 @@ class DatabaseUnusableError(Exception):
 
 
 @asynccontextmanager
-async def open_database(url: str, *, pool_size: int = 10) -> AsyncIterator[Database]:
+async def open_database(
+    url: str, *, pool_size: int = 10, answers_within: float = ANSWERS_WITHIN
+) -> AsyncIterator[Database]:
     """The database behind `sqlite:///path` or `postgres://user@host/name`, ready to use.
 
     Raises DatabaseUnusableError where it can't be reached, or its tables are older or newer than this code.
@@ -49,7 +54,7 @@ async def open_database(url: str, *, pool_size: int = 10) -> AsyncIterator[Datab
         raise DatabaseUnusableError(
             f"The database is not migrated (there is no {_sqlite_path(url)}): run `python -m server migrate`."
         )
-    async with _connected(url, pool_size=pool_size) as (writer, readers):
+    async with _connected(url, pool_size=pool_size, answers_within=answers_within) as (writer, readers):
         applied = await _applied(writer)
         if missing := [name for name in known_migrations() if name not in applied]:
             raise DatabaseUnusableError(
@@ -93,9 +98,9 @@ def known_migrations() -> list[str]:
 
 @asynccontextmanager
 async def _connected(
-    url: str, *, pool_size: int
+    url: str, *, pool_size: int, answers_within: float | None = None
 ) -> AsyncIterator[tuple[BaseDBAsyncClient, list[BaseDBAsyncClient]]]:
-    connections = _connections(url, pool_size=pool_size)
+    connections = _connections(url, pool_size=pool_size, answers_within=answers_within)
     context = TortoiseContext()
     async with context:
         try:
@@ -109,10 +114,22 @@ async def _connected(
             if type(error).__module__.partition(".")[0] not in {"asyncpg", "sqlite3"}:
                 raise
             raise DatabaseUnusableError(f"The database can't be reached: {_one_line(error)}") from error
-        yield clients[0], clients[1:]
+        try:
+            yield clients[0], clients[1:]
+        finally:
+            await _let_go(clients[0])
 
 
-def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
+async def _let_go(client: BaseDBAsyncClient) -> None:
+    """Tortoise would wait for ten seconds: all that a process has to end."""
+    if isinstance(client, AsyncpgDBClient) and client._pool is not None:
+        try:
+            await asyncio.wait_for(client._pool.close(), GOODBYE)
+        except TimeoutError:
+            client._pool.terminate()
+
+
+def _connections(url: str, *, pool_size: int, answers_within: float | None = None) -> dict[str, Any]:
     if _is_sqlite(url):
         path = _sqlite_path(url)
         # Full: an acknowledged booking survives a power cut.
@@ -132,6 +149,7 @@ def _connections(url: str, *, pool_size: int) -> dict[str, Any]:
     # One of them glances for as long as the process lives.
     expanded["credentials"] |= {
         "minsize": 1, "maxsize": max(pool_size, 2), "connection_class": _Lasting,
+        "command_timeout": answers_within, "timeout": min(answers_within or _CONNECTS_WITHIN, _CONNECTS_WITHIN),
     }  # fmt: skip
     return {"postgres": expanded}
 

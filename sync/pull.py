@@ -71,11 +71,14 @@ async def pull(context: SyncContext, lease: Lease, looked: Looked | None = None)
 
 
 async def _look(poll: Poll) -> RemoteError | None:
+    limit = asyncio.timeout(poll.context.settings.poll_seconds)
     try:
         poll.remote = sign_in(poll.context, poll.account)
-        async with asyncio.timeout(poll.context.settings.poll_seconds):
+        async with limit:
             return await _pull(poll)
     except TimeoutError:
+        if not limit.expired():
+            raise  # The database did not answer.
         # What was read is stored; the next poll goes on from there.
         poll.hurry(0)
         return None if poll.has_changed else Unreachable("the poll took too long")

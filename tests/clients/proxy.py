@@ -1,4 +1,4 @@
-"""A wire that can be cut: TCP passed on to a server, until it is told to drop what is open and take nothing new."""
+"""A wire that can be cut: TCP passed on to a server, until it is told to drop what is open, or to pass nothing on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ class Wire:
         self._port = port
         self._open: set[asyncio.StreamWriter] = set()
         self.is_cut = False
+        self.flows = asyncio.Event()
+        self.flows.set()
+
+    def hold(self) -> None:
+        """What is sent from now on gets nowhere, and nobody is told."""
+        self.flows.clear()
 
     def cut(self) -> None:
         self.is_cut = True
@@ -28,20 +34,21 @@ class Wire:
         there, back = await asyncio.open_connection("127.0.0.1", self._port)
         self._open |= {writer, back}
         try:
-            await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+            await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
         finally:
             self._open -= {writer, back}
 
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while part := await reader.read(65_536):
-            writer.write(part)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while part := await reader.read(65_536):
+                await self.flows.wait()
+                writer.write(part)
+                await writer.drain()
+            await self.flows.wait()
+        except OSError:
+            pass
+        finally:
+            writer.close()
 
 
 @asynccontextmanager
@@ -52,6 +59,7 @@ async def wire_to(port: int) -> AsyncIterator[tuple[Wire, str]]:
     try:
         yield wire, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
+        wire.flows.set()
         wire.cut()
         server.close()
         await server.wait_closed()

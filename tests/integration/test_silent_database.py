@@ -1,0 +1,103 @@
+"""A PostgreSQL that answers nothing any more, and does not hang up: nobody waits for it without end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+
+from models.database import UNAVAILABLE, Database, execute, fetch
+from server.database import open_database
+from tests.clients.proxy import Wire, wire_to
+
+WITHIN = 20.0
+"""Seconds, and far more than it takes."""
+
+
+@dataclass
+class Silent:
+    database: Database
+    wire: Wire
+    closing: AsyncExitStack
+
+    async def ends(
+        self, work: Awaitable[object], *, after: Callable[[], object] = lambda: None
+    ) -> BaseException | None:
+        task = asyncio.ensure_future(work)
+        await asyncio.sleep(0.2)
+        after()
+        await asyncio.wait({task}, timeout=WITHIN)
+        assert task.done()
+        return None if task.cancelled() else task.exception()
+
+
+@pytest.fixture
+async def silent(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Silent]:
+    """Not yet: from `wire.hold` on. Its answers are waited for as long as the parameter says, or longer than a test."""
+    url = urlsplit(database_url)
+    async with wire_to(url.port or 5432) as (wire, near):
+        closing = AsyncExitStack()
+        through = url._replace(netloc=f"{url.username}@{urlsplit(near).netloc}").geturl()
+        database = await closing.enter_async_context(
+            open_database(through, answers_within=getattr(request, "param", 60.0))
+        )
+        yield Silent(database, wire, closing)
+        wire.cut()
+        await closing.aclose()
+
+
+async def write(silent: Silent, *, holds: bool = True) -> None:
+    async with silent.database.writing() as db:
+        await execute(db, "UPDATE deployment_fact SET value = value")
+        if holds:
+            silent.wire.hold()
+        await execute(db, "UPDATE deployment_fact SET value = value")
+
+
+async def read(silent: Silent) -> None:
+    async with silent.database.reading() as db:
+        silent.wire.hold()
+        await fetch(db, "SELECT 1")
+
+
+async def look(silent: Silent) -> None:
+    await silent.database.look("SELECT 1")
+    silent.wire.hold()
+    await silent.database.look("SELECT 1")
+
+
+WAYS = [write, read, look]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("silent", [1.0], indirect=True)
+@pytest.mark.parametrize("work", WAYS)
+async def test_what_is_asked_of_it_ends(silent: Silent, work: Callable[[Silent], Awaitable[None]]) -> None:
+    assert isinstance(await silent.ends(work(silent)), UNAVAILABLE)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("work", WAYS)
+async def test_who_is_told_to_end_ends_and_so_does_what_is_open(
+    silent: Silent, work: Callable[[Silent], Awaitable[None]]
+) -> None:
+    task = asyncio.ensure_future(work(silent))
+    await silent.ends(task, after=task.cancel)
+    await silent.ends(silent.closing.aclose())
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_commit_that_is_not_answered_ends_with_who_waits_for_it(silent: Silent) -> None:
+    async def commit() -> None:
+        async with silent.database.writing() as db:
+            await execute(db, "UPDATE deployment_fact SET value = value")
+            silent.wire.hold()
+
+    task = asyncio.ensure_future(commit())
+    assert await silent.ends(task, after=task.cancel) is None
+    silent.wire.flows.set()
+    await write(silent, holds=False)
