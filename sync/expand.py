@@ -46,16 +46,20 @@ async def keep_expanded(poll: Poll) -> None:
 
 
 async def _pages(poll: Poll, calendar: Calendar, *, all_of_them: bool) -> AsyncIterator[list[Resource]]:
+    """By href, as an index of each calendar has them: by id, each page would sort all that is left of them.
+
+    What comes meanwhile is read by who stores it, for the window of that time.
+    """
     after = ""
     while True:
         async with poll.context.database.reading() as db:
-            found = Resource.filter(calendar_id=calendar.id, id__gt=after).using_db(db)
+            found = Resource.filter(calendar_id=calendar.id, href__gt=after).using_db(db)
             found = found if all_of_them else found.filter(is_open_ended=True)
-            page = await found.order_by("id").limit(poll.context.settings.batch)
+            page = await found.order_by("href").limit(poll.context.settings.batch)
         if not page:
             return
         yield page
-        after = page[-1].id
+        after = page[-1].href
 
 
 async def _store(poll: Poll, calendar: Calendar, page: list[Resource], roll: Roll | None) -> None:

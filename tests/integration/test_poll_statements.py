@@ -8,9 +8,9 @@ import re
 import pytest
 
 from models.bell import Bell
-from models.database import Database
+from models.database import Database, execute
 from sync.remote import Href
-from tests.integration.engine import Engine, at, engine_on, event
+from tests.integration.engine import DAY, ZONE, Engine, at, engine_on, event
 from tests.integration.query_plans import LOGGER, steps
 
 LOCK = "UPDATE timeline SET seq = seq"
@@ -115,6 +115,27 @@ async def test_many_deletions_go_through_nothing_but_what_is_gone(
     found = [each for each in await steps(engine.database, caplog) if _WALKS.match(each)]
     assert {(await engine.appointment(name)).write_state for name in names} == {"DELETED_IN_ICLOUD"}
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("zone", [ZONE, "Asia/Tokyo"])
+async def test_a_new_day_or_zone_goes_through_a_calendar_once(
+    engine: Engine, caplog: pytest.LogCaptureFixture, zone: str
+) -> None:
+    """A page goes on where the one before ended: nothing is sorted, and no other calendar's resources are passed."""
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(120):
+        home.put(f"w{number}", event(f"w{number}", at(3, 9), at(3, 10), extra="RRULE:FREQ=WEEKLY"))
+    await engine.poll()
+    engine.now += DAY
+    async with engine.database.writing() as db:
+        await execute(db, "UPDATE users SET time_zone = $1", zone)
+    await asked(engine, caplog)
+    pages = [
+        each for each in await steps(engine.database, caplog) if "LIMIT" in each and 'FROM "resource"' in each
+    ]
+    assert pages
+    assert all(each.endswith("(calendar_id=? AND href>?)") for each in pages), "\n".join(pages)
 
 
 @pytest.mark.parametrize(("gone", "left"), [(20, 40), (30, 30), (31, 60)])
