@@ -82,22 +82,20 @@ async def known_etags(db: Db, calendar: Calendar) -> dict[str, str]:
 
 async def etags_of(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> dict[str, str]:
     """By href, of those resources that the calendar has. Not all at one instant."""
-    found: dict[str, str] = {}
-    for part in chunks(resource_id(calendar, href) for href in hrefs):
-        rows = await database.look(f"SELECT href, etag FROM resource WHERE id IN ({marks(len(part))})", *part)  # noqa: S608
-        found |= {row["href"]: row["etag"] for row in rows}
-    return found
+    return {row["href"]: row["etag"] for row in await _look_up(database, calendar, hrefs)}
 
 
 async def copies_among(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> set[str]:
     """Those of them that are copies of appointments."""
-    found: set[str] = set()
+    found = await _look_up(database, calendar, hrefs)
+    return {row["href"] for row in found if row["appointment_id"] is not None}
+
+
+async def _look_up(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> list[Row]:
+    found: list[Row] = []
     for part in chunks(resource_id(calendar, href) for href in hrefs):
-        rows = await database.look(
-            f"SELECT href FROM resource WHERE id IN ({marks(len(part))}) AND appointment_id IS NOT NULL",  # noqa: S608
-            *part,
-        )
-        found |= {row["href"] for row in rows}
+        statement = f"SELECT href, etag, appointment_id FROM resource WHERE id IN ({marks(len(part))})"  # noqa: S608
+        found += await database.look(statement, *part)
     return found
 
 

@@ -12,7 +12,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import itemgetter
@@ -33,7 +33,6 @@ _SHORT = ("SELECT", "INSERT", "UPDATE", "BEGIN")
 _KIND = 0xFF
 _PLAIN = re.compile(r"[A-Za-z0-9_\[\]-]*")
 """Ids, words, an empty list: nothing that a quote or a sign could end."""
-_TOLD = (sqlite3.OperationalError, sqlite3.IntegrityError)
 _AS_TORTOISE = {sqlite3.OperationalError: OperationalError, sqlite3.IntegrityError: IntegrityError}
 
 
@@ -226,11 +225,7 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
     _connection: Connection  # type: ignore[assignment]
 
     async def fetch(self, sql: str, values: Sequence[object], *, is_long: bool) -> list[dict[str, Any]]:
-        self.log.debug("%s: %s", sql, values)
-        try:
-            rows = await self._connection.execute_fetchall(sql, values, is_long=is_long)
-        except _TOLD as error:
-            raise _AS_TORTOISE[type(error)](error) from error
+        rows = await self._told(sql, values, self._connection.execute_fetchall(sql, values, is_long=is_long))
         if not rows:
             return []
         names = rows[0].keys()  # `dict(row)` would look each of them up by name, one after the other.
@@ -238,10 +233,14 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
 
     async def change(self, sql: str, values: Sequence[object], *, is_long: bool) -> int:
         """How many rows it changed, or gave."""
+        return await self._told(sql, values, self._connection.change(sql, values, is_long=is_long))
+
+    async def _told(self, sql: str, values: Sequence[object], doing: Awaitable[T]) -> T:
+        """In the log, and what it meets as Tortoise tells it."""
         self.log.debug("%s: %s", sql, values)
         try:
-            return await self._connection.change(sql, values, is_long=is_long)
-        except _TOLD as error:
+            return await doing
+        except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
             raise _AS_TORTOISE[type(error)](error) from error
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

@@ -44,8 +44,7 @@ async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full:
         since.pop(calendar.id, None)
         return True
     wait = poll.context.settings.removal_wait
-    # A clock set back makes nothing older.
-    first = since[calendar.id] = min(since.get(calendar.id, poll.started), poll.started)
+    first = poll.since(since, calendar)
     if is_full and poll.started - first >= wait:
         since.pop(calendar.id)
         return True

@@ -51,7 +51,7 @@ async def _is_kept(poll: Poll, calendar: Calendar) -> bool:
     try:
         await poll.remote.check_calendar(calendar.path)
     except (NotThere, NotWritable):
-        first = since[calendar.id] = min(since.get(calendar.id, poll.started), poll.started)
+        first = poll.since(since, calendar)
         if poll.started - first >= wait:
             del since[calendar.id]
             return False

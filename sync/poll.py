@@ -67,6 +67,11 @@ class Poll:
     def chosen(self) -> list[Calendar]:
         return [calendar for calendar in self.calendars if not calendar.is_gone]
 
+    def since(self, seen: dict[str, float], calendar: Calendar) -> float:
+        """When what is seen now was first seen of it; by a clock that was set back meanwhile, now. Kept in `seen`."""
+        first = seen[calendar.id] = min(seen.get(calendar.id, self.started), self.started)
+        return first
+
     def hurry(self, after: float) -> None:
         self.look_again_after = after if self.look_again_after is None else min(self.look_again_after, after)
 
