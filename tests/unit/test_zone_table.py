@@ -109,3 +109,12 @@ def test_case_does_not_matter(name: str) -> None:
 )
 def test_what_is_no_zone_is_none(name: str) -> None:
     assert find_zone(name) is None
+
+
+def test_the_shortest_breaks_of_a_summer_time_are_in_the_table() -> None:
+    """Morocco's, for Ramadan: about five weeks, each year at another date."""
+    zone, info = find_zone("Africa/Casablanca"), ZoneInfo("Africa/Casablanca")
+    assert zone is not None
+    days = range(1_767_225_600, 2_082_758_400, 86_400)  # From 2026 to 2035.
+    shown = [zone.wall(day) - day for day in days]
+    assert shown == [int(datetime.fromtimestamp(day, info).utcoffset().total_seconds()) for day in days]  # type: ignore[union-attr]
