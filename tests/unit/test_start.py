@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 from server.collector import settle
 
@@ -15,6 +16,23 @@ def test_what_stands_at_the_start_is_not_walked_by_the_collector_again() -> None
         assert gc.get_freeze_count() >= len(held)
         assert not any(found is held for found in gc.get_objects())
     finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+
+def test_what_is_let_go_before_the_start_does_not_stay_for_good() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    before = gc.get_threshold()
+    gc.disable()
+    let_go = weakref.ref(Circle())
+    try:
+        settle()
+        assert let_go() is None
+    finally:
+        gc.enable()
         gc.unfreeze()
         gc.set_threshold(*before)
 
