@@ -168,6 +168,26 @@ async def revive_writes(ledger: Ledger, calendar: Calendar) -> None:
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["id"])
 
 
+async def queue_left_behind(ledger: Ledger, calendar: Calendar) -> None:
+    """The calendar takes writes again: copies stand in it of appointments that went elsewhere since, or were cancelled.
+
+    Only there: a second copy in another calendar can be the owner's move, whose other half was not read yet.
+    """
+    rows = await fetch(
+        ledger.db,
+        "UPDATE appointment SET write_state = $1, write_problem = NULL WHERE write_state IN ($2, $3)"
+        " AND id IN (SELECT r.appointment_id FROM resource r JOIN appointment a ON a.id = r.appointment_id"
+        " WHERE r.calendar_id = $4 AND r.href <> COALESCE(a.href, '')) RETURNING id",
+        str(WriteState.PENDING),
+        str(WriteState.WRITTEN),
+        str(WriteState.REMOVED),
+        calendar.id,
+    )
+    for row in rows:
+        await queue_write(ledger.db, ledger.user, row["id"], now=ledger.now)
+        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["id"])
+
+
 async def relink_writes(ledger: Ledger, linked: Calendar | None) -> list[str]:
     """The linked calendar changed: unsent and given-up writes to come go to the new one; without one, nowhere.
 

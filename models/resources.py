@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from domain.copies import appointment_of
 from domain.ids import Kind, derived_id
 from models.booking import Appointment
-from models.calendar import Calendar
+from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.database import Database, Db, Row, execute, execute_many, fetch, insert_many, marks
 from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow, StoredProblem, problems_json
@@ -188,6 +188,12 @@ async def _appointments(db: Db, calendar: Calendar, ids: Sequence[str]) -> list[
     for part in chunks(ids):
         found += await Appointment.filter(id__in=part).using_db(db)
     return [each for each in found if (each.subaccount_id, each.user_id) == mine]
+
+
+async def copies_of(db: Db, own: Appointment) -> list[Resource]:
+    """Of one appointment, in whichever calendars that are read; by id."""
+    mine = Resource.filter(subaccount_id=own.subaccount_id, user_id=own.user_id, appointment_id=own.id)
+    return await mine.using_db(db).order_by("id")
 
 
 async def held_bodies(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, str]:

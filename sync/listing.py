@@ -11,7 +11,7 @@ from domain.paths import path_key
 from models.calendar import Calendar, Facts, calendars_of, known_calendars, preference, store_listing
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
-from models.outbox import revive_writes
+from models.outbox import queue_left_behind, revive_writes
 from models.resources import own_hrefs
 from models.settle import settle_calendar
 from sync.own import note_deleted
@@ -169,3 +169,4 @@ async def _settle_listed(ledger: Ledger, before: Calendar | None, calendar: Cale
     was_usable = before.can_write and not before.is_gone
     if calendar.can_write and not calendar.is_gone and not was_usable:
         await revive_writes(ledger, calendar)
+        await queue_left_behind(ledger, calendar)

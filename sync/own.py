@@ -11,10 +11,11 @@ from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.outbox import WriteState, is_queued, queue_write
-from models.resources import placed_at
+from models.resources import copies_of, placed_at
 from models.rows import ReadResource
 from sync.appointment_text import text_of
 from sync.ical import read_written
+from sync.places import stand_at
 from sync.remote import ETag
 
 
@@ -29,7 +30,7 @@ async def note_seen(
 
 
 async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own: Appointment) -> None:
-    if own.href is None or own.write_state == WriteState.DELETED_IN_ICLOUD:
+    if own.href is None or own.write_state in {WriteState.DELETED_IN_ICLOUD, WriteState.REMOVED}:
         # After a new connection, or moved by the owner to another calendar: from now on this is its place.
         own.calendar_id, own.href, own.uid = calendar.id, each.href, each.uid
         await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid"])
@@ -71,16 +72,16 @@ async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str])
 async def _copy_elsewhere(
     ledger: Ledger, calendar: Calendar, own: Appointment, gone: AbstractSet[str]
 ) -> Resource | None:
-    copies = await Resource.filter(
-        subaccount_id=calendar.subaccount_id, user_id=calendar.user_id, appointment_id=own.id
-    ).using_db(ledger.db)
-    left = [copy for copy in copies if copy.calendar_id != calendar.id or copy.href not in gone]
-    return min(left, key=lambda copy: copy.id, default=None)
+    left = [
+        copy
+        for copy in await copies_of(ledger.db, own)
+        if copy.calendar_id != calendar.id or copy.href not in gone
+    ]
+    return left[0] if left else None
 
 
 async def _move_to(ledger: Ledger, own: Appointment, copy: Resource) -> None:
-    own.calendar_id, own.href, own.uid, own.etag = copy.calendar_id, copy.href, copy.uid, copy.etag or None
-    await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid", "etag"])
+    await stand_at(ledger, own, copy)
     await _note_state(ledger, own, copy.body, ETag(copy.etag))
 
 

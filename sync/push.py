@@ -18,9 +18,10 @@ from models.settle import closes_time, settle_conflicts
 from sync.appointment_text import href_of
 from sync.context import SyncContext
 from sync.ical import read_resource
+from sync.places import find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
 from sync.remote import PasswordRefused, RemoteError
-from sync.write import CALENDAR_GONE, READ_ONLY, GivenUp, Intent, Later, Removed, Result, Written, carry_out
+from sync.write import GivenUp, Intent, Later, Removed, Result, Written, carry_out
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +57,14 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
         if own is None or account is None or user is None:
             await finish_write(ledger.db, taken)
             return None
-        calendar = await _calendar_of(ledger, own)
+        calendar, strays = await find_place(ledger, own)
         if own.status != "CONFIRMED" and (own.href is None or calendar is None or calendar.is_gone):
             await _settle_without(ledger, taken, own, WriteState.REMOVED)
             return None
         if calendar is None:
             await _settle_without(ledger, taken, own, WriteState.NOT_LINKED)
             return None
-        if (problem := _unusable(calendar)) is not None:
+        if (problem := why_unusable(calendar)) is not None:
             await _give_up(context, ledger, taken, own, problem)
             return None
         if own.href is None:
@@ -71,28 +72,13 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
             own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
             await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href", "etag"])
         return Intent(
-            own=own, calendar=calendar, account=account, zone=user.time_zone, attempts=taken.attempts
+            own=own,
+            calendar=calendar,
+            account=account,
+            zone=user.time_zone,
+            attempts=taken.attempts,
+            strays=strays,
         )
-
-
-async def _calendar_of(ledger: Ledger, own: Appointment) -> Calendar | None:
-    """Where it stands. One that was never sent, or can stand there no more, goes to the one that is linked now."""
-    mine = Calendar.filter(subaccount_id=own.subaccount_id, user_id=own.user_id).using_db(ledger.db)
-    linked = await mine.filter(is_linked=True).first()
-    if own.href is None:
-        return linked
-    calendar = await mine.filter(id=own.calendar_id).first()
-    is_usable = calendar is not None and _unusable(calendar) is None
-    if is_usable or own.status != "CONFIRMED" or linked is None or _unusable(linked) is not None:
-        return calendar
-    own.href = own.etag = None
-    return linked
-
-
-def _unusable(calendar: Calendar) -> str | None:
-    if calendar.is_gone:
-        return CALENDAR_GONE
-    return None if calendar.can_write else READ_ONLY
 
 
 async def _settle_without(ledger: Ledger, taken: TakenWrite, own: Appointment, state: WriteState) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.copies import next_uid
@@ -13,6 +14,7 @@ from sync.appointment_text import href_of, text_of
 from sync.context import SyncContext
 from sync.ical import read_written, write_appointment
 from sync.own import is_as_written
+from sync.places import CALENDAR_GONE, READ_ONLY, Stray
 from sync.poll import sign_in
 from sync.remote import (
     ETag,
@@ -33,9 +35,6 @@ _SURE_OF_CONFLICT = 2
 """After so many tries the name counts as taken elsewhere. Before, it can be our own, stored a moment ago and not
 shown yet: another name would make two of it."""
 
-CALENDAR_GONE = "The linked calendar is gone from iCloud: choose another one."
-READ_ONLY = "The linked calendar takes no appointments, it is read-only or full: choose another one."
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
@@ -46,6 +45,8 @@ class Intent:
     account: ICloudAccount
     zone: str
     attempts: int
+    strays: Sequence[Stray] = ()
+    "To be removed first: another event of its UID could stand in the way of the one that is kept up."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +93,34 @@ async def carry_out(context: SyncContext, intent: Intent) -> Result:
 
 
 async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
+    if (unsure := await _remove_strays(remote, intent)) is not None:
+        return unsure
     try:
         if intent.own.status == "CONFIRMED":
             result = await _write(context, remote, intent)
         else:
-            result = await _remove(remote, intent)
+            assert intent.own.href is not None
+            etag = ETag(intent.own.etag) if intent.own.etag else None
+            result = await _remove(remote, Href(intent.own.href), etag)
     except NotWritable:
         result = GivenUp(READ_ONLY)
     if isinstance(result, GivenUp) or result == Removed(is_by_us=False):
         await _require_home(remote, intent)
     return result
+
+
+async def _remove_strays(remote: RemoteCalendars, intent: Intent) -> Later | None:
+    """What turned out to be forbidden stays, and keeps nothing from being written."""
+    for stray in intent.strays:
+        try:
+            result = await _remove(remote, stray.href, stray.etag)
+        except NotWritable:
+            result = Removed(is_by_us=False)
+        if isinstance(result, Later):
+            return result
+        if not result.is_by_us:
+            await _require_home(remote, intent)
+    return None
 
 
 async def _require_home(remote: RemoteCalendars, intent: Intent) -> None:
@@ -180,10 +199,8 @@ async def _why_not_there(remote: RemoteCalendars, intent: Intent) -> Result:
     return Later(UnexpectedAnswer("the calendar is there and does not take the event"))
 
 
-async def _remove(remote: RemoteCalendars, intent: Intent) -> Result:
-    """Removed where iCloud did so, or says twice in a row that it is not there: one 404 can be a stray."""
-    assert intent.own.href is not None
-    href, etag = Href(intent.own.href), ETag(intent.own.etag) if intent.own.etag else None
+async def _remove(remote: RemoteCalendars, href: Href, etag: ETag | None) -> Removed | Later:
+    """Removed where iCloud did so, or says twice in a row that it is not there: one 404 can be by mistake."""
     was_missing = False
     for _ in range(_MOST_ROUNDS):
         is_missing = False

@@ -195,3 +195,50 @@ async def test_a_copy_in_a_calendar_that_turned_read_only_stays_where_it_is(
     await engine.push()
     assert spans(work) == [(at(3, 14), at(3, 15))]
     assert Href((await engine.appointment(name)).href or "") in work.texts
+
+
+async def relinked(engine: Engine) -> None:
+    """From Work, which is read on, to Home."""
+    await engine.choose("Work", linked="Home")
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        await relink_writes(ledger, await Calendar.filter(name="Home").using_db(ledger.db).get())
+
+
+async def test_a_copy_that_was_left_behind_goes_once_its_calendar_takes_writes_again(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    work.can_write = False
+    await engine.poll()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    await relinked(engine)
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    assert (spans(home), spans(work)) == ([(at(3, 14), at(3, 15))], [(at(3, 9), at(3, 10))])
+    work.can_write = True
+    await engine.poll()
+    await engine.push()
+    assert (spans(home), spans(work)) == ([(at(3, 14), at(3, 15))], [])
+
+
+async def test_one_that_was_sent_given_up_and_cancelled_stands_nowhere(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    work.can_write = False
+    engine.now += HOUR
+    await engine.push()
+    await relinked(engine)
+    await engine.change(name, status="CANCELLED")
+    work.can_write = True
+    await engine.poll()
+    await engine.push()
+    assert spans(work) == []
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED

@@ -92,6 +92,39 @@ def an_event_that_was_not_given_while_another_lags(state: Machine) -> None:
     state.lag(place=34, which=5)
 
 
+def one_that_was_cancelled_after_its_calendar_had_turned_read_only(state: Machine) -> None:
+    """Sent there before, and not answered; then given up, and to be written to the calendar that is linked now."""
+    state.book(halves=1, place=31)
+    state.drop_answer(does="push")
+    state.iphone_share(which=0)
+    state.wait(seconds=61)
+    state.write()
+    state.sync()
+    state.link(which=1)
+    state.cancel(which=0)
+
+
+def one_that_moved_away_from_a_calendar_that_takes_writes_again(state: Machine) -> None:
+    """Its event there was left behind."""
+    state.book(halves=1, place=31)
+    state.write()
+    state.sync()
+    state.iphone_share(which=0)
+    state.reschedule(which=0, place=35)
+    state.write()
+    state.sync()
+    state.link(which=1)
+    for _ in range(3):
+        state.write()
+        state.wait(seconds=61)
+
+
+def one_that_was_cancelled_with_an_event_left_behind(state: Machine) -> None:
+    one_that_moved_away_from_a_calendar_that_takes_writes_again(state)
+    state.cancel(which=0)
+    state.write()
+
+
 STORIES: tuple[Story, ...] = (
     an_old_text_without_an_etag,
     an_event_that_came_while_a_delta_left_half_out,
@@ -102,4 +135,7 @@ STORIES: tuple[Story, ...] = (
     a_write_that_was_sent_to_a_calendar_that_went,
     more_bookings_than_faults_take_to_heal,
     an_event_that_was_not_given_while_another_lags,
+    one_that_was_cancelled_after_its_calendar_had_turned_read_only,
+    one_that_moved_away_from_a_calendar_that_takes_writes_again,
+    one_that_was_cancelled_with_an_event_left_behind,
 )

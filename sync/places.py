@@ -1,0 +1,78 @@
+"""Where an appointment's copy in iCloud stands, and which copies of it were left behind in other calendars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.copies import appointment_of
+from models.booking import Appointment
+from models.calendar import Calendar, Resource
+from models.changelog import Ledger
+from models.resources import copies_of
+from sync.remote import ETag, Href
+
+CALENDAR_GONE = "The linked calendar is gone from iCloud: choose another one."
+READ_ONLY = "The linked calendar takes no appointments, it is read-only or full: choose another one."
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A copy beside the one that is kept up: left in a calendar that took no writes for a while."""
+
+    href: Href
+    etag: ETag | None
+
+
+async def find_place(ledger: Ledger, own: Appointment) -> tuple[Calendar | None, list[Stray]]:
+    """The calendar that it stands in or is to, and its strays that can be removed. Puts a new place on `own`."""
+    mine = Calendar.filter(subaccount_id=own.subaccount_id, user_id=own.user_id).using_db(ledger.db)
+    calendars = {calendar.id: calendar for calendar in await mine}
+    copies = [
+        copy
+        for copy in await copies_of(ledger.db, own)
+        if copy.calendar_id in calendars and appointment_of(copy.uid or "") == own.id
+    ]
+    place = _place(own, calendars, copies)
+    if isinstance(place, Resource):
+        await stand_at(ledger, own, place)
+        place = calendars[place.calendar_id]
+    strays = [
+        Stray(Href(copy.href), ETag(copy.etag) or None)
+        for copy in copies
+        if copy.href != own.href and why_unusable(calendars[copy.calendar_id]) is None
+    ]
+    return place, strays
+
+
+def _place(
+    own: Appointment, calendars: Mapping[str, Calendar], copies: Sequence[Resource]
+) -> Calendar | Resource | None:
+    """A copy, where it stands at another place than on record: it is kept up there, and no second one is made."""
+    calendar = None if own.href is None else calendars.get(own.calendar_id or "")
+    usable = (copy for copy in copies if why_unusable(calendars[copy.calendar_id]) is None)
+    if own.status != "CONFIRMED":
+        if calendar is not None and not calendar.is_gone:
+            return calendar
+        there = (copy for copy in copies if not calendars[copy.calendar_id].is_gone)
+        return next(usable, None) or next(there, calendar)
+    linked = next((each for each in calendars.values() if each.is_linked), None)
+    if own.href is not None:
+        is_usable = calendar is not None and why_unusable(calendar) is None
+        if is_usable or linked is None or why_unusable(linked) is not None:
+            return calendar
+        # It can stand there no more: it goes to the calendar that is linked now.
+        own.href = own.etag = None
+    return next(usable, linked)
+
+
+async def stand_at(ledger: Ledger, own: Appointment, copy: Resource) -> None:
+    """From now on that is its place."""
+    own.calendar_id, own.href, own.uid, own.etag = copy.calendar_id, copy.href, copy.uid, copy.etag or None
+    await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid", "etag"])
+
+
+def why_unusable(calendar: Calendar) -> str | None:
+    if calendar.is_gone:
+        return CALENDAR_GONE
+    return None if calendar.can_write else READ_ONLY
