@@ -96,6 +96,21 @@ _CALENDARS = (
 )
 
 
+async def forget_ages(db: Db, account_id: str, *, before: float) -> None:
+    """No state of the account counts as newer, nor does what processes remember of it, until it is polled whole."""
+    await execute(
+        db,
+        "UPDATE icloud_account SET revision = revision + 1, last_synced_at = NULL WHERE id = $1",
+        account_id,
+    )
+    await execute(
+        db,
+        "UPDATE calendar SET last_synced_at = $1 WHERE account_id = $2 AND last_synced_at > $1",
+        before,
+        account_id,
+    )
+
+
 async def users_held(db: Db, ahead: Ahead) -> list[UserRef]:
     """Whose time guests hold for longer than they can."""
     statement = f"SELECT DISTINCT subaccount_id, user_id FROM hold WHERE {_HOLD}"  # noqa: S608

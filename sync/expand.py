@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 
 from domain.interval import Span
 from models.calendar import Calendar, Resource
+from models.clocks import forget_ages
 from models.database import execute
 from models.resources import drop_past, own_appointments, store_resources
 from models.rows import ReadResource, StoredProblem
 from models.settle import Roll, settle_conflicts
-from sync.plan import latest_window
+from sync.plan import latest_window, loses_today, window_start
 from sync.poll import Poll
 from sync.reading import read_kept
 from sync.remote import ETag, Fetched, Href
@@ -25,6 +26,9 @@ async def keep_expanded(poll: Poll) -> None:
     if account.expanded_zone in {None, poll.zone} and known_until == poll.window.end:
         return
     if known_until is not None:
+        if loses_today(known_until, poll.window, poll.context.settings):
+            # Before any of it goes: by another clock these days may be now, and to be answered for.
+            await _forget_ages(poll, known_until)
         is_anew = account.expanded_zone != poll.zone or known_until > latest_window(
             poll.started, poll.context.settings
         )
@@ -43,6 +47,12 @@ async def keep_expanded(poll: Poll) -> None:
             account.id,
         )
     account.expanded_zone, account.expanded_until = poll.zone, poll.window.end
+
+
+async def _forget_ages(poll: Poll, known_until: int) -> None:
+    before = window_start(known_until, poll.context.settings)
+    async with poll.changing() as (ledger, _):
+        await forget_ages(ledger.db, poll.account.id, before=before)
 
 
 async def _pages(poll: Poll, calendar: Calendar, *, all_of_them: bool) -> AsyncIterator[list[Resource]]:

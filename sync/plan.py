@@ -88,6 +88,19 @@ def latest_window(now: float, settings: SyncSettings) -> int:
     return int(now) + (settings.horizon_days + settings.past_days) * DAY - 3600
 
 
+def loses_today(known_until: int, window: Span, settings: SyncSettings) -> bool:
+    """Whether this window begins after the day that the one before was made on.
+
+    Nobody looked for days; or a clock looks that is ahead of the others by days.
+    """
+    return window.end - known_until > settings.past_days * DAY + 3600
+
+
+def window_start(known_until: int, settings: SyncSettings) -> int:
+    """Of a window that ends there, within an hour."""
+    return known_until - (settings.horizon_days + settings.past_days) * DAY
+
+
 def plan_roll(now: float, zone: str, key: str, settings: SyncSettings) -> float:
     """When a quiet account's window moves on: after midnight in its owner's zone, each at a time of its own.
 

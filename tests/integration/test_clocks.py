@@ -14,14 +14,14 @@ from models.clocks import CLOCKS_DIFFER
 from models.database import Database, fetch
 from models.icloud import ICloudAccount
 from models.polling import Lease, Places, Stamp, lease_account
-from resolvers.freshness import known_at
+from resolvers.freshness import known_at, read_sync_states
 from sync.clocks import WallClock, set_right
 from sync.leases import Leases
 from sync.quiet import look
 from sync.remote import Throttled, Unreachable
 from sync.service import Sync
 from sync.waiting import Waiting
-from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, at, engine_on, event
+from tests.integration.engine import DAY, HOUR, NOW, USER, ZONE, Engine, at, engine_on, event
 
 MINUTES = 300.0
 BACK = [MINUTES, float(HOUR), 400.0 * DAY]
@@ -226,6 +226,28 @@ async def test_the_next_poll_finds_what_a_later_window_did_not_hold_whoever_make
     compare_at = (await engine.calendar("Home")).compare_at
     assert compare_at is not None
     assert compare_at < engine.now + 2 * DAY
+
+
+async def test_a_window_moved_on_by_days_opens_nothing_though_its_poll_never_ended(engine: Engine) -> None:
+    """The states that others have read just now are of days that this window holds no more."""
+    other = engine.context()
+    for _ in range(2):
+        await engine.poll(other)
+    assert not await closes(engine)
+    engine.now += 3 * DAY
+    engine.server.calendars["/1/calendars/home/"].put("b", event("b", at(9, 9), at(9, 10)))
+    engine.server.failures["changes"] = [Unreachable()]
+    await engine.poll(engine.context("ahead"))
+    assert await engine.slots() == []
+    engine.now -= 3 * DAY
+    assert await closes(engine)
+
+
+async def closes(engine: Engine) -> bool:
+    """Whether the owner's time is closed as too old."""
+    async with engine.database.reading() as db:
+        [state] = await read_sync_states(db, [USER], [ZONE], now=engine.now)
+    return state.closure(engine.now - 1800) is not None
 
 
 async def test_a_window_is_known_by_itself_to_be_a_later_one(engine: Engine) -> None:

@@ -495,7 +495,7 @@ async def test_a_poll_that_breaks_is_set_aside_and_the_loop_goes_on(
 
 async def test_what_is_kept_for_a_time_is_dropped_after_it(engine: Engine) -> None:
     async with engine.database.writing() as db:
-        for name, age in (("old", 2 * DAY), ("young", HOUR)):
+        for name, age in (("old", 2 * DAY), ("young", HOUR), ("new", -DAY)):
             facts = {"subaccount_id": "s", "user_id": "u"}
             await Hold.create(
                 using_db=db, id=name, token=name, type_id="t", starts=0, ends=1, expires_at=NOW - age, **facts
@@ -506,8 +506,26 @@ async def test_what_is_kept_for_a_time_is_dropped_after_it(engine: Engine) -> No
     engine.now = NOW
     await keep_house(engine.context())
     async with engine.database.reading() as db:
-        assert [hold.id for hold in await Hold.all().using_db(db)] == ["young"]
-        assert [call.id for call in await IdempotentCall.all().using_db(db)] == ["young"]
+        assert {hold.id for hold in await Hold.all().using_db(db)} == {"young", "new"}
+        assert {call.id for call in await IdempotentCall.all().using_db(db)} == {"young", "new"}
+
+
+async def test_a_clock_that_is_ahead_of_all_calls_drops_no_answer(engine: Engine) -> None:
+    async with engine.database.writing() as db:
+        for name, age in (("first", HOUR), ("last", 0)):
+            await IdempotentCall.create(
+                using_db=db,
+                id=name,
+                subaccount_id="s",
+                user_id="u",
+                input_hash="h",
+                appointment_id="a",
+                created_at=NOW - age,
+            )
+    engine.now = NOW + 30 * DAY
+    await keep_house(engine.context())
+    async with engine.database.reading() as db:
+        assert await IdempotentCall.all().using_db(db).count() == 2
 
 
 @pytest.mark.parametrize("error", [Throttled(60), PasswordRefused()])
