@@ -23,6 +23,7 @@ from resolvers.limits import Limits
 from resolvers.settings import ResolverSettings
 from resolvers.timelines import Timelines
 from server.bell_postgres import PostgresWire
+from server.clock import keep_clock
 from server.config import ConfigError, Settings
 from server.database import open_database
 from server.secret_keys import SecretKeys, load_keys
@@ -55,13 +56,17 @@ async def open_parts(
         sealer = keys.sealer()
         epoch = await _facts(database, keys, sealer)
         bell = Bell()
-        async with _wire(database, bell, settings), taking_over(database, settings.database_url):
+        async with (
+            _wire(database, bell, settings),
+            taking_over(database, settings.database_url),
+            keep_clock(database) as clock,
+        ):
             sync = Sync(
                 database=database,
                 bell=bell,
                 sealer=sealer,
                 settings=sync_settings(settings),
-                clock=time.time,
+                clock=clock,
                 watch=watch,
             )
             try:
@@ -106,10 +111,10 @@ def _services(settings: Settings, keys: SecretKeys, epoch: str, sync: Sync) -> S
         identity_key=keys.identity,
         epoch=epoch,
         icloud=sync,
-        limits=Limits(time.time),
+        limits=Limits(time.time),  # Of this process alone.
         timelines=Timelines(),
         settings=resolver_settings(settings),
-        clock=time.time,
+        clock=shared.clock,
     )
 
 
