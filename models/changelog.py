@@ -252,6 +252,7 @@ async def trim(db: Db, *, before: float, most_rows: int) -> None:
     await execute(
         db,
         "DELETE FROM change WHERE seq <= (SELECT t.floor FROM timeline t WHERE t.user_id = change.user_id)",
+        is_long=True,
     )
 
 

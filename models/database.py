@@ -38,6 +38,8 @@ UNAVAILABLE = (
 GOODBYE = 1.0
 """Seconds that a server has to end what nobody waits for any more. A process that ends has ten for all."""
 
+_LONGEST = 600.0
+"""Seconds of a statement that may change many rows: by them no silent server is known."""
 _WORTH_COPYING = 20
 """Rows. PostgreSQL's COPY takes half the CPU of INSERT at both ends, and one more round trip."""
 _MARK = re.compile(r"\$(\d+)")
@@ -325,6 +327,9 @@ async def execute(db: Db, statement: str, *values: object, is_long: bool = False
     text, order = _dialect(statement, db.capabilities.dialect)
     if isinstance(db, Transaction):
         return await db.change(text, _ordered(values, order), is_long=is_long)
+    if is_long and isinstance(db, PostgresTransaction):
+        told = await db._connection.execute(text, *_ordered(values, order), timeout=_LONGEST)
+        return int(told.rpartition(" ")[2])
     count, _ = await db.execute_query(text, _ordered(values, order))
     return count
 

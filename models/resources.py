@@ -248,7 +248,8 @@ async def drop_past(db: Db, calendar_ids: Sequence[str], *, before: int) -> None
     """What ended before the window is kept no longer; the past is no change."""
     for table in ("blocked_slot", "event"):
         for calendar in calendar_ids:
-            await execute(db, f"DELETE FROM {table} WHERE calendar_id = $1 AND ends <= $2", calendar, before)  # noqa: S608
+            ended = f"DELETE FROM {table} WHERE calendar_id = $1 AND ends <= $2"  # noqa: S608
+            await execute(db, ended, calendar, before, is_long=True)
 
 
 async def _stored(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, Row]:

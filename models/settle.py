@@ -95,8 +95,8 @@ async def settle_conflicts(ledger: Ledger) -> None:
 async def forget_calendar(ledger: Ledger, calendar: Calendar) -> None:
     """Its events, texts and slots go, and it is read from the start if it is ever read again."""
     await replace_slots(ledger, await _slots_of_calendar(ledger.db, calendar), {})
-    await execute(ledger.db, "DELETE FROM event WHERE calendar_id = $1", calendar.id)
-    await execute(ledger.db, "DELETE FROM resource WHERE calendar_id = $1", calendar.id)
+    await execute(ledger.db, "DELETE FROM event WHERE calendar_id = $1", calendar.id, is_long=True)
+    await execute(ledger.db, "DELETE FROM resource WHERE calendar_id = $1", calendar.id, is_long=True)
     await execute(
         ledger.db,
         "UPDATE calendar SET sync_token = NULL, listed_token = NULL, last_synced_at = NULL, compare_at = NULL,"
@@ -110,7 +110,7 @@ async def forget_account(ledger: Ledger, account: ICloudAccount) -> None:
     """All that came from iCloud goes, out of the log too; appointments and manual slots stay."""
     of_account = "calendar_id IN (SELECT id FROM calendar WHERE account_id = $1)"
     for table in ("blocked_slot", "event", "resource"):
-        await execute(ledger.db, f"DELETE FROM {table} WHERE {of_account}", account.id)  # noqa: S608
+        await execute(ledger.db, f"DELETE FROM {table} WHERE {of_account}", account.id, is_long=True)  # noqa: S608
     await execute(ledger.db, "DELETE FROM calendar WHERE account_id = $1", account.id)
     await drop_writes(ledger)
     await erase_icloud_texts(ledger.db, ledger.user)

@@ -101,3 +101,15 @@ async def test_a_commit_that_is_not_answered_ends_with_who_waits_for_it(silent: 
     assert await silent.ends(task, after=task.cancel) is None
     silent.wire.flows.set()
     await write(silent, holds=False)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("silent", [0.5], indirect=True)
+async def test_a_statement_that_may_change_many_rows_is_waited_for_longer(silent: Silent) -> None:
+    slow = "UPDATE deployment_fact SET value = value FROM (SELECT pg_sleep(1)) AS slept"
+    async with silent.database.writing() as db:
+        [row] = await fetch(db, "SELECT COUNT(*) AS number FROM deployment_fact")
+        assert await execute(db, slow, is_long=True) == row["number"]
+    with pytest.raises(UNAVAILABLE):
+        async with silent.database.writing() as db:
+            await execute(db, slow)
