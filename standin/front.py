@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from standin import calendars, lies, listing, reports, writes
@@ -38,6 +38,9 @@ class Front:
         self.log = Log()
         self.manners = manners
         self.entry_url = ""  # Known once the listeners are bound.
+        self.asked: Callable[[Request], Awaitable[None]] | None = (
+            None  # Awaited before each request is answered.
+        )
         self.heard: Callable[[Seen], None] | None = None  # Told of each request as it ends.
         self._cloud = cloud
         self._partitions = partitions
@@ -46,6 +49,8 @@ class Front:
 
     async def answer(self, request: Request) -> Response:
         started = self._now()
+        if self.asked is not None:
+            await self.asked(request)
         met = await self._met(request)
         account = None if met.member is None else met.member.account
         partition = None if account is None else account.partition

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,8 @@ from models.icloud import ICloudAccount
 from models.seal import Secret
 from server.database import migrate, open_database
 from standin.account_faults import AccountFaults
+from standin.catalog import CalendarFacts
+from standin.manners import STRICT, Manners
 from standin.owner import Phone
 from standin.server import StandIn
 from sync.context import SyncContext
@@ -37,6 +39,8 @@ OURS = "slotwire-"
 _QUARTER = 900
 MOST_EVENTS = 8
 _ROUNDS = 60
+REQUEST_SECONDS = 1.0
+"""For one request; the product's own is 20."""
 Slots = Counter[tuple[int, int, str]]
 
 
@@ -72,29 +76,32 @@ class Account:
         if self.events and (dice < 0.3 or len(self.events) >= MOST_EVENTS):
             await self.phone.delete(self.events.pop(self.chance.randrange(len(self.events))))
         if self.events and dice < 0.5:
-            await self.phone.move(self.chance.choice(self.events), *self._span())
+            await self.phone.move(self.chance.choice(self.events), *self.span())
         else:
-            self.events.append(
-                await self.phone.add(self.chance.choice(self.calendars), "Busy", *self._span())
-            )
+            self.events.append(await self.phone.add(self.chance.choice(self.calendars), "Busy", *self.span()))
         await self._book_or_cancel()
 
     async def _book_or_cancel(self) -> None:
         if len(self.booked) > 3:
             await self.engine.change(self.booked.pop(0), status="CANCELLED")
-            return
-        start, end = (int(moment.timestamp()) for moment in self._span())
-        async with self.engine.database.reading() as db:
-            taken = (
-                await Appointment.filter(status="CONFIRMED", starts__lt=end, ends__gt=start)
-                .using_db(db)
-                .exists()
-            )
-            number = await Appointment.all().using_db(db).count()
-        if not taken:
-            self.booked.append(await self.engine.book(start, end, name=f"apt_{number:026}"))
+        else:
+            await self.book()
 
-    def _span(self) -> tuple[datetime, datetime]:
+    async def book(self) -> None:
+        span = await self.open_span()
+        if span is not None:
+            async with self.engine.database.reading() as db:
+                number = await Appointment.all().using_db(db).count()
+            self.booked.append(await self.engine.book(*span, name=f"apt_{number:026}"))
+
+    async def open_span(self) -> tuple[int, int] | None:
+        """In seconds since 1970; None where the drawn one meets an appointment."""
+        start, end = (int(moment.timestamp()) for moment in self.span())
+        async with self.engine.database.reading() as db:
+            met = Appointment.filter(status="CONFIRMED", starts__lt=end, ends__gt=start)
+            return None if await met.using_db(db).exists() else (start, end)
+
+    def span(self) -> tuple[datetime, datetime]:
         # Always ahead: some trials let days go by, and what is past closes nothing.
         tomorrow = datetime.fromtimestamp(self.engine.now // _QUARTER * _QUARTER + 86_400, UTC)
         start = tomorrow + timedelta(minutes=15 * self.chance.randrange(2000))
@@ -125,13 +132,31 @@ class Account:
                 return
         raise AssertionError(f"never healed: {account.status}, {account.problem_code}, {outcome}")
 
+    async def enter_password(self) -> None:
+        """The owner's, after iCloud refused it so often that it is asked no more."""
+        self.faults.allow(PASSWORD)
+        engine = self.engine
+        async with engine.database.writing() as db:
+            row = await ICloudAccount.all().using_db(db).get()
+            row.update_from_dict(
+                {
+                    "sealed_password": engine.sealer.seal(Secret(PASSWORD), row=row.id),
+                    "status": AccountStatus.CONNECTED,
+                    "problem_code": None,
+                    "retry_at": None,
+                    "refusals": 0,
+                    "failures": 0,
+                    "next_poll_at": engine.now,
+                }
+            )
+            await row.save(using_db=db)
+
     async def slots(self) -> Slots:
         return await _slots(self.engine.database)
 
     async def check(self) -> None:
         """As a fresh sync into an empty database, and each appointment stands once."""
-        stored, wanted = await self.slots(), await self._slots_of_a_fresh_sync()
-        assert stored == wanted, f"too many {stored - wanted}, missing {wanted - stored}"
+        await self.check_slots()
         async with self.engine.database.reading() as db:
             confirmed = await Appointment.filter(status="CONFIRMED").using_db(db)
         text = "".join([event.text for name in self.calendars for event in await self.phone.events(name)])
@@ -140,6 +165,10 @@ class Account:
         assert uids == wanted_uids, f"too many {uids - wanted_uids}, missing {wanted_uids - uids}"
         account = await self.engine.account()
         assert account.status == AccountStatus.CONNECTED, account.status
+
+    async def check_slots(self) -> None:
+        stored, wanted = await self.slots(), await self._slots_of_a_fresh_sync()
+        assert stored == wanted, f"too many {stored - wanted}, missing {wanted - stored}"
 
     async def _slots_of_a_fresh_sync(self) -> Slots:
         async with self.fresh.database.writing() as db:
@@ -158,37 +187,45 @@ _TABLES = (
 
 
 @asynccontextmanager
-async def account(folder: Path, kind: str, *, postgres: str, seed: int) -> AsyncIterator[Account]:
-    """Connected, with Home linked, and read once."""
-    settings = TransportSettings(request_seconds=REQUEST_SECONDS, most_bytes=8 * 1024 * 1024)
+async def account(
+    folder: Path,
+    kind: str,
+    *,
+    postgres: str,
+    seed: int,
+    manners: Manners = STRICT,
+    request_seconds: float = REQUEST_SECONDS,
+    more: Sequence[CalendarFacts] = (),
+) -> AsyncIterator[Account]:
+    """Connected, with Home linked, Work and `more` chosen, and read once."""
+    settings = TransportSettings(request_seconds=request_seconds, most_bytes=8 * 1024 * 1024)
     async with (
-        StandIn() as icloud,
+        StandIn(manners=manners) as icloud,
         _database(folder / "main", kind, postgres) as main,
         _database(folder / "fresh", kind, postgres) as other,
     ):
         icloud.add_account(APPLE_ID, PASSWORD)
+        for facts in more:
+            icloud.add_calendar(APPLE_ID, facts)
         server = ICloud(Guard(icloud.entry_url), settings)
         try:
-            engine = _engine(main, server)
+            engine = _engine(main, server, request_seconds)
             made = Account(
                 engine,
-                _engine(other, server),
+                _engine(other, server, request_seconds),
                 icloud,
                 Phone(icloud.entry_url, APPLE_ID, PASSWORD),
                 random.Random(seed),
                 engine.context(),
+                calendars=(*CALENDARS, *(facts.name for facts in more)),
             )
-            await connect(made.engine, CALENDARS)
+            await connect(made.engine, made.calendars)
             for _ in range(4):
                 await made.live()
             await made.heal()
             yield made
         finally:
             await server.close()
-
-
-REQUEST_SECONDS = 1.0
-"""For one request; the product's own is 20."""
 
 
 async def connect(engine: Engine, calendars: tuple[str, ...]) -> None:
@@ -202,8 +239,8 @@ async def connect(engine: Engine, calendars: tuple[str, ...]) -> None:
     await engine.choose(*calendars, linked="Home")
 
 
-def _engine(database: Database, server: ICloud) -> Engine:
-    settings = SyncSettings(request_seconds=REQUEST_SECONDS, poll_seconds=20)
+def _engine(database: Database, server: ICloud, request_seconds: float) -> Engine:
+    settings = SyncSettings(request_seconds=request_seconds, poll_seconds=20)
     return Engine(database, Bell(), FakeServer(), remote=server, now=NOW, settings=settings)
 
 

@@ -12,8 +12,6 @@ from benchmarks.faults.account import Account, account
 from benchmarks.faults.row import Scene
 from domain.accounts import AccountStatus
 from models.calendar import Calendar
-from models.icloud import ICloudAccount
-from models.seal import Secret
 from standin.catalog import CalendarFacts
 from standin.faults import Lie
 from sync.remote import PasswordRefused
@@ -124,21 +122,7 @@ async def _refuse_for_good(known: Account, _kind: str) -> None:
         assert isinstance(outcome.error, PasswordRefused), outcome.error
     assert row.status == AccountStatus.NEEDS_NEW_PASSWORD, row.status
     assert row.next_poll_at is None
-    known.faults.allow(PASSWORD)
-    async with engine.database.writing() as db:
-        await (
-            ICloudAccount.filter(id=row.id)
-            .using_db(db)
-            .update(
-                sealed_password=engine.sealer.seal(Secret(PASSWORD), row=row.id),
-                status=AccountStatus.CONNECTED,
-                problem_code=None,
-                retry_at=None,
-                refusals=0,
-                failures=0,
-                next_poll_at=engine.now,
-            )
-        )
+    await known.enter_password()
 
 
 # --- What it says that is not so

@@ -11,7 +11,7 @@ from benchmarks.campaigns.kills import kills
 from benchmarks.campaigns.sockets import sockets
 from benchmarks.campaigns.tally import Tally
 from benchmarks.databases import fresh_database
-from benchmarks.faults import clocks, disks, icloud, races, readers, stops
+from benchmarks.faults import clocks, disks, icloud, races, readers, scenarios, stops
 from benchmarks.faults.row import FOUR, FOUR_ON_SQLITE, POSTGRES, SQLITE, Row, Scene
 from benchmarks.world import World, world
 
@@ -71,6 +71,7 @@ ROWS: tuple[Row, ...] = (
     Row("left-out", 100, 10, (SQLITE,), icloud.left_out),
     Row("tokens", 300, 30, (SQLITE,), icloud.tokens),
     Row("places", 50, 5, (SQLITE,), icloud.places),
+    Row("scenarios", scenarios.TRIALS, 12, BOTH, scenarios.scenarios),
     Row("disk-full", 100, 10, (SQLITE,), disks.full),
     Row("disk-fails", 2_000, 200, (SQLITE,), disks.failing),
     Row("disk-locked", 50, 3, (SQLITE,), disks.locked),
