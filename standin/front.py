@@ -38,9 +38,8 @@ class Front:
         self.log = Log()
         self.manners = manners
         self.entry_url = ""  # Known once the listeners are bound.
-        self.asked: Callable[[Request], Awaitable[None]] | None = (
-            None  # Awaited before each request is answered.
-        )
+        # Awaited before each request is answered.
+        self.asked: Callable[[Request], Awaitable[None]] | None = None
         self.heard: Callable[[Seen], None] | None = None  # Told of each request as it ends.
         self._cloud = cloud
         self._partitions = partitions

@@ -15,6 +15,7 @@ from models.outbox import queue_left_behind, revive_writes
 from models.resources import own_hrefs
 from models.settle import settle_calendar
 from sync.own import note_deleted
+from sync.places import why_unusable
 from sync.poll import Poll, is_comparison_due
 from sync.remote import (
     Discovery,
@@ -166,7 +167,6 @@ async def _settle_listed(ledger: Ledger, before: Calendar | None, calendar: Cale
     if calendar.is_gone and not before.is_gone:
         await note_deleted(ledger, calendar, await own_hrefs(ledger.db, calendar))
         await settle_calendar(ledger, calendar)
-    was_usable = before.can_write and not before.is_gone
-    if calendar.can_write and not calendar.is_gone and not was_usable:
+    if why_unusable(before) is not None and why_unusable(calendar) is None:
         await revive_writes(ledger, calendar)
         await queue_left_behind(ledger, calendar)

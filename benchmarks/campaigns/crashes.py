@@ -17,6 +17,8 @@ from benchmarks.campaigns.tally import Tally
 from benchmarks.fresh import fresh_slots, stored_slots
 from benchmarks.world import World
 from models.database import Database, execute, fetch
+from models.outbox import free_writes
+from models.polling import free_accounts
 from server.database import open_database
 
 CALENDARS = ("Home", "Work")
@@ -116,8 +118,8 @@ async def _trial(
 async def _end_leases(database: Database) -> None:
     """As they do by themselves, after half a minute: that wait is not what is tried here. On SQLite who starts does."""
     async with database.writing() as db:
-        await execute(db, "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL")
-        await execute(db, "UPDATE pending_write SET lease_until = NULL")
+        await free_accounts(db)
+        await free_writes(db)
 
 
 async def _check(running: World, database: Database, known: Acknowledged, tally: Tally, step: str) -> None:
