@@ -169,8 +169,10 @@ async def _store_part(
     async with poll.changing(calendar) as (ledger, fresh):
         assert fresh is not None
         owns = await own_appointments(ledger.db, fresh, read)
-        # iCloud can give the old text for a while after a write: what we wrote since is the truth.
-        later = {href for href, own in owns.items() if _was_written_since(poll, own)}
+        # iCloud can give the old text for a while after a write: what we wrote since is the truth, and no edit of the
+        # owner's is seen in what is not yet given as it is listed.
+        unsettled = closing.lagging - closing.ungiven
+        later = {href for href, own in owns.items() if href in unsettled or _was_written_since(poll, own)}
         current = [each for each in read if each.href not in later]
         await note_seen(ledger, fresh, current, owns)
         await store_resources(ledger, fresh, current, owns=owns)

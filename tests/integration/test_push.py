@@ -446,6 +446,39 @@ async def test_an_old_text_given_after_our_write_is_no_edit_of_the_owners(
     assert (await engine.kinds(position)).count(ChangeKind.SLOT_ADDED) == 1
 
 
+async def test_an_old_text_given_in_place_of_the_listed_one_is_no_edit_of_the_owners(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    [(href, old)] = home.texts.items()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    position = await engine.position()
+    engine.server.lagging[href] = old
+    engine.now += 60
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert ChangeKind.SLOT_ADDED not in await engine.kinds(position)
+
+
+async def test_an_edit_that_is_never_given_as_it_is_listed_is_seen_in_the_end(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    [(href, (_, body))] = home.texts.items()
+    engine.server.lagging[href] = ETag('"another"'), body.replace("T100000Z", "T120000Z")
+    home.put(href.rpartition("/")[2].removesuffix(".ics"), body)
+    context = engine.context()
+    for _ in range(engine.settings.most_missing_polls + 2):
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.appointment(name)).write_state == WriteState.CHANGED_IN_ICLOUD
+
+
 async def test_after_a_new_connection_it_is_known_by_its_uid(engine: Engine, home: FakeCalendar) -> None:
     name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
