@@ -37,7 +37,8 @@ class Lie(StrEnum):
     WRONG_ROOT = "wrong-root"
     OTHER_CALENDAR = "other-calendar"  # What was asked, said of another calendar.
     NO_ETAGS = "no-etags"
-    ALL_GONE = "all-gone"  # Every href with a 404.
+    ALL_GONE = "all-gone"  # Every href that begins with `amount`, with a 404.
+    LEFT_OUT = "left-out"  # Every href that begins with `amount` is not in the answer; the rest is as it was.
     TRUNCATED = "truncated"  # XML that ends in the middle, with the Content-Length to match.
     GZIP_BOMB = "gzip-bomb"  # `amount` MiB in some kilobytes.
     ENTITY_BOMB = "entity-bomb"

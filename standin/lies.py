@@ -84,6 +84,10 @@ def _twisted(fault: Fault, honest: Response, calendar: Calendar | None, form: st
             body = honest.body.replace(b"</href>", b"\xff\xfe\x80</href>")
         case Lie.FOREIGN_HREFS:
             body = _HREF.sub(lambda found: _elsewhere(found, fault.amount), honest.body)
+        case Lie.ALL_GONE:
+            body = _reworked(honest.body, lambda root: _all_gone(root, fault.amount))
+        case Lie.LEFT_OUT:
+            body = _reworked(honest.body, lambda root: _left_out(root, fault.amount))
         case Lie.CUT_507 if calendar is not None and b"<sync-token" in honest.body:
             body = _reworked(honest.body, lambda root: _cut(root, calendar, form))
         case kind if kind in _TWISTS:
@@ -105,8 +109,20 @@ def _without_etags(root: Element) -> None:
             prop.remove(etag)
 
 
-def _all_gone(root: Element) -> None:
-    for response in root.iter(d("response")):
+def _under(root: Element, path: str) -> list[Element]:
+    """Those that are told of what is there, or below it."""
+    return [
+        one for one in root.findall(d("response")) if unquote(one.findtext(d("href"), "")).startswith(path)
+    ]
+
+
+def _left_out(root: Element, path: str) -> None:
+    for response in _under(root, path):
+        root.remove(response)
+
+
+def _all_gone(root: Element, path: str) -> None:
+    for response in _under(root, path):
         for child in list(response)[1:]:
             response.remove(child)
         etree.SubElement(response, d("status")).text = "HTTP/1.1 404 Not Found"
@@ -124,7 +140,6 @@ def _reversed(root: Element) -> None:
 
 _TWISTS: Mapping[str, Callable[[Element], None]] = {
     Lie.NO_ETAGS: _without_etags,
-    Lie.ALL_GONE: _all_gone,
     Lie.DUPLICATED: _doubled,
     Lie.REORDERED: _reversed,
 }

@@ -127,7 +127,7 @@ async def _refuse_for_good(known: Account, _kind: str) -> None:
 
 # --- What it says that is not so
 
-LIES = tuple(str(lie) for lie in Lie if lie not in {Lie.NO_CHANGE, Lie.STALE, Lie.CUT_507})
+LIES = tuple(str(lie) for lie in Lie if lie not in {Lie.NO_CHANGE, Lie.STALE, Lie.CUT_507, Lie.LEFT_OUT})
 """Those that one answer gives away. What a delta leaves out, only a night's comparison finds: `left-out` tries that."""
 
 
@@ -148,7 +148,7 @@ async def left_out(scene: Scene) -> Tally:
         known.faults.clear()
         known.engine.now += 30 * 3600  # One compared at 0:01 is so again before 5 on the next day.
 
-    return await run(scene, (str(Lie.NO_CHANGE), str(Lie.STALE), str(Lie.CUT_507)), plan)
+    return await run(scene, (str(Lie.NO_CHANGE), str(Lie.STALE), str(Lie.CUT_507), str(Lie.LEFT_OUT)), plan)
 
 
 # --- What it forgets

@@ -72,6 +72,13 @@ async def test_all_gone_gives_every_href_a_404(dav: Dav) -> None:
     assert len(reply.gone) == 5
 
 
+async def test_one_alone_can_be_told_as_gone_or_left_out(dav: Dav) -> None:
+    one, honest = f"{dav.home}home/e1.ics", (await dav.sync("home")).hrefs
+    gone, left_out = await told(dav, f"all-gone:{one}"), await told(dav, f"left-out:{one}")
+    assert (gone.hrefs, gone.gone) == (honest, [one])
+    assert left_out.hrefs == [href for href in honest if href != one]
+
+
 async def test_truncated_xml_ends_in_the_middle_of_a_whole_answer(dav: Dav) -> None:
     reply = await told(dav, Lie.TRUNCATED)
     assert reply.header("content-length") == str(len(reply.text.encode()))
