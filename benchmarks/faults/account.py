@@ -124,13 +124,17 @@ class Account:
             self.engine.now += 61
             outcome = await self.engine.poll(self.context)
             await self.engine.push(self.context)
-            async with self.engine.database.writing() as db:
-                await execute(db, "UPDATE pending_write SET due_at = $1", self.engine.now)
+            await self.hasten()
             account = await self.engine.account()
             is_read = account.last_synced_at == self.engine.now and outcome.error is None
             if is_read and not await self.engine.pending():
                 return
         raise AssertionError(f"never healed: {account.status}, {account.problem_code}, {outcome}")
+
+    async def hasten(self) -> None:
+        """What waits for a later try is due."""
+        async with self.engine.database.writing() as db:
+            await execute(db, "UPDATE pending_write SET due_at = $1", self.engine.now)
 
     async def enter_password(self) -> None:
         """The owner's, after iCloud refused it so often that it is asked no more."""

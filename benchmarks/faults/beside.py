@@ -32,6 +32,10 @@ class Life:
     known: Account
     series: dict[str, Series] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    "Appointments whose copies the owner changed, until they are as they should be again."
+    is_vague: bool = False
+    "Whether a GET may not know what was written in this run: then a write is told twice that it is not there."
 
     @property
     def chance(self) -> Random:
@@ -47,7 +51,7 @@ class Life:
             await self.happen(what)
 
 
-Happening = Callable[[Life], Awaitable[None]]
+Happening = Callable[[Life], Awaitable[object]]
 
 # --- The owner
 
@@ -105,10 +109,16 @@ async def change_one(life: Life) -> None:
 async def change_ours(life: Life) -> None:
     """The event of an appointment is moved, or deleted."""
     if life.known.booked:
-        own = await life.known.engine.appointment(life.chance.choice(life.known.booked))
-        if own.href and life.chance.random() < 0.5:
+        await change_copy(life, life.chance.choice(life.known.booked))
+
+
+async def change_copy(life: Life, name: str) -> None:
+    own = await life.known.engine.appointment(name)
+    if own.href:
+        life.touched.add(own.id)
+        if life.chance.random() < 0.5:
             await life.known.phone.move(own.href, *life.known.span())
-        elif own.href:
+        else:
             await life.known.phone.delete(own.href)
 
 
@@ -153,11 +163,10 @@ async def move_host(life: Life) -> None:
 
 
 async def lag(life: Life) -> None:
-    life.known.faults.lag(
-        polls=life.chance.randint(1, 3),
-        shows_old=life.chance.random() < 0.5,
-        on_get=life.chance.random() < 0.3,
-    )
+    on_get = life.chance.random() < 0.3
+    life.is_vague = life.is_vague or on_get
+    polls, shows_old = life.chance.randint(1, 3), life.chance.random() < 0.5
+    life.known.faults.lag(polls=polls, shows_old=shows_old, on_get=on_get)
 
 
 BESIDE: tuple[Happening, ...] = (

@@ -1,23 +1,25 @@
-"""What happens to us, and when: guests book, polls and pushes meet faults, the owner acts amid them, we die."""
+"""What happens to us, and when: guests book, polls and pushes meet faults, others act amid them, we die."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
-from benchmarks.faults import beside
+from benchmarks.faults import beside, honest
 from benchmarks.faults.beside import BESIDE, Happening, Life
 from benchmarks.faults.icloud import QUESTIONS
 from domain.accounts import AccountStatus
-from models.booking import Appointment
 from standin.faults import KINDS, Failing, Lie
 from standin.messages import Request
+from standin.owner import PhoneError
 from sync.context import SyncContext
 from sync.plan import ProblemCode
+from tests.fakes.calendar_server import APPLE_ID
 from tests.machine.process import Doom, Killed
 
 _LEFT_OUT = {
     *(Failing.SLOW, Failing.DRIP, Failing.SILENCE, Lie.GZIP_BOMB, Lie.HUGE_TEXT),
-    *(Lie.NO_CHANGE, Lie.STALE),
+    *(Lie.NO_CHANGE, Lie.STALE, Lie.LEFT_OUT),
 }
 """What takes its time, and what only a night's comparison finds out: `network`, `lies` and `left-out` try those."""
 _FAULTS = tuple(kind for kind in KINDS if kind not in _LEFT_OUT)
@@ -27,42 +29,77 @@ _AMOUNTS: dict[str, tuple[int, ...]] = {
 }
 _REQUESTS = 6
 _STEPS = 4
+_STEPS_OF_A_WRITE = ("outbox taken", "write sent", "write answered", "write marked")
+_MOST_BOOKED = 8
 Act = Callable[[SyncContext], Awaitable[object]]
 
 # --- Guests
 
 
-async def book(life: Life) -> None:
+async def book(life: Life) -> str | None:
+    """Whose copy is to be written now, as of the next two."""
+    before = len(life.known.booked)
     await life.known.book()
+    return life.known.booked[-1] if len(life.known.booked) > before else None
 
 
-async def reschedule(life: Life) -> None:
-    own, span = await _one_of_ours(life), await life.known.open_span()
-    if own is not None and span is not None:
-        await life.known.engine.change(own.id, starts=span[0], ends=span[1])
+async def reschedule(life: Life) -> str | None:
+    name = await _one_of_ours(life)
+    return name if name is None or await _move(life, name) else None
 
 
-async def cancel(life: Life) -> None:
-    own = await _one_of_ours(life)
-    if own is not None:
-        await life.known.engine.change(own.id, status="CANCELLED")
+async def cancel(life: Life) -> str | None:
+    name = await _one_of_ours(life)
+    if name is not None:
+        await life.known.engine.change(name, status="CANCELLED")
+    return name
 
 
-async def _one_of_ours(life: Life) -> Appointment | None:
-    async with life.known.engine.database.reading() as db:
-        ours = await Appointment.filter(status="CONFIRMED").using_db(db).order_by("id")
+async def _move(life: Life, name: str) -> bool:
+    span = await life.known.open_span()
+    if span is not None:
+        await life.known.engine.change(name, starts=span[0], ends=span[1])
+    return span is not None
+
+
+async def _one_of_ours(life: Life) -> str | None:
+    ours = sorted(own.id for own in await honest.appointments(life.known) if own.status == "CONFIRMED")
     return life.chance.choice(ours) if ours else None
+
+
+async def _order(life: Life) -> str:
+    """Something to write."""
+    while True:
+        booked = sum(own.status == "CONFIRMED" for own in await honest.appointments(life.known))
+        # Neither none of them nor hundreds.
+        few, many = (book, book, reschedule), (book, reschedule, cancel, cancel)
+        order = life.chance.choice(few if booked < _MOST_BOOKED else many)
+        life.told.append(order.__name__)
+        name = await order(life)
+        if name is not None:
+            return name
+
+
+async def _change_again(life: Life, name: str) -> None:
+    """Another word of the guest's on the same appointment."""
+    own = await life.known.engine.appointment(name)
+    if own.status == "CONFIRMED" and life.chance.random() < 0.7:
+        life.told.append(f"{name} moves")
+        await _move(life, name)
+    elif own.status == "CONFIRMED":
+        life.told.append(f"{name} is cancelled")
+        await life.known.engine.change(name, status="CANCELLED")
 
 
 # --- We
 
 
 async def poll(life: Life) -> None:
-    await life.known.engine.poll(life.known.context)
+    await held(life, life.known.engine.poll)
 
 
 async def push(life: Life) -> None:
-    await life.known.engine.push(life.known.context)
+    await held(life, life.known.engine.push)
 
 
 async def _edit(life: Life) -> None:
@@ -70,19 +107,14 @@ async def _edit(life: Life) -> None:
     await life.happen_beside(life.chance.choice((beside.add, beside.move, beside.delete, beside.change_ours)))
 
 
-async def _order(life: Life) -> None:
-    """Something to write."""
-    await life.happen(life.chance.choice((book, reschedule, cancel)))
-
-
 async def poll_in_trouble(life: Life) -> None:
     await _edit(life)
-    await _in_trouble(life, life.known.engine.poll)
+    await _in_trouble(life, life.known.engine.poll, (*QUESTIONS, "GET"))
 
 
 async def push_in_trouble(life: Life) -> None:
     await _order(life)
-    await _in_trouble(life, life.known.engine.push)
+    await _in_trouble(life, life.known.engine.push, ("", "PUT", "PUT", "PUT", "DELETE", "GET", "PROPFIND"))
 
 
 async def push_after_a_move(life: Life) -> None:
@@ -108,11 +140,130 @@ async def poll_without_one(life: Life) -> None:
         await poll(life)
 
 
-async def _in_trouble(life: Life, act: Act) -> None:
+# --- Lies where they hurt
+
+
+async def poll_told_gone(life: Life) -> None:
+    """A delta that has something to tell says that one of the owner's events is gone, or the event is not given."""
+    path = await _told_of(life)
+    lie, on = life.chance.choice(
+        [(Lie.ALL_GONE, "sync-collection")] * 2
+        + [(Lie.ALL_GONE, "calendar-multiget"), (Lie.LEFT_OUT, "calendar-multiget")]
+    )
+    life.told.append(f"{lie} on {on}")
+    life.known.faults.inject(f"{lie}:{path}", on=on)
+    await poll(life)
+    life.known.faults.clear()
+    await poll(life)
+
+
+async def _told_of(life: Life) -> str:
+    """The path of an event that we hold and the next delta tells of: of one never held only a night tells more."""
+    known, chance = life.known, life.chance
+    held_ones = {row.href for row in await known.engine.resources()}
+    paths = [path for path in (await honest.look(known)).texts if path in held_ones]
+    if not paths:
+        return "/"
+    path = chance.choice(paths)
+    if path in known.events and chance.random() < 0.5:
+        with suppress(PhoneError):  # Its calendar may be read-only now.
+            await known.phone.move(path, *known.span())
+            life.series.pop(path, None)
+    else:
+        folder, _, name = path.rpartition("/")
+        known.faults.touch(folder.rpartition("/")[2], [name])
+    return path
+
+
+async def poll_unlisted(life: Life) -> None:
+    """The home leaves a calendar out, of which it may be said itself that it is not there: for less than a minute."""
+    known, chance = life.known, life.chance
+    path = known.icloud.cloud.member(APPLE_ID).calendar(chance.choice(known.calendars)).path
+    is_missing = chance.random() < 0.5
+    for _ in range(chance.randint(1, 3)):
+        known.faults.inject(f"{Lie.LEFT_OUT}:{path}", on="PROPFIND")
+        if is_missing:
+            known.faults.inject("status:404", 9, on=path)
+        await poll(life)
+        known.faults.clear()
+    await poll(life)
+
+
+# --- A write, and who comes in between
+
+
+async def push_overtaken(life: Life) -> None:
+    """While it is written a guest changes the appointment again, or the owner its copy."""
+    name, on = await _order(life), life.chance.choice(("PUT", "PUT", "GET", "DELETE"))
+    if life.chance.random() < 0.4:
+        life.known.faults.inject(life.chance.choice(("lost", "html", "empty-200", "status:412")), on="PUT")
+
+    async def come_between() -> None:
+        if life.chance.random() < 0.6:
+            await _change_again(life, name)
+        else:
+            life.told.append(f"the owner changes {name}")
+            await beside.change_copy(life, name)
+
+    await _between(life, life.known.engine.push, come_between, on=on)
+    life.known.faults.clear()
+    await push(life)
+
+
+async def push_dies(life: Life) -> None:
+    """At one of a write's steps; it may be changed again before another process finds it."""
+    name, engine = await _order(life), life.known.engine
+    step = life.chance.choice(_STEPS_OF_A_WRITE)
+    life.told.append(f"dies at {step!r}")
+
+    def reach(reached: str) -> None:
+        if reached == step:
+            raise Killed
+
+    await held(life, engine.push, engine.context(f"doomed at {engine.now}", reach))
+    if life.chance.random() < 0.6:
+        await _change_again(life, name)
+    await push(life)
+
+
+async def poll_taken_over(life: Life) -> None:
+    await _edit(life)
+    await _taken_over(life, life.known.engine.poll)
+
+
+async def push_taken_over(life: Life) -> None:
+    await _order(life)
+    await _taken_over(life, life.known.engine.push)
+
+
+async def _taken_over(life: Life, act: Act) -> None:
+    """The lease ends amid a request, the account goes on elsewhere, and we, who knew nothing, go on too."""
+    known, engine = life.known, life.known.engine
+    seen: list[honest.Look] = []
+
+    async def take_over() -> None:
+        await _edit(life)
+        if life.chance.random() < 0.5:
+            await _order(life)
+        engine.now += engine.settings.lease
+        other = engine.context(f"taken over at {engine.now}")
+        await engine.push(other)
+        seen.append(await honest.look(known))
+        await engine.poll(other)
+
+    await _between(life, act, take_over, number=life.chance.randint(1, 4))
+    for each in seen:
+        await honest.hold(life, each)
+
+
+# --- How it is done
+
+
+async def _in_trouble(life: Life, act: Act, questions: tuple[str, ...]) -> None:
     """Up to three faults wait for its requests."""
     chance, faults = life.chance, life.known.faults
     for _ in range(chance.randint(1, 3)):
-        fault, on = _drawn(life), chance.choice((*QUESTIONS, "GET"))
+        fault, on = _drawn(life), chance.choice(questions)
         life.told.append(f"{fault} on {on or 'any'}")
         faults.inject(fault, chance.choice([1, 1, 2, 4]), on=on, skip=chance.choice([0, 0, 1, 2]))
     for what, rate in ((beside.purge, 0.3), (beside.move_host, 0.3)):
@@ -125,38 +276,63 @@ async def _in_trouble(life: Life, act: Act) -> None:
 
 async def _amid(life: Life, act: Act) -> None:
     """Twice something happens beside us before one of its requests is answered."""
-    front, number, asked = life.known.icloud.front, life.chance.randint(1, _REQUESTS), 0
+
+    async def happen_twice() -> None:
+        for _ in range(2):
+            await life.happen_beside(life.chance.choice((*BESIDE, book, reschedule, cancel)))
+
+    await _between(life, act, happen_twice, number=life.chance.randint(1, _REQUESTS), death_rate=0.4)
+
+
+async def _between(
+    life: Life,
+    act: Act,
+    come: Callable[[], Awaitable[None]],
+    *,
+    on: str = "",
+    number: int = 1,
+    death_rate: float = 0.0,
+) -> None:
+    """Before the request of that number is answered; `on`: of those with this method."""
+    front, asked = life.known.icloud.front, 0
 
     async def on_request(request: Request) -> None:
         nonlocal asked
-        if request.by_owner:
+        if request.by_owner or on not in {"", request.method}:
             return
         asked += 1
         if asked == number:
-            for _ in range(2):
-                await life.happen_beside(life.chance.choice(BESIDE))
+            with suppress(PhoneError, LookupError):
+                await come()
 
     front.asked = on_request
     try:
-        await _carry_out(life, act, death_rate=0.4)
+        await _carry_out(life, act, death_rate=death_rate)
     finally:
         front.asked = None
 
 
 async def _carry_out(life: Life, act: Act, *, death_rate: float) -> None:
-    """Where the process dies, another goes on: leases end, and nothing is remembered."""
-    known = life.known
-    engine, context = known.engine, known.context
+    context = None
     if life.chance.random() < death_rate:
         steps = life.chance.randrange(_STEPS)
         life.told.append(f"dies after {steps} steps")
+        engine = life.known.engine
         context = engine.context(f"doomed at {engine.now}", Doom(steps).reach)
+    await held(life, act, context)
+
+
+async def held(life: Life, act: Act, context: SyncContext | None = None) -> None:
+    """Where the process dies, another goes on, which remembers nothing. What must hold, holds either way."""
+    known, engine = life.known, life.known.engine
+    engine.now += 1
+    before = await honest.look(known)
     try:
-        await act(context)
+        await act(context or known.context)
     except Killed:
         engine.now += engine.settings.lease
         known.context = engine.context(f"born at {engine.now}")
-    engine.now += 1
+    await honest.hold(life, before)
 
 
 def _drawn(life: Life) -> str:
@@ -179,14 +355,15 @@ async def _is_told(life: Life) -> None:
 
 
 _WE: tuple[Happening, ...] = (
-    *(book, book, reschedule, cancel, poll, push, poll_without_one, push_after_a_move, push_after_a_move),
-    *(poll_amid, poll_amid, poll_amid, push_amid, push_amid),
-    *(poll_in_trouble, poll_in_trouble, poll_in_trouble, push_in_trouble, push_in_trouble, push_in_trouble),
+    *(poll, push, poll_without_one, push_after_a_move, poll_told_gone, poll_unlisted),
+    *(poll_amid, poll_amid, push_amid, push_amid, poll_taken_over, push_taken_over),
+    *(push_overtaken, push_overtaken, push_dies, push_dies),
+    *(poll_in_trouble, poll_in_trouble, push_in_trouble, push_in_trouble, push_in_trouble),
 )
 
 
 async def something(life: Life) -> None:
-    if life.chance.random() < 0.5:
+    if life.chance.random() < 0.35:
         await life.happen_beside(life.chance.choice(BESIDE))
     else:
         await life.happen(life.chance.choice(_WE))

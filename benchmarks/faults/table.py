@@ -71,7 +71,7 @@ ROWS: tuple[Row, ...] = (
     Row("left-out", 100, 10, (SQLITE,), icloud.left_out),
     Row("tokens", 300, 30, (SQLITE,), icloud.tokens),
     Row("places", 50, 5, (SQLITE,), icloud.places),
-    Row("scenarios", scenarios.TRIALS, 12, BOTH, scenarios.scenarios),
+    Row("scenarios", scenarios.TRIALS, 40, BOTH, scenarios.scenarios),
     Row("disk-full", 100, 10, (SQLITE,), disks.full),
     Row("disk-fails", 2_000, 200, (SQLITE,), disks.failing),
     Row("disk-locked", 50, 3, (SQLITE,), disks.locked),
