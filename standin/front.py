@@ -184,6 +184,8 @@ class Front:
             case Lie.OTHER_CALENDAR if request.method in {"PROPFIND", "REPORT"}:
                 return await self._honest(_of_another(request, member), member)
         honest = await self._honest(request, member)
+        if _hides_a_refusal(fault, request, honest):
+            return honest
         if fault.is_lie:
             calendar = _calendar_of(request, member)
             return lies.tell(fault, honest, calendar=calendar, form=self.manners.token_form)
@@ -219,6 +221,12 @@ class Front:
 
     def _manners_for(self, request: Request) -> Manners:
         return STRICT if request.by_owner else self.manners
+
+
+def _hides_a_refusal(fault: Fault, request: Request, honest: Response) -> bool:
+    """A bare success is told only of a write that was done: nobody could ever find out that it was not."""
+    is_bare = fault.kind in {Lie.EMPTY_200, Lie.EMPTY_204}
+    return is_bare and request.method in {"PUT", "DELETE"} and honest.status >= 300
 
 
 def _delivery(fault: Fault) -> Delivery:

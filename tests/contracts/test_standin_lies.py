@@ -158,6 +158,12 @@ async def test_a_lie_to_a_write_leaves_it_done(dav: Dav) -> None:
     assert (lied.status, (await dav.call("GET", f"{dav.home}home/new.ics")).status) == (200, 200)
 
 
+@pytest.mark.parametrize("lie", [Lie.EMPTY_200, Lie.EMPTY_204])
+async def test_a_write_that_was_refused_is_not_told_as_done(dav: Dav, lie: Lie) -> None:
+    dav.icloud.faults(APPLE_ID).lie(lie, on="DELETE")
+    assert (await dav.call("DELETE", f"{dav.home}home/none.ics")).status == 404
+
+
 async def test_what_was_asked_for_is_done_and_its_answer_lost(dav: Dav) -> None:
     dav.icloud.faults(APPLE_ID).lose_answers(on="DELETE")
     with pytest.raises(Cut):

@@ -91,6 +91,17 @@ async def test_the_phone_changes_what_is_there() -> None:
     assert left == []
 
 
+async def test_the_phone_carries_an_event_to_another_calendar() -> None:
+    async with served() as dav:
+        phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR)
+        text, _ = await phone.read(path)
+        carried = await phone.carry(path, "Work")
+        [event] = await phone.events("Work")
+        assert (event.path, await phone.events("Home")) == (carried, [])
+        assert event.text.split("UID:")[1].split()[0] == text.split("UID:")[1].split()[0]
+
+
 async def test_the_phone_moves_and_leaves_out_occurrences() -> None:
     async with served() as dav:
         phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
