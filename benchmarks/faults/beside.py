@@ -9,6 +9,11 @@ from datetime import datetime, timedelta
 from random import Random
 
 from benchmarks.faults.account import Account
+from models.booking import Appointment
+from models.calendar import calendars_of
+from models.changelog import changing
+from models.icloud import ICloudAccount
+from resolvers.choosing import Choice, choice_of, choose
 from standin.owner import PhoneError
 from standin.partitions import OLD_HOSTS
 from tests.fakes.calendar_server import APPLE_ID
@@ -122,6 +127,28 @@ async def change_copy(life: Life, name: str) -> None:
             await life.known.phone.delete(own.href)
 
 
+async def carry_ours(life: Life) -> None:
+    """The event of an appointment is moved to another calendar."""
+    known = life.known
+    if known.booked:
+        own = await known.engine.appointment(life.chance.choice(known.booked))
+        if own.href:
+            life.touched.add(own.id)
+            await known.phone.carry(own.href, life.chance.choice(known.calendars))
+
+
+async def relink(life: Life) -> None:
+    """Another calendar is linked: what is booked from now on goes there."""
+    engine = life.known.engine
+    async with changing(engine.database, engine.bell, engine.user, now=engine.now) as ledger:
+        account = await ICloudAccount.filter(id=engine.account_id).using_db(ledger.db).get()
+        calendars = await calendars_of(ledger.db, account)
+        others = [each for each in calendars if each.is_conflict and not each.is_linked and not each.is_gone]
+        if others:
+            linked = life.chance.choice(others).id
+            await choose(ledger, account, calendars, Choice(linked, choice_of(calendars).conflict))
+
+
 async def recreate(life: Life) -> None:
     """A calendar is deleted, and made anew in the same place."""
     async with without_one(life):
@@ -130,9 +157,13 @@ async def recreate(life: Life) -> None:
 
 @asynccontextmanager
 async def without_one(life: Life) -> AsyncIterator[None]:
-    """Of the calendars that none of ours stand in."""
-    name = life.chance.choice(life.known.calendars[1:])
-    facts = life.known.icloud.cloud.member(APPLE_ID).calendar(name).facts
+    """With all that stands in it."""
+    name = life.chance.choice(life.known.calendars)
+    calendar = life.known.icloud.cloud.member(APPLE_ID).calendar(name)
+    facts = calendar.facts
+    async with life.known.engine.database.reading() as db:
+        ours = await Appointment.filter(href__startswith=calendar.path).using_db(db)
+    life.touched |= {own.id for own in ours}
     await life.known.faults.delete_calendar(name)
     yield
     life.known.icloud.add_calendar(APPLE_ID, facts)
@@ -140,7 +171,8 @@ async def without_one(life: Life) -> AsyncIterator[None]:
 
 async def forbid(life: Life) -> None:
     """Or allow again."""
-    life.known.faults.read_only(life.known.calendars[0], read_only=life.chance.random() < 0.5)
+    name = life.chance.choice(life.known.calendars)
+    life.known.faults.read_only(name, read_only=life.chance.random() < 0.5)
 
 
 # --- iCloud
@@ -170,6 +202,20 @@ async def lag(life: Life) -> None:
 
 
 BESIDE: tuple[Happening, ...] = (
-    *(add, add, move, switch, delete, split, change_one, change_ours, recreate, forbid),
+    *(
+        add,
+        add,
+        move,
+        switch,
+        delete,
+        split,
+        change_one,
+        change_ours,
+        carry_ours,
+        relink,
+        recreate,
+        forbid,
+        forbid,
+    ),
     *(touch, housekeep, purge, move_host, lag),
 )

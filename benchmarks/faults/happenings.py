@@ -157,22 +157,50 @@ async def poll_told_gone(life: Life) -> None:
     await poll(life)
 
 
+async def poll_told_a_part(life: Life) -> None:
+    """A full listing leaves one event out, and so does the plain one that is to prove that it is gone."""
+    path = await _one_held(life)
+    life.known.faults.purge_tokens()
+    for on in ("sync-collection", "PROPFIND"):
+        life.known.faults.inject(f"{Lie.LEFT_OUT}:{path}", 9, on=on)
+    await poll(life)
+    life.known.faults.clear()
+    await poll(life)
+
+
+async def poll_told_by_halves(life: Life) -> None:
+    """A delta of several changes comes in parts."""
+    for _ in range(4):
+        await life.happen_beside(beside.add)
+    life.known.faults.inject(Lie.CUT_507, 2, on="sync-collection")
+    await poll(life)
+    life.known.faults.clear()
+
+
+async def _one_held(life: Life) -> str:
+    """The path of an event that we hold as it is: what is said of one that we never read, only a night finds out."""
+    held_ones = {row.href: row.body.split() for row in await life.known.engine.resources()}
+    texts = (await honest.look(life.known)).texts
+    paths = [path for path, text in texts.items() if held_ones.get(path) == text.split()]
+    return life.chance.choice(paths) if paths else "/"
+
+
 async def _told_of(life: Life) -> str:
-    """The path of an event that we hold and the next delta tells of: of one never held only a night tells more."""
-    known, chance = life.known, life.chance
-    held_ones = {row.href for row in await known.engine.resources()}
-    paths = [path for path in (await honest.look(known)).texts if path in held_ones]
-    if not paths:
-        return "/"
-    path = chance.choice(paths)
+    """The path of one that the next delta tells of."""
+    known, chance, path = life.known, life.chance, await _one_held(life)
     if path in known.events and chance.random() < 0.5:
         with suppress(PhoneError):  # Its calendar may be read-only now.
             await known.phone.move(path, *known.span())
             life.series.pop(path, None)
     else:
-        folder, _, name = path.rpartition("/")
-        known.faults.touch(folder.rpartition("/")[2], [name])
+        _touch(life, path)
     return path
+
+
+def _touch(life: Life, path: str) -> None:
+    folder, _, name = path.rpartition("/")
+    if name:
+        life.known.faults.touch(folder.rpartition("/")[2], [name])
 
 
 async def poll_unlisted(life: Life) -> None:
@@ -208,6 +236,48 @@ async def push_overtaken(life: Life) -> None:
     await _between(life, life.known.engine.push, come_between, on=on)
     life.known.faults.clear()
     await push(life)
+
+
+async def push_denied(life: Life) -> None:
+    """What was written, or is to be removed, is said once not to be there."""
+    known = life.known
+    name = await _order(life)
+    is_cancelled = (await known.engine.appointment(name)).status == "CANCELLED"
+    for fault, on in (
+        (("status:404", "DELETE"),) if is_cancelled else (("lost", "PUT"), ("status:404", "GET"))
+    ):
+        known.faults.inject(fault, on=on)
+    for _ in range(2):
+        await push(life)
+        await known.hasten()
+    known.faults.clear()
+    life.told.append(f"{name} was denied")
+    await push(life)
+
+
+async def poll_before_a_write(life: Life) -> None:
+    """The copy that is to be changed is read once more as it was."""
+    own = await life.known.engine.appointment(await _order(life))
+    if own.href:
+        with suppress(KeyError, LookupError):  # The owner may have deleted it.
+            _touch(life, own.href)
+    await poll(life)
+    await push(life)
+
+
+async def poll_beside_a_write(life: Life) -> None:
+    """Between what a poll is told and what it is given, what it is about to read is written anew, and that lags."""
+    known, name = life.known, await _order(life)
+    await push(life)
+
+    async def write() -> None:
+        known.faults.lag(polls=1, shows_old=True)
+        known.engine.now += 1
+        await _change_again(life, name)
+        await known.engine.push(known.context)
+
+    await _between(life, known.engine.poll, write, on="REPORT", number=2)
+    known.faults.clear()
 
 
 async def push_dies(life: Life) -> None:
@@ -355,7 +425,8 @@ async def _is_told(life: Life) -> None:
 
 
 _WE: tuple[Happening, ...] = (
-    *(poll, push, poll_without_one, push_after_a_move, poll_told_gone, poll_unlisted),
+    *(poll, push, poll_without_one, push_after_a_move, poll_told_gone, poll_told_gone, poll_unlisted),
+    *(poll_told_a_part, poll_told_by_halves, push_denied, poll_before_a_write, poll_beside_a_write),
     *(poll_amid, poll_amid, push_amid, push_amid, poll_taken_over, push_taken_over),
     *(push_overtaken, push_overtaken, push_dies, push_dies),
     *(poll_in_trouble, poll_in_trouble, push_in_trouble, push_in_trouble, push_in_trouble),
@@ -363,7 +434,7 @@ _WE: tuple[Happening, ...] = (
 
 
 async def something(life: Life) -> None:
-    if life.chance.random() < 0.35:
+    if life.chance.random() < 0.3:
         await life.happen_beside(life.chance.choice(BESIDE))
     else:
         await life.happen(life.chance.choice(_WE))

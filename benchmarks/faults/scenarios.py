@@ -82,7 +82,8 @@ async def _run(life: Life, manners: Manners) -> None:
 async def _heal(life: Life) -> None:
     known = life.known
     known.faults.clear()
-    known.faults.read_only(known.calendars[0], read_only=False)
+    for name in known.calendars:
+        known.faults.read_only(name, read_only=False)
     if (await known.engine.account()).status == AccountStatus.NEEDS_NEW_PASSWORD:
         await known.enter_password()
     for _ in range(_SYNCS):
