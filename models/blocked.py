@@ -31,4 +31,4 @@ class BlockedSlot(Model):
 
     class Meta:
         table = "blocked_slot"
-        indexes = (("user_id", "starts", "id"), ("calendar_id", "resource_id"))
+        indexes = (("user_id", "starts", "id"),)

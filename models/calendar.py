@@ -105,7 +105,7 @@ class Event(Model):
     class Meta:
         table = "event"
         # Fewer and shorter: each is one leaf more that a first sync writes for every row.
-        indexes = (("user_id", "starts", "id"), ("calendar_id", "resource_id"))
+        indexes = (("user_id", "starts"), ("calendar_id", "resource_id"))
 
 
 def why_unlinkable(calendar: Calendar) -> NotSelectableReason | None:

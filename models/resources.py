@@ -6,13 +6,23 @@ import asyncio
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
+from domain.actor import UserRef
 from domain.copies import appointment_of
 from domain.ids import Kind, derived_id
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.database import Database, Db, Row, execute, execute_many, fetch, insert_many, marks
-from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow, StoredProblem, problems_json
+from models.rows import (
+    EventRow,
+    ReadResource,
+    ResourceRow,
+    Rows,
+    SlotRow,
+    StoredProblem,
+    problems_json,
+    slot_ids,
+)
 from models.settle import (
     Roll,
     chunks,
@@ -70,8 +80,10 @@ async def store_resources(
             calendar, name, each, salts[each.href], policy,
             appointment=_id_of(owns.get(each.href)), copy=copies.get(name),
         )  # fmt: skip
-    await replace_rows(ledger.db, "event", await _events(ledger.db, calendar, before), rows.events)
-    await replace_slots(ledger, await _slots(ledger.db, calendar, before), rows.slots, roll=roll)
+    events = await _events(ledger.db, calendar, before)
+    slots = await _slots(ledger.db, {name: event.appointment_id for name, event in events.items()})
+    await replace_rows(ledger.db, "event", events, rows.events)
+    await replace_slots(ledger, slots, rows.slots, roll=roll)
 
 
 async def known_etags(db: Db, calendar: Calendar) -> dict[str, str]:
@@ -216,7 +228,8 @@ async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:
     """They are proved gone: with them go their events and slots."""
     ids = [resource_id(calendar, href) for href in hrefs]
-    await replace_slots(ledger, await _slots(ledger.db, calendar, ids), {})
+    events = await _of_resources(ledger.db, ("id", "appointment_id"), calendar, ids)
+    await replace_slots(ledger, await _slots(ledger.db, _copies(events)), {})
     for part in chunks(ids):
         of_them = f"calendar_id = $1 AND resource_id IN ({marks(len(part), after=1)})"
         await execute(ledger.db, f"DELETE FROM event WHERE {of_them}", calendar.id, *part)  # noqa: S608
@@ -241,15 +254,16 @@ async def settle_copies(ledger: Ledger, appointment_id: str) -> None:
             calendar.id,
             row["id"],
         )
-        await settle_events(ledger, calendar, events, await _slots(ledger.db, calendar, [row["id"]]))
+        await settle_events(ledger, calendar, events, await _slots(ledger.db, _copies(events)))
 
 
-async def drop_past(db: Db, calendar_ids: Sequence[str], *, before: int) -> None:
-    """What ended before the window is kept no longer; the past is no change."""
-    for table in ("blocked_slot", "event"):
-        for calendar in calendar_ids:
-            ended = f"DELETE FROM {table} WHERE calendar_id = $1 AND ends <= $2"  # noqa: S608
-            await execute(db, ended, calendar, before, is_long=True)
+async def drop_past(db: Db, user: UserRef, *, before: int) -> None:
+    """What ended before the window is kept no longer; the past is no change. No slot outlives its event."""
+    ended = "user_id = $1 AND starts <= $2 AND ends <= $2"
+    slots = f"DELETE FROM blocked_slot WHERE {ended} AND source = 'ICLOUD'"  # noqa: S608 - a constant.
+    events = f"DELETE FROM event WHERE {ended} AND busy_ends + travel_after <= $2"  # noqa: S608
+    for statement in (slots, events):
+        await execute(db, statement, user.user, before, is_long=True)
 
 
 async def _stored(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, Row]:
@@ -334,25 +348,35 @@ def _id_of(own: Appointment | None) -> str | None:
 
 
 async def _events(db: Db, calendar: Calendar, resources: Sequence[str]) -> dict[str, EventRow]:
-    return {
-        row["id"]: EventRow(**row) for row in await _of_resources(db, "event", EventRow, calendar, resources)
-    }
-
-
-async def _slots(db: Db, calendar: Calendar, resources: Sequence[str]) -> dict[str, SlotRow]:
-    return {
-        row["id"]: SlotRow(**row)
-        for row in await _of_resources(db, "blocked_slot", SlotRow, calendar, resources)
-    }
+    rows = await _of_resources(db, EventRow._fields, calendar, resources)
+    return {row["id"]: EventRow(**row) for row in rows}
 
 
 async def _of_resources(
-    db: Db, table: str, kind: type[EventRow | SlotRow], calendar: Calendar, resources: Sequence[str]
+    db: Db, columns: Sequence[str], calendar: Calendar, resources: Sequence[str]
 ) -> list[Row]:
-    """By the calendar too: one index answers for both."""
-    columns = ", ".join(kind._fields)
-    statement = f"SELECT {columns} FROM {table} WHERE calendar_id = $1 AND resource_id IN"  # noqa: S608
+    """Their events. By the calendar too: one index answers for both."""
+    statement = f"SELECT {', '.join(columns)} FROM event WHERE calendar_id = $1 AND resource_id IN"  # noqa: S608
     return await _named(db, statement, resources, calendar.id)
+
+
+Copies = Mapping[str, str | None]
+"""Events by id, each with the appointment that it is a copy of."""
+
+
+def _copies(events: Iterable[Row]) -> Copies:
+    return {event["id"]: event["appointment_id"] for event in events}
+
+
+async def _slots(db: Db, events: Copies) -> dict[str, SlotRow]:
+    """By the ids that they can have: an index of slots by resource would be one more leaf that each writes."""
+    ids = [
+        slot
+        for event, appointment in events.items()
+        for slot in slot_ids(event, is_copy=appointment is not None)
+    ]
+    rows = await _named(db, f"SELECT {', '.join(SlotRow._fields)} FROM blocked_slot WHERE id IN", ids)  # noqa: S608
+    return {row["id"]: SlotRow(**row) for row in rows}
 
 
 async def _named(db: Db, statement: str, names: Sequence[str], *values: object) -> list[Row]:

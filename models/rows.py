@@ -232,6 +232,11 @@ def slot_rows(calendar: Calendar, event: Row, found: Pieces) -> list[SlotRow]:
     ]  # fmt: skip
 
 
+def slot_ids(event: str, *, is_copy: bool) -> list[str]:
+    """Of all slots that an event can have: only a copy of ours can have two."""
+    return [_slot_id(event, piece) for piece in ((_BEFORE, _AFTER) if is_copy else (_BEFORE,))]
+
+
 def _slot_id(event: str, piece: int) -> str:
     if piece == _BEFORE:
         return renamed(event, Kind.BLOCKED_SLOT)

@@ -108,8 +108,14 @@ async def forget_calendar(ledger: Ledger, calendar: Calendar) -> None:
 
 async def forget_account(ledger: Ledger, account: ICloudAccount) -> None:
     """All that came from iCloud goes, out of the log too; appointments and manual slots stay."""
+    await execute(
+        ledger.db,
+        "DELETE FROM blocked_slot WHERE user_id = $1 AND source = 'ICLOUD'",
+        account.user_id,
+        is_long=True,
+    )
     of_account = "calendar_id IN (SELECT id FROM calendar WHERE account_id = $1)"
-    for table in ("blocked_slot", "event", "resource"):
+    for table in ("event", "resource"):
         await execute(ledger.db, f"DELETE FROM {table} WHERE {of_account}", account.id, is_long=True)  # noqa: S608
     await execute(ledger.db, "DELETE FROM calendar WHERE account_id = $1", account.id)
     await drop_writes(ledger)
@@ -169,7 +175,8 @@ def _own_copy(row: Row) -> OwnCopy:
 async def _slots_of_calendar(db: Db, calendar: Calendar) -> dict[str, SlotRow]:
     rows = await fetch(
         db,
-        f"SELECT {', '.join(SlotRow._fields)} FROM blocked_slot WHERE calendar_id = $1",  # noqa: S608
+        f"SELECT {', '.join(SlotRow._fields)} FROM blocked_slot WHERE user_id = $1 AND calendar_id = $2",  # noqa: S608
+        calendar.user_id,
         calendar.id,
     )
     return {row["id"]: SlotRow(**row) for row in rows}

@@ -38,7 +38,7 @@ async def keep_expanded(poll: Poll) -> None:
             async for page in _pages(poll, calendar, all_of_them=is_anew):
                 await _store(poll, calendar, page, roll)
     async with poll.changing() as (ledger, _):
-        await drop_past(ledger.db, [calendar.id for calendar in poll.calendars], before=poll.window.start)
+        await drop_past(ledger.db, poll.user, before=poll.window.start)
         await execute(
             ledger.db,
             "UPDATE icloud_account SET expanded_zone = $1, expanded_until = $2 WHERE id = $3",
