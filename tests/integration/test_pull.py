@@ -18,6 +18,7 @@ from models.icloud import ICloudAccount
 from models.people import User
 from sync.plan import ProblemCode
 from sync.remote import (
+    Href,
     NotThere,
     PasswordRefused,
     SyncToken,
@@ -129,6 +130,21 @@ async def test_the_daily_roll_adds_a_day_without_a_word(engine: Engine) -> None:
     assert await engine.position() == position
     assert after[:-1] == before[1:]
     assert after[-1][0] == before[-1][0] + DAY
+
+
+async def test_what_the_way_home_closes_goes_with_its_event(engine: Engine) -> None:
+    """The event ended before the window that begins at midnight, and its travel time after it."""
+    home = engine.server.calendars["/1/calendars/home/"]
+    way = "X-APPLE-TRAVEL-RETURN-DURATION;VALUE=DURATION:PT30M"
+    home.put("a", event("a", at(1, 22), at(1, 22, 50), extra=way))
+    await engine.choose("Home")
+    await engine.poll()
+    engine.now += DAY
+    await engine.poll()
+    assert await engine.slots() == [(at(1, 22), at(1, 23, 20))]
+    home.delete(Href(f"{home.path}a.ics"))
+    await engine.poll()
+    assert await engine.slots() == []
 
 
 async def test_an_event_beyond_the_horizon_comes_with_the_roll(engine: Engine) -> None:
