@@ -35,15 +35,20 @@ class Answer:
     reason: ClassVar[str] = ""
 
 
+def is_refused_at_all(status: int) -> bool:
+    """An error whatever was asked: the sign-in, a call to wait, the server's own failure."""
+    return status in {401, 429} or (status >= 500 and status not in {501, 507})
+
+
 def refuse_at_all(answer: Answer) -> None:
-    """What is an error whatever was asked: the sign-in, a call to wait, the server's own failure."""
     status = answer.status_code
+    if not is_refused_at_all(status):
+        return
     if status == 401:
         raise PasswordRefused("the name or the password was refused")
     if status in {429, 503}:
         raise Throttled(_seconds(answer.headers.get("Retry-After"), answer.headers.get("Date")))
-    if status >= 500 and status not in {501, 507}:
-        raise Unreachable(f"the server failed ({status})")
+    raise Unreachable(f"the server failed ({status})")
 
 
 def refuse(answer: Answer) -> None:

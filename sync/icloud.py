@@ -43,7 +43,7 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
-from sync.wire import MISDIRECTED, Asked, Pool, decoded
+from sync.wire import MISDIRECTED, Asked, Pool, body_of
 
 T = TypeVar("T")
 
@@ -58,6 +58,7 @@ _CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PARSE_APART = 256 * 1024
 _HTTP_2 = 20
+_CREATED = 201
 _FRAMES = ("Content-Length", "Transfer-Encoding")
 
 for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
@@ -131,12 +132,12 @@ class _Door:
     async def request(self, **asked: Any) -> Answer:
         response = await self.session.request(**asked, allow_redirects=False, stream=True)
         try:
-            body = await _read(response, self.most_bytes)
+            wire = await _read(response, self.most_bytes)
         finally:
             await response.close()
-        self.answer = Answer(
-            response.status_code, response.headers, body, asked["url"], may_be_cut=_may_be_cut(response)
-        )
+        status, headers = response.status_code, response.headers
+        body = await body_of(status, wire, headers.get("Content-Encoding") or "", self.most_bytes)
+        self.answer = Answer(status, headers, body, asked["url"], may_be_cut=_may_be_cut(response))
         return self.answer
 
 
@@ -174,13 +175,13 @@ def _may_be_cut(response: Any) -> bool:
 
 
 async def _read(response: Any, most: int) -> bytes:
-    """The body, decoded; raises UnexpectedAnswer past the cap, on the wire or after decoding."""
+    """The body as it came over the wire; raises UnexpectedAnswer past the cap."""
     wire = bytearray()
     async for chunk in await response.iter_raw(_CHUNK):
         wire += chunk
         if len(wire) > most:
             raise UnexpectedAnswer(f"an answer of over {most} bytes")
-    return await decoded(bytes(wire), response.headers.get("Content-Encoding") or "", most)
+    return bytes(wire)
 
 
 class Send(Protocol):
@@ -282,21 +283,26 @@ class Account:
         multistatus.refuse_absent(answer)
 
     async def create(self, href: Href, body: str) -> ETag | None:
-        return await self._put(href, body, {"If-None-Match": "*"})
+        answer = await self._put(href, body, {"If-None-Match": "*"})
+        etag = etag_of(answer)
+        if etag is None and answer.status_code != _CREATED:
+            # Whatever it was that succeeded: this is looked for, and written anew where it is not (section 9.3.4).
+            raise UnexpectedAnswer(f"{answer.status_code} for what was to be created")
+        return etag
 
     async def replace(self, href: Href, body: str, etag: ETag) -> ETag | None:
         assert etag.strip() not in {"", "*"}  # iCloud takes `If-Match: *` backwards.
-        return await self._put(href, body, {"If-Match": etag})
+        return etag_of(await self._put(href, body, {"If-Match": etag}))
 
     async def remove(self, href: Href, etag: ETag) -> None:
         assert etag.strip() not in {"", "*"}
         answer = await self._ask(self._url(href), "DELETE", headers={"If-Match": etag})
         refuse_write(answer)
 
-    async def _put(self, href: Href, body: str, condition: Mapping[str, str]) -> ETag | None:
+    async def _put(self, href: Href, body: str, condition: Mapping[str, str]) -> Answer:
         answer = await self._ask(self._url(href), "PUT", body, {**condition, "Content-Type": _ICS})
         refuse_write(answer)
-        return etag_of(answer)
+        return answer
 
     async def _look(self, url: str, method: str, body: str) -> Answer:
         """What is asked of a collection's members, again and again."""

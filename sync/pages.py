@@ -196,7 +196,8 @@ def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
 
 
 def _was_written_since(poll: Poll, own: Appointment) -> bool:
-    return own.written_at is not None and own.written_at > poll.started
+    """A stamp that is ahead of now is from before the clock was set back, and so from before this poll."""
+    return own.written_at is not None and poll.started < own.written_at <= poll.context.clock()
 
 
 # --- Progress of a first read

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from sync.answers import Answer
+from sync.answers import Answer, is_refused_at_all
 from sync.guard import Admitted
 from sync.remote import UnexpectedAnswer, Unreachable
 
@@ -81,7 +81,8 @@ class Pool:
             if reply.is_kept:
                 self._idle.setdefault(origin, deque()).append(connection)
         coding = reply.headers.get("Content-Encoding")
-        body = reply.wire if coding is None else await decoded(reply.wire, coding, self._most_bytes)
+        wire, most = reply.wire, self._most_bytes
+        body = wire if coding is None else await body_of(reply.status, wire, coding, most)
         return Answer(reply.status, reply.headers, body, asked.where.url)
 
     async def close(self) -> None:
@@ -150,7 +151,17 @@ def _verifying(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-async def decoded(wire: bytes, coding: str, most: int) -> bytes:
+async def body_of(status: int, wire: bytes, coding: str, most: int) -> bytes:
+    """The body, decoded. Where the status says all, what can't be decoded is none; else UnexpectedAnswer is raised."""
+    try:
+        return await _decoded(wire, coding, most)
+    except UnexpectedAnswer:
+        if not is_refused_at_all(status):
+            raise
+        return b""
+
+
+async def _decoded(wire: bytes, coding: str, most: int) -> bytes:
     """What was sent in this Content-Encoding. Raises UnexpectedAnswer as `inflate` does, and for another coding."""
     match coding.strip().lower():
         case "identity" | "":

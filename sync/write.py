@@ -51,7 +51,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """It is there, under this name. No ETag: the server told none, and was gone again when asked."""
+    """It is there, under this name. No ETag: the server said that it made it, told none, and does not show it yet."""
 
     uid: str
     href: Href
@@ -143,7 +143,12 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
         try:
             context.at("write sent")
             told = await _put(remote, href, body, etag)
-            return Written(uid, href, told or await _look(remote, href), body)
+            if told is not None:
+                return Written(uid, href, told, body)
+            found = await _find(remote, href)
+            if etag is not None and (found is None or found[0] == etag):
+                return Later(UnexpectedAnswer("a success, and nothing was replaced"))
+            return Written(uid, href, None if found is None else found[0], body)
         except NotThere:
             if etag is None:
                 return await _why_not_there(remote, intent)
@@ -177,12 +182,6 @@ async def _find(remote: RemoteCalendars, href: Href) -> tuple[ETag, str] | None:
     if not found.etag:
         raise UnexpectedAnswer("an object without an ETag")
     return found.etag, found.body
-
-
-async def _look(remote: RemoteCalendars, href: Href) -> ETag | None:
-    """After a write whose answer told no ETag."""
-    found = await _find(remote, href)
-    return None if found is None else found[0]
 
 
 def _is_ours(body: str, uid: str) -> bool:

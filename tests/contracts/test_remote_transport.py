@@ -32,6 +32,8 @@ from sync.remote import (
 
 CANARY = "cana-ryca-nary-cana"
 HREF = Href("/1/calendars/home/a.ics")
+TEXT = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 20
+PACKED = gzip.compress(TEXT)
 CALENDAR = "/1/calendars/home/"
 CHANGES = b'<multistatus xmlns="DAV:"><sync-token>t</sync-token></multistatus>'
 
@@ -126,6 +128,33 @@ async def test_a_refused_password_is_tried_once(liar: Liar, account: Account) ->
     assert len(liar.asked) == 1
 
 
+@pytest.mark.parametrize("body", [PACKED[:9], b"no gzip"], ids=["cut", "none"])
+@pytest.mark.parametrize(
+    ("status", "met"),
+    [(401, PasswordRefused), (429, Throttled), (503, Throttled), (500, Unreachable), (403, UnexpectedAnswer)],
+)
+async def test_a_status_that_says_all_needs_no_body(
+    liar: Liar, account: Account, status: int, met: type[RemoteError], body: bytes
+) -> None:
+    """By either way: a poll's own, and that of what is asked seldom. A 403 can be a sync-token's or a UID's."""
+    liar.answers = [http(status, body, Content_Encoding="gzip")] * 2
+    with pytest.raises(met):
+        await account.list_changes(CALENDAR, None)
+    with pytest.raises(met):
+        await account.get(HREF)
+
+
+@pytest.mark.parametrize("status", [200, 204])
+async def test_what_was_to_be_created_is_so_where_that_is_said(
+    liar: Liar, account: Account, status: int
+) -> None:
+    liar.answers = [http(status), http(status, ETag='"1"'), http(201)]
+    with pytest.raises(UnexpectedAnswer):
+        await account.create(HREF, "BODY")
+    assert await account.create(HREF, "BODY") == '"1"'
+    assert await account.create(HREF, "BODY") is None
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_keeps_method_body_and_condition(liar: Liar, account: Account, status: int) -> None:
     liar.answers = [http(status, Location="/elsewhere/a.ics"), http(201, ETag='"1"')]
@@ -170,10 +199,6 @@ async def test_a_bomb_of_gzip_is_cut_off(liar: Liar, account: Account) -> None:
 async def test_an_honest_gzip_is_read(liar: Liar, account: Account) -> None:
     liar.answers = [http(207, gzip.compress(CHANGES), Content_Encoding="gzip")]
     assert (await account.list_changes(CALENDAR, None)).token == "t"
-
-
-TEXT = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 20
-PACKED = gzip.compress(TEXT)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from models.outbox import WriteState, queue_write, relink_writes
 from models.settle import forget_account
 from sync.ical import read_written
 from sync.remote import ETag, Href, NotThere, Throttled, Unreachable
-from tests.fakes.calendar_server import FakeCalendar
+from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, engine_on, event
 
 STEPS = ["outbox taken", "write sent", "write answered", "write marked"]
@@ -238,6 +238,30 @@ async def test_a_server_that_tells_no_etag_is_asked(engine: Engine, home: FakeCa
     await engine.push()
     own = await engine.appointment(name)
     assert own.etag == home.texts[Href(own.href or "")][0]
+
+
+async def test_a_success_that_replaced_nothing_is_none(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    with monkeypatch.context() as lying:
+
+        async def replace(*_: object) -> None: ...
+
+        lying.setattr(FakeAccount, "replace", replace)
+        await engine.push()
+        assert (await engine.appointment(name)).write_state == WriteState.PENDING
+        engine.server.hidden |= set(home.texts)
+        engine.now += HOUR
+        await engine.push()
+        assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    engine.server.hidden.clear()
+    engine.now += HOUR
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert spans(home) == [(at(3, 14), at(3, 15))]
 
 
 async def test_a_uid_taken_elsewhere_gets_another_after_some_tries(
@@ -476,6 +500,22 @@ async def test_an_edit_that_is_never_given_as_it_is_listed_is_seen_in_the_end(
     for _ in range(engine.settings.most_missing_polls + 2):
         engine.now += 60
         await engine.poll(context)
+    assert (await engine.appointment(name)).write_state == WriteState.CHANGED_IN_ICLOUD
+
+
+async def test_an_edit_of_the_owners_is_seen_though_the_clock_was_set_back(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    engine.now -= HOUR
+    own = await engine.appointment(name)
+    moved = (
+        home.texts[Href(own.href or "")][1].replace("T090000Z", "T120000Z").replace("T100000Z", "T130000Z")
+    )
+    home.put(Href(own.href or "").rpartition("/")[2].removesuffix(".ics"), moved)
+    await engine.poll()
     assert (await engine.appointment(name)).write_state == WriteState.CHANGED_IN_ICLOUD
 
 
