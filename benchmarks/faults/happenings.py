@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import replace
 
 from benchmarks.faults import beside, honest
 from benchmarks.faults.beside import BESIDE, Happening, Life
@@ -307,7 +310,10 @@ async def push_taken_over(life: Life) -> None:
 
 
 async def _taken_over(life: Life, act: Act) -> None:
-    """The lease ends amid a request, the account goes on elsewhere, and we, who knew nothing, go on too."""
+    """The lease ends amid a request, the account goes on elsewhere, and we, who knew nothing, go on too.
+
+    But for another try at a write: its own deadline, by the clock of the machine, is shorter than the lease.
+    """
     known, engine = life.known, life.known.engine
     seen: list[honest.Look] = []
 
@@ -321,7 +327,14 @@ async def _taken_over(life: Life, act: Act) -> None:
         seen.append(await honest.look(known))
         await engine.poll(other)
 
-    await _between(life, act, take_over, number=life.chance.randint(1, 4))
+    def reach(step: str) -> None:
+        if seen and step == "write sent":
+            raise TimeoutError
+
+    async def go_on(context: SyncContext) -> object:
+        return await act(replace(context, at=reach))
+
+    await _between(life, go_on, take_over, number=life.chance.randint(1, 4))
     for each in seen:
         await honest.hold(life, each)
 
@@ -357,7 +370,7 @@ async def _amid(life: Life, act: Act) -> None:
 async def _between(
     life: Life,
     act: Act,
-    come: Callable[[], Awaitable[None]],
+    come: Callable[[], Coroutine[None, None, None]],
     *,
     on: str = "",
     number: int = 1,
@@ -365,6 +378,8 @@ async def _between(
 ) -> None:
     """Before the request of that number is answered; `on`: of those with this method."""
     front, asked = life.known.icloud.front, 0
+    ours = copy_context()  # The stand-in's own tasks know no database.
+    coming: list[asyncio.Task[None]] = []
 
     async def on_request(request: Request) -> None:
         nonlocal asked
@@ -372,14 +387,17 @@ async def _between(
             return
         asked += 1
         if asked == number:
-            with suppress(PhoneError, LookupError):
-                await come()
+            coming.append(asyncio.create_task(come(), context=ours))
+            await asyncio.wait(coming)
 
     front.asked = on_request
     try:
         await _carry_out(life, act, death_rate=death_rate)
     finally:
         front.asked = None
+        for each in coming:
+            with suppress(PhoneError, LookupError):
+                await each
 
 
 async def _carry_out(life: Life, act: Act, *, death_rate: float) -> None:
