@@ -10,7 +10,7 @@ from models.resources import copies_among, count_resources
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
-from sync.remote import ETag, Href, NotThere
+from sync.remote import ETag, Fetched, Href, NotThere
 from sync.spelling import as_held, spelled_anew
 
 log = logging.getLogger(__name__)
@@ -64,15 +64,17 @@ async def confirm_deletions(
         return plan, frozenset()
     copies = await copies_among(poll.context.database, calendar, plan.forget)
     own = {href for href in plan.forget if href in copies}
-    there = {href for href in sorted(own) if await _is_there(poll, href)}
+    there = {
+        href: found.etag or None for href in sorted(own) if (found := await _there(poll, href)) is not None
+    }
     doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
-    fetch = {**plan.fetch, **dict.fromkeys(there | doubtful)}
-    return PullPlan(fetch, plan.forget - there - doubtful), doubtful
+    fetch = {**plan.fetch, **dict.fromkeys(doubtful), **there}
+    return PullPlan(fetch, plan.forget - there.keys() - doubtful), doubtful
 
 
-async def _is_there(poll: Poll, href: Href) -> bool:
+async def _there(poll: Poll, href: Href) -> Fetched | None:
+    """By its ETag an older text is known that is given a moment later."""
     try:
-        await poll.remote.get(href)
+        return await poll.remote.get(href)
     except NotThere:
-        return False
-    return True
+        return None

@@ -297,6 +297,25 @@ async def test_what_is_told_as_gone_and_given_all_the_same_stays(
     assert (await engine.calendar("Home")).sync_token == home.token
 
 
+async def test_an_old_text_of_ours_after_a_lie_that_it_is_gone_is_no_edit_of_the_owners(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.choose("Home", linked="Home")
+    before, name = {*home.texts}, await engine.book(at(25, 9), at(25, 10))
+    await engine.push()
+    await engine.poll()
+    [href] = home.texts.keys() - before
+    old = home.texts[href]
+    await engine.change(name, starts=at(25, 14), ends=at(25, 15))
+    await engine.push()
+    engine.server.lagging[href] = old
+    engine.now += 60
+    with monkeypatch.context() as lying:
+        lie(lying, "list_changes", Changes((Gone(href),), SyncToken(home.token)))
+        await engine.poll()
+    assert (await engine.appointment(name)).write_state == "WRITTEN"
+
+
 async def test_a_deletion_that_a_server_forgets_itself_is_believed_after_a_while(
     engine: Engine, home: FakeCalendar
 ) -> None:
