@@ -148,6 +148,7 @@ async def poll_without_one(life: Life) -> None:
 
 async def poll_told_gone(life: Life) -> None:
     """A delta that has something to tell says that one of the owner's events is gone, or the event is not given."""
+    life.known.faults.clear()  # What is told as gone, and not given because it lags, is gone for all that we can know.
     path = await _told_of(life)
     lie, on = life.chance.choice(
         [(Lie.ALL_GONE, "sync-collection")] * 2
