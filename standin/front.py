@@ -224,9 +224,9 @@ class Front:
 
 
 def _hides_a_refusal(fault: Fault, request: Request, honest: Response) -> bool:
-    """A bare success is told only of a write that was done: nobody could ever find out that it was not."""
+    """A bare success is told of a removal only where it was done: what is gone is gone, what is written is found."""
     is_bare = fault.kind in {Lie.EMPTY_200, Lie.EMPTY_204}
-    return is_bare and request.method in {"PUT", "DELETE"} and honest.status >= 300
+    return is_bare and request.method == "DELETE" and honest.status >= 300
 
 
 def _delivery(fault: Fault) -> Delivery:

@@ -159,9 +159,12 @@ async def test_a_lie_to_a_write_leaves_it_done(dav: Dav) -> None:
 
 
 @pytest.mark.parametrize("lie", [Lie.EMPTY_200, Lie.EMPTY_204])
-async def test_a_write_that_was_refused_is_not_told_as_done(dav: Dav, lie: Lie) -> None:
+async def test_a_refused_removal_is_not_told_as_done_and_a_refused_write_is(dav: Dav, lie: Lie) -> None:
     dav.icloud.faults(APPLE_ID).lie(lie, on="DELETE")
     assert (await dav.call("DELETE", f"{dav.home}home/none.ics")).status == 404
+    dav.icloud.faults(APPLE_ID).clear()
+    dav.icloud.faults(APPLE_ID).lie(lie, on="PUT")
+    assert (await dav.call("PUT", f"{dav.home}home/e0.ics", "no calendar")).status == int(lie[-3:])
 
 
 async def test_what_was_asked_for_is_done_and_its_answer_lost(dav: Dav) -> None:
