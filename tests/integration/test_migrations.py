@@ -5,7 +5,7 @@ from __future__ import annotations
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from models.bell import Bell
-from models.database import Db, fetch
+from models.database import Db, execute, fetch
 from server.database import APP, _apps, _connected, known_migrations, open_database
 from tests.integration.engine import at, engine_on, event
 
@@ -54,3 +54,19 @@ async def test_rows_and_indexes_are_whole_there_and_back(database_url: str, bell
         for name in sorted(seen):
             await to(name)
             assert (await _rows(db), await _indexes(db)) == (rows, seen[name])
+
+
+async def test_no_slot_is_left_whose_event_is_gone(database_url: str, bell: Bell) -> None:
+    """An older version kept such a one until the next day, and now nothing else would find it."""
+    await _fill(database_url, bell)
+    async with _connected(database_url, pool_size=2) as (db, _):
+        migrate = MigrationExecutor(db, _apps(db.connection_name)).migrate
+        await migrate([MigrationTarget(APP, "0006_indexes")])
+        [gone, *left] = [row["event_id"] for row in await fetch(db, "SELECT event_id FROM blocked_slot")]
+        await execute(db, "DELETE FROM event WHERE id = $1", gone)
+        await execute(
+            db, "UPDATE blocked_slot SET source = 'MANUAL', event_id = NULL WHERE event_id = $1", left[0]
+        )
+        await migrate([MigrationTarget(APP, "0007_narrower")])
+        stands = {row["event_id"] for row in await fetch(db, "SELECT event_id FROM blocked_slot")}
+        assert stands == {None, *left[1:]}
