@@ -13,6 +13,7 @@ from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
+from models.clocks import CLOCKS_DIFFER
 from models.database import execute
 from models.icloud import ICloudAccount
 from models.resources import own_appointments, store_resources
@@ -196,8 +197,9 @@ def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
 
 
 def _was_written_since(poll: Poll, own: Appointment) -> bool:
-    """A stamp that is ahead of now is from before the clock was set back, and so from before this poll."""
-    return own.written_at is not None and poll.started < own.written_at <= poll.context.clock()
+    """A stamp far ahead of now is from before the clock was set back, and so from before this poll."""
+    latest = poll.context.clock() + CLOCKS_DIFFER
+    return own.written_at is not None and poll.started < own.written_at <= latest
 
 
 # --- Progress of a first read

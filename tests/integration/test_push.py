@@ -9,6 +9,7 @@ from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import Calendar, Event, Resource
 from models.changelog import changing
+from models.clocks import CLOCKS_DIFFER
 from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState, queue_write, relink_writes
@@ -517,6 +518,29 @@ async def test_an_edit_of_the_owners_is_seen_though_the_clock_was_set_back(
     home.put(Href(own.href or "").rpartition("/")[2].removesuffix(".ics"), moved)
     await engine.poll()
     assert (await engine.appointment(name)).write_state == WriteState.CHANGED_IN_ICLOUD
+
+
+async def test_an_old_text_is_no_edit_of_the_owners_though_another_clock_is_ahead_that_wrote_since(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    position = await engine.position()
+
+    async def write(step: str, _: str) -> None:
+        if step == "fetch":
+            engine.server.after = None
+            await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+            engine.now += CLOCKS_DIFFER / 2
+            old = {**home.texts}
+            await engine.push(engine.context("process-2"))
+            engine.server.lagging |= old
+            engine.now -= CLOCKS_DIFFER / 2
+
+    engine.server.after = write
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert ChangeKind.SLOT_ADDED not in await engine.kinds(position)
 
 
 async def test_after_a_new_connection_it_is_known_by_its_uid(engine: Engine, home: FakeCalendar) -> None:
