@@ -35,6 +35,9 @@ _SURE_OF_CONFLICT = 2
 """After so many tries the name counts as taken elsewhere. Before, it can be our own, stored a moment ago and not
 shown yet: another name would make two of it."""
 
+_SURE_OF_LOSS = 6
+"""Likewise of a name that is known to have been ours: minutes, in which a change of it may not be shown."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
@@ -146,7 +149,9 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
             if told is not None:
                 return Written(uid, href, told, body)
             found = await _find(remote, href)
-            if etag is not None and (found is None or found[0] == etag):
+            is_wanted = found is not None and is_as_written(own, found[1])
+            # The same text again may keep its ETag.
+            if etag is not None and not is_wanted and (found is None or found[0] == etag):
                 return Later(UnexpectedAnswer("a success, and nothing was replaced"))
             return Written(uid, href, None if found is None else found[0], body)
         except NotThere:
@@ -159,7 +164,7 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
                 return Written(uid, href, found[0], body)  # Ours, whose answer was lost.
             if found is not None and _is_ours(found[1], uid):
                 etag = found[0]
-            elif etag is None and found is None and intent.attempts < _SURE_OF_CONFLICT:
+            elif etag is None and found is None and not _is_sure_of_conflict(intent):
                 return Later(StaleWrite("it is taken, and nothing is there"))
             elif etag is None:
                 # Nothing of ours here, and yet the name is taken: elsewhere in the account.
@@ -182,6 +187,10 @@ async def _find(remote: RemoteCalendars, href: Href) -> tuple[ETag, str] | None:
     if not found.etag:
         raise UnexpectedAnswer("an object without an ETag")
     return found.etag, found.body
+
+
+def _is_sure_of_conflict(intent: Intent) -> bool:
+    return intent.attempts >= (_SURE_OF_LOSS if intent.own.etag else _SURE_OF_CONFLICT)
 
 
 def _is_ours(body: str, uid: str) -> bool:

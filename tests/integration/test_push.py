@@ -265,6 +265,41 @@ async def test_a_success_that_replaced_nothing_is_none(
     assert spans(home) == [(at(3, 14), at(3, 15))]
 
 
+async def test_a_success_whose_event_stands_as_wanted_is_one_though_its_etag_stayed(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose ETags are made of the text: the same text again keeps its ETag."""
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, notes="Third floor")
+    await engine.change(name, notes="Second floor")
+
+    async def replace(*_: object) -> None: ...
+
+    monkeypatch.setattr(FakeAccount, "replace", replace)
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.pending() == []
+
+
+async def test_an_event_that_is_not_shown_for_minutes_after_a_change_gets_no_second_one(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    engine.server.tells_etags = False
+    engine.server.hidden |= set(home.texts)
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    for _ in range(60):
+        await engine.push()
+        engine.now += 5
+    engine.server.hidden.clear()
+    engine.now += HOUR
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+
+
 async def test_a_uid_taken_elsewhere_gets_another_after_some_tries(
     engine: Engine, home: FakeCalendar
 ) -> None:
