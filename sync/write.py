@@ -149,9 +149,7 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
             if told is not None:
                 return Written(uid, href, told, body)
             found = await _find(remote, href)
-            is_wanted = found is not None and is_as_written(own, found[1])
-            # The same text again may keep its ETag.
-            if etag is not None and not is_wanted and (found is None or found[0] == etag):
+            if etag is not None and not _was_replaced(own, found, before=etag):
                 return Later(UnexpectedAnswer("a success, and nothing was replaced"))
             return Written(uid, href, None if found is None else found[0], body)
         except NotThere:
@@ -187,6 +185,17 @@ async def _find(remote: RemoteCalendars, href: Href) -> tuple[ETag, str] | None:
     if not found.etag:
         raise UnexpectedAnswer("an object without an ETag")
     return found.etag, found.body
+
+
+def _was_replaced(own: Appointment, found: tuple[ETag, str] | None, *, before: ETag) -> bool:
+    """The same text again may keep its ETag; an older one may have got another by itself."""
+    if found is None:
+        return False
+    etag, body = found
+    if is_as_written(own, body):
+        return True
+    written = read_written(body)
+    return etag != before and (written is None or written.sequence >= own.revision)
 
 
 def _is_sure_of_conflict(intent: Intent) -> bool:

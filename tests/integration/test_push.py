@@ -282,6 +282,27 @@ async def test_a_success_whose_event_stands_as_wanted_is_one_though_its_etag_sta
     assert await engine.pending() == []
 
 
+async def test_a_success_that_replaced_nothing_is_none_though_the_etag_changed_by_itself(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    [(href, (_, body))] = home.texts.items()
+    home.texts[href] = ETag('"touched"'), body
+    with monkeypatch.context() as lying:
+
+        async def replace(*_: object) -> None: ...
+
+        lying.setattr(FakeAccount, "replace", replace)
+        await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    engine.now += HOUR
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+
+
 async def test_an_event_that_is_not_shown_for_minutes_after_a_change_gets_no_second_one(
     engine: Engine, home: FakeCalendar
 ) -> None:
