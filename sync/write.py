@@ -36,7 +36,10 @@ _SURE_OF_CONFLICT = 2
 shown yet: another name would make two of it."""
 
 _SURE_OF_LOSS = 6
-"""Likewise of a name that is known to have been ours: minutes, in which a change of it may not be shown."""
+"""Likewise of a name that is known to have been ours: minutes, in which what was written may not be shown."""
+
+_JUST_WRITTEN = 600.0
+"""Seconds in which a name whose ETag was never told counts as that too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +165,7 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
                 return Written(uid, href, found[0], body)  # Ours, whose answer was lost.
             if found is not None and _is_ours(found[1], uid):
                 etag = found[0]
-            elif etag is None and found is None and not _is_sure_of_conflict(intent):
+            elif etag is None and found is None and not _is_sure_of_conflict(context, intent):
                 return Later(StaleWrite("it is taken, and nothing is there"))
             elif etag is None:
                 # Nothing of ours here, and yet the name is taken: elsewhere in the account.
@@ -198,8 +201,10 @@ def _was_replaced(own: Appointment, found: tuple[ETag, str] | None, *, before: E
     return etag != before and (written is None or written.sequence >= own.revision)
 
 
-def _is_sure_of_conflict(intent: Intent) -> bool:
-    return intent.attempts >= (_SURE_OF_LOSS if intent.own.etag else _SURE_OF_CONFLICT)
+def _is_sure_of_conflict(context: SyncContext, intent: Intent) -> bool:
+    own = intent.own
+    is_just_written = own.written_at is not None and context.clock() - own.written_at < _JUST_WRITTEN
+    return intent.attempts >= (_SURE_OF_LOSS if own.etag or is_just_written else _SURE_OF_CONFLICT)
 
 
 def _is_ours(body: str, uid: str) -> bool:

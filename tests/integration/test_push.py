@@ -321,6 +321,29 @@ async def test_an_event_that_is_not_shown_for_minutes_after_a_change_gets_no_sec
     assert spans(home) == [(at(3, 14), at(3, 15))]
 
 
+async def test_an_event_that_was_never_shown_yet_gets_no_second_one_when_it_is_changed(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.server.tells_etags = False
+
+    async def hide(step: str, _: str) -> None:
+        if step == "get":
+            engine.server.hidden |= set(home.texts)
+
+    engine.server.after = hide
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    for _ in range(60):
+        await engine.push()
+        engine.now += 5
+    engine.server.after = None
+    engine.server.hidden.clear()
+    engine.now += HOUR
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+
+
 async def test_a_uid_taken_elsewhere_gets_another_after_some_tries(
     engine: Engine, home: FakeCalendar
 ) -> None:
