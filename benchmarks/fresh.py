@@ -28,8 +28,8 @@ async def stored_slots(database: Database) -> list[tuple[int, int]]:
     async with database.reading() as db:
         rows = await fetch(
             db,
-            "SELECT b.starts, b.ends FROM blocked_slot b JOIN event e ON e.id = b.event_id"
-            f" WHERE b.source = 'ICLOUD' AND e.uid NOT LIKE '{OURS}%'",
+            "SELECT b.starts, b.ends FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
+            f" WHERE b.source = 'ICLOUD' AND COALESCE(e.uid, '') NOT LIKE '{OURS}%'",
         )
     return sorted((row["starts"], row["ends"]) for row in rows)
 

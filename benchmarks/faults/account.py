@@ -262,10 +262,10 @@ async def _slots(database: Database) -> Slots:
     async with database.reading() as db:
         rows = await fetch(
             db,
-            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b JOIN event e ON e.id = b.event_id"
-            f" WHERE e.uid NOT LIKE '{OURS}%'",
+            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
+            f" WHERE b.source = 'ICLOUD' AND COALESCE(e.uid, '') NOT LIKE '{OURS}%'",
         )
-    return Counter((row["starts"], row["ends"], row["uid"]) for row in rows)
+    return Counter((row["starts"], row["ends"], row["uid"] or "") for row in rows)
 
 
 Trial = Callable[[Account], Awaitable[None]]

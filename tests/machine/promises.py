@@ -158,11 +158,11 @@ async def slots_by_uid(database: Database, user: str) -> list[tuple[int, int, st
     async with database.reading() as db:
         rows = await fetch(
             db,
-            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b JOIN event e ON e.id = b.event_id"
-            f" WHERE b.user_id = $1 AND e.uid NOT LIKE '{OURS}%'",
+            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
+            f" WHERE b.user_id = $1 AND b.source = 'ICLOUD' AND COALESCE(e.uid, '') NOT LIKE '{OURS}%'",
             user,
         )
-    return sorted((row["starts"], row["ends"], row["uid"]) for row in rows)
+    return sorted((row["starts"], row["ends"], row["uid"] or "") for row in rows)
 
 
 def _span_of(body: str) -> tuple[int, int]:
