@@ -24,14 +24,19 @@ OURS = "slotwire-"
 
 
 async def stored_slots(database: Database) -> list[tuple[int, int]]:
-    """Blocked by iCloud's events, but for copies of our own appointments."""
+    """In order, each start and end."""
+    return sorted((start, end) for start, end, _ in await slots_by_uid(database))
+
+
+async def slots_by_uid(database: Database) -> list[tuple[int, int, str]]:
+    """What iCloud's own events close; copies of our appointments are looked at for themselves."""
     async with database.reading() as db:
         rows = await fetch(
             db,
-            "SELECT b.starts, b.ends FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
+            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
             f" WHERE b.source = 'ICLOUD' AND COALESCE(e.uid, '') NOT LIKE '{OURS}%'",
         )
-    return sorted((row["starts"], row["ends"]) for row in rows)
+    return [(row["starts"], row["ends"], row["uid"] or "") for row in rows]
 
 
 async def fresh_slots(running: World, calendars: Collection[str]) -> list[tuple[int, int]]:

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.databases import fresh_database
+from benchmarks.fresh import OURS, slots_by_uid
 from domain.accounts import AccountStatus
 from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import store_listing
-from models.database import Database, execute, fetch
+from models.database import Database, execute
 from models.icloud import ICloudAccount
 from models.seal import Secret
 from server.database import migrate, open_database
@@ -35,7 +36,6 @@ from tests.fakes.calendar_server import APPLE_ID, PASSWORD, FakeServer
 from tests.integration.engine import NOW, Engine
 
 CALENDARS = ("Home", "Work")
-OURS = "slotwire-"
 _QUARTER = 900
 MOST_EVENTS = 8
 _ROUNDS = 60
@@ -156,7 +156,7 @@ class Account:
             await row.save(using_db=db)
 
     async def slots(self) -> Slots:
-        return await _slots(self.engine.database)
+        return Counter(await slots_by_uid(self.engine.database))
 
     async def check(self) -> None:
         """As a fresh sync into an empty database, and each appointment stands once."""
@@ -182,7 +182,7 @@ class Account:
         await connect(self.fresh, self.calendars)
         outcome = await self.fresh.poll()
         assert outcome.error is None, outcome.error
-        return await _slots(self.fresh.database)
+        return Counter(await slots_by_uid(self.fresh.database))
 
 
 _TABLES = (
@@ -255,17 +255,6 @@ async def _database(folder: Path, kind: str, postgres: str) -> AsyncIterator[Dat
         await migrate(url)
         async with open_database(url) as database:
             yield database
-
-
-async def _slots(database: Database) -> Slots:
-    """What iCloud's own events close; copies of our appointments are looked at for themselves."""
-    async with database.reading() as db:
-        rows = await fetch(
-            db,
-            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
-            f" WHERE b.source = 'ICLOUD' AND COALESCE(e.uid, '') NOT LIKE '{OURS}%'",
-        )
-    return Counter((row["starts"], row["ends"], row["uid"] or "") for row in rows)
 
 
 Trial = Callable[[Account], Awaitable[None]]

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from benchmarks.faults.account import OURS, Account, Slots
+from benchmarks.faults.account import Account, Slots
 from benchmarks.faults.beside import Life
+from benchmarks.fresh import OURS
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
 from models.booking import Appointment

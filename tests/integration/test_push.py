@@ -241,6 +241,14 @@ async def test_a_server_that_tells_no_etag_is_asked(engine: Engine, home: FakeCa
     assert own.etag == home.texts[Href(own.href or "")][0]
 
 
+def replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says that it did, without an ETag."""
+
+    async def replace(*_: object) -> None: ...
+
+    monkeypatch.setattr(FakeAccount, "replace", replace)
+
+
 async def test_a_success_that_replaced_nothing_is_none(
     engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,10 +256,7 @@ async def test_a_success_that_replaced_nothing_is_none(
     await engine.push()
     await engine.change(name, starts=at(3, 14), ends=at(3, 15))
     with monkeypatch.context() as lying:
-
-        async def replace(*_: object) -> None: ...
-
-        lying.setattr(FakeAccount, "replace", replace)
+        replaces_nothing(lying)
         await engine.push()
         assert (await engine.appointment(name)).write_state == WriteState.PENDING
         engine.server.hidden |= set(home.texts)
@@ -273,10 +278,7 @@ async def test_a_success_whose_event_stands_as_wanted_is_one_though_its_etag_sta
     await engine.push()
     await engine.change(name, notes="Third floor")
     await engine.change(name, notes="Second floor")
-
-    async def replace(*_: object) -> None: ...
-
-    monkeypatch.setattr(FakeAccount, "replace", replace)
+    replaces_nothing(monkeypatch)
     await engine.push()
     assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
     assert await engine.pending() == []
@@ -291,16 +293,23 @@ async def test_a_success_that_replaced_nothing_is_none_though_the_etag_changed_b
     [(href, (_, body))] = home.texts.items()
     home.texts[href] = ETag('"touched"'), body
     with monkeypatch.context() as lying:
-
-        async def replace(*_: object) -> None: ...
-
-        lying.setattr(FakeAccount, "replace", replace)
+        replaces_nothing(lying)
         await engine.push()
     assert (await engine.appointment(name)).write_state == WriteState.PENDING
     engine.now += HOUR
     await engine.push()
     assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
     assert spans(home) == [(at(3, 14), at(3, 15))]
+
+
+async def pushed_for_minutes_and_then_shown(engine: Engine) -> None:
+    for _ in range(60):
+        await engine.push()
+        engine.now += 5
+    engine.server.after = None
+    engine.server.hidden.clear()
+    engine.now += HOUR
+    await engine.push()
 
 
 async def test_an_event_that_is_not_shown_for_minutes_after_a_change_gets_no_second_one(
@@ -311,12 +320,7 @@ async def test_an_event_that_is_not_shown_for_minutes_after_a_change_gets_no_sec
     engine.server.tells_etags = False
     engine.server.hidden |= set(home.texts)
     await engine.change(name, starts=at(3, 14), ends=at(3, 15))
-    for _ in range(60):
-        await engine.push()
-        engine.now += 5
-    engine.server.hidden.clear()
-    engine.now += HOUR
-    await engine.push()
+    await pushed_for_minutes_and_then_shown(engine)
     assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
     assert spans(home) == [(at(3, 14), at(3, 15))]
 
@@ -334,13 +338,7 @@ async def test_an_event_that_was_never_shown_yet_gets_no_second_one_when_it_is_c
     name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
     await engine.change(name, starts=at(3, 14), ends=at(3, 15))
-    for _ in range(60):
-        await engine.push()
-        engine.now += 5
-    engine.server.after = None
-    engine.server.hidden.clear()
-    engine.now += HOUR
-    await engine.push()
+    await pushed_for_minutes_and_then_shown(engine)
     assert spans(home) == [(at(3, 14), at(3, 15))]
 
 
