@@ -15,6 +15,7 @@ from resolvers.principals import release
 from resolvers.views import AccountProblem, AccountView, Progress
 
 LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
+CONFLICT_CALENDAR_UNREADABLE = "CONFLICT_CALENDAR_UNREADABLE"
 
 HEALED = (
     "status",
@@ -48,7 +49,7 @@ def account_view(row: ICloudAccount) -> AccountView:
 def heal(row: ICloudAccount, chosen: Sequence[Calendar], *, now: float) -> None:
     """Apple took a password: what it refused is over, and the account is where its calendars put it."""
     row.failures = row.refusals = 0
-    if row.problem_code != LINKED_CALENDAR_UNUSABLE:
+    if row.problem_code not in {LINKED_CALENDAR_UNUSABLE, CONFLICT_CALENDAR_UNREADABLE}:
         clear_problem(row)
     row.retry_at = None
     was_syncing = row.status == AccountStatus.SYNCING

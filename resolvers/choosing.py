@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.changes import ChangeKind
-from models.calendar import Calendar
+from models.calendar import Calendar, is_readable
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.outbox import relink_writes
 from models.resources import settle_copies
 from models.settle import settle_calendar, settle_conflicts
 from resolvers import polls
-from resolvers.account_state import LINKED_CALENDAR_UNUSABLE, clear_problem, start_reading
+from resolvers.account_state import (
+    CONFLICT_CALENDAR_UNREADABLE,
+    LINKED_CALENDAR_UNUSABLE,
+    clear_problem,
+    start_reading,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,9 @@ async def choose(
         await _relink(ledger, next((each for each in calendars if each.id == choice.linked), None))
         if account.problem_code == LINKED_CALENDAR_UNUSABLE:
             clear_problem(account)
+    is_all_readable = all(is_readable(calendar) for calendar in calendars if calendar.is_conflict)
+    if account.problem_code == CONFLICT_CALENDAR_UNREADABLE and is_all_readable:
+        clear_problem(account)
     if is_first or choice.conflict - stands.conflict:
         start_reading(account)
     await _store(ledger, account)

@@ -63,6 +63,7 @@ class ICloudProblemCode(StrEnum):
     UNREACHABLE = "UNREACHABLE"
     UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
     LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
+    CONFLICT_CALENDAR_UNREADABLE = "CONFLICT_CALENDAR_UNREADABLE"
 
 
 class EventProblemCode(StrEnum):
@@ -144,6 +145,8 @@ _describe(
         "UNREACHABLE": "Apple's servers could not be reached.",
         "UNEXPECTED_ANSWER": "Apple's servers answered with what makes no sense; tried again by itself.",
         "LINKED_CALENDAR_UNUSABLE": "The linked calendar is gone or read-only now.",
+        "CONFLICT_CALENDAR_UNREADABLE": "A conflict calendar is subscribed by URL now: until it is taken out, its"
+        " state grows old.",
     },
 )
 _describe(

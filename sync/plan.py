@@ -33,6 +33,7 @@ class ProblemCode(StrEnum):
     UNREACHABLE = "UNREACHABLE"
     UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
     LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
+    CONFLICT_CALENDAR_UNREADABLE = "CONFLICT_CALENDAR_UNREADABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +224,16 @@ def describe(error: RemoteError) -> tuple[ProblemCode, str]:
             )
 
 
-LINKED_UNUSABLE = (
-    "The linked calendar is gone from iCloud, is read-only or takes no events now: choose another one."
-)
+CHOICE_PROBLEMS = {
+    ProblemCode.LINKED_CALENDAR_UNUSABLE: (
+        "The linked calendar is gone from iCloud, is read-only or takes no events now: choose another one."
+    ),
+    ProblemCode.CONFLICT_CALENDAR_UNREADABLE: (
+        "A conflict calendar is a subscription now, whose events iCloud does not give: take it out of the conflict "
+        "calendars, or its state grows too old and all time is closed."
+    ),
+}
+"""What is wrong with a choice of calendars, each with a sentence that its owner can act on."""
 
 
 def plan_write_retry(

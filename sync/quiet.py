@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.calendar import is_readable
 from models.database import GlanceError
 from models.polling import Lease, Stamp
 from models.seal import UnsealError
@@ -19,7 +18,7 @@ from sync.plan import plan_next_poll, plan_roll
 from sync.poll import Poll
 from sync.remote import Glance, RemoteError
 
-_FORM = 1
+_FORM = 2
 """To be counted up where a poll comes to do something else with the same answer and the same account."""
 
 
@@ -149,7 +148,10 @@ def remember(poll: Poll, tokens: Mapping[str, str | None]) -> None:
 
 
 def _is_settled(poll: Poll, tokens: Mapping[str, str | None]) -> bool:
-    """Nothing is left to look at again, and all that is read has a token in the answer that tells when it changes."""
+    """Nothing is left to look at again, and all that is chosen has a token in the answer that tells when it changes.
+
+    What can't be read has none: a stamp would make it as young as the others.
+    """
     if poll.look_again_after is not None or poll.missing or poll.account.failures:
         return False
     return all(
@@ -157,5 +159,4 @@ def _is_settled(poll: Poll, tokens: Mapping[str, str | None]) -> bool:
         and (token := tokens.get(calendar.path)) is not None
         and token == calendar.listed_token
         for calendar in poll.chosen
-        if is_readable(calendar)
     )

@@ -6,14 +6,14 @@ from collections.abc import Set as AbstractSet
 
 from domain.accounts import AccountStatus, standing
 from domain.changes import ChangeKind
-from models.calendar import Calendar, chosen_calendars, why_unlinkable
+from models.calendar import Calendar, chosen_calendars, is_readable, why_unlinkable
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
 from models.polling import Lease, release
 from sync.context import SyncContext
 from sync.plan import (
-    LINKED_UNUSABLE,
+    CHOICE_PROBLEMS,
     ProblemCode,
     Recovery,
     plan_next_poll,
@@ -147,7 +147,8 @@ async def _record_success(
         if is_read:
             fresh.progress_done = fresh.progress_total = None
     if may_differ:
-        _set_problem(fresh, _problem_of(chosen), LINKED_UNUSABLE, now=poll.started)
+        code = _problem_of(chosen)
+        _set_problem(fresh, code, "" if code is None else CHOICE_PROBLEMS[code], now=poll.started)
     fresh.next_poll_at = _next_poll(poll, fresh, is_read=is_read) if fresh.has_chosen else None
 
 
@@ -215,9 +216,12 @@ def _set_problem(account: ICloudAccount, code: ProblemCode | None, message: str,
 
 
 def _problem_of(calendars: list[Calendar]) -> ProblemCode | None:
-    linked = next((calendar for calendar in calendars if calendar.is_linked), None)
-    is_usable = linked is None or why_unlinkable(linked) is None
-    return None if is_usable else ProblemCode.LINKED_CALENDAR_UNUSABLE
+    """Of those that are chosen."""
+    if any(calendar.is_linked and why_unlinkable(calendar) is not None for calendar in calendars):
+        return ProblemCode.LINKED_CALENDAR_UNUSABLE
+    if any(not calendar.is_gone and not is_readable(calendar) for calendar in calendars):
+        return ProblemCode.CONFLICT_CALENDAR_UNREADABLE
+    return None
 
 
 async def _stamp_calendars(db: Db, poll: Poll) -> None:

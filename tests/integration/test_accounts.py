@@ -256,6 +256,16 @@ async def test_a_new_password_heals_and_keeps_what_was_chosen(world: World) -> N
     assert await world.audited("icloud.renewed") == [account.id]
 
 
+@pytest.mark.parametrize("code", ["LINKED_CALENDAR_UNUSABLE", "CONFLICT_CALENDAR_UNREADABLE"])
+async def test_a_new_password_heals_no_choice_of_calendars(world: World, code: str) -> None:
+    await connect(world)
+    await world.write("UPDATE icloud_account SET problem_code = $1", code)
+    renewed = await renew(world)
+    assert isinstance(renewed, AccountView)
+    assert renewed.problem is not None
+    assert renewed.problem.code == code
+
+
 async def test_a_new_password_never_opens_what_was_never_read(world: World) -> None:
     await connect(world)
     await refused_for_good(world)

@@ -272,6 +272,21 @@ async def test_a_linked_calendar_that_is_gone_stays_until_another_takes_its_plac
     assert await chosen(world) == ("Work", ["Home", "Work"])
 
 
+async def test_a_conflict_calendar_that_cannot_be_read_is_a_problem_until_it_is_taken_out(
+    world: World,
+) -> None:
+    await world.connect()
+    await read(world, "Home", "Work")
+    await world.write("UPDATE calendar SET kind = 'SUBSCRIPTION' WHERE name = 'Work'")
+    await world.write(
+        "UPDATE icloud_account SET status = 'CONNECTED', problem_code = 'CONFLICT_CALENDAR_UNREADABLE'"
+    )
+    await link(world, "Home")
+    assert (await account_of(world)).problem is not None
+    await read(world, "Home")
+    assert (await account_of(world)).problem is None
+
+
 async def booked(world: World, **fields: object) -> str:
     """An appointment whose write is pending, with the linked calendar as it is."""
     appointment_id = world.services.new_id(Kind.APPOINTMENT)

@@ -9,9 +9,11 @@ from domain.calendars import CalendarKind
 from models.bell import Bell
 from models.database import Database
 from sync.plan import ProblemCode
+from sync.quiet import look
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import Engine, at, engine_on, event
+from tests.integration.test_quiet import leased
 
 
 @pytest.fixture
@@ -62,11 +64,39 @@ async def test_what_holds_events_again_can_be_written_to_again(engine: Engine) -
 
 async def test_what_turns_into_a_subscription_is_not_read_and_opens_no_time(engine: Engine) -> None:
     """An empty answer of one proves nothing. Not read, it grows old, and closes all the time."""
-    home, then = home_of(engine), engine.now - 60
+    home, context = home_of(engine), engine.context()
+    engine.now += engine.settings.first_comparison_after
+    await engine.poll(context)
+    then = engine.now
     home.kind = CalendarKind.SUBSCRIPTION
     home.delete(Href(f"{home.path}one.ics"))
     engine.server.asked.clear()
-    await engine.poll()
+    for _ in range(3):
+        engine.now += 60
+        await engine.poll(context)
+    assert await look(context, await leased(engine)) is None
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
     assert "changes" not in engine.server.asked
     assert (await engine.account()).last_synced_at == then
+
+
+async def test_the_owner_is_told_of_a_subscription_until_it_holds_events_again(engine: Engine) -> None:
+    """Where it is the linked calendar, that is the problem."""
+    await engine.choose("Home", linked="Work")
+    told = []
+    for kind in (CalendarKind.EVENTS, CalendarKind.SUBSCRIPTION, CalendarKind.EVENTS):
+        home_of(engine).kind = kind
+        await engine.poll()
+        account = await engine.account()
+        told.append((account.status, account.problem_code))
+        engine.now += 60
+    connected = AccountStatus.CONNECTED
+    assert told == [
+        (connected, None),
+        (connected, ProblemCode.CONFLICT_CALENDAR_UNREADABLE),
+        (connected, None),
+    ]
+    await engine.choose(linked="Home")
+    home_of(engine).kind = CalendarKind.SUBSCRIPTION
+    await engine.poll()
+    assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
