@@ -219,9 +219,7 @@ async def _begin_postgres(client: BaseDBAsyncClient) -> AsyncIterator[Db]:
             await _whole(connection, transaction.start())
             yield _postgres_wrapper(client, connection)
         except BaseException:
-            # A lost connection has undone it already: what was met before is what the caller is told.
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await _whole(connection, transaction.rollback(), is_last=True)
+            await _undone(connection, transaction)
             raise
         await _whole(connection, transaction.commit())
 
@@ -240,7 +238,7 @@ async def _postgres_snapshot(client: AsyncpgDBClient) -> Snapshot:
 
     async def release() -> None:
         try:
-            await _whole(connection, transaction.rollback(), is_last=True)
+            await _undone(connection, transaction)
         finally:
             await pool.release(connection)
 
@@ -288,6 +286,12 @@ async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDB
             pool.put_nowait(client)
 
     return Snapshot(Transaction(client), release)
+
+
+async def _undone(connection: Any, transaction: Any) -> None:
+    """By a lost connection it is already: what was met before is what the caller is told."""
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await _whole(connection, transaction.rollback(), is_last=True)
 
 
 async def _whole(connection: Any, statement: Any, *, is_last: bool = False) -> None:

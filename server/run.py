@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -26,12 +28,14 @@ from server.wire import HTTPWire, WebSocketWire
 
 log = logging.getLogger(__name__)
 
-# Each of the two has this long to end, so that both are done within 10 s.
 _REQUESTS_END_WITHIN = 5
+"""Seconds; the sync loop has the same time, and what is closed after both some more."""
 IDLE_FOR = 75
 """Seconds that a connection is kept between two requests: longer than proxies keep theirs (60 s mostly), so that they
 close it and not we, under a request that is on its way."""
-_LOOP_ENDS_WITHIN = 4.0
+_LOOP_ENDS_WITHIN = 6.0
+_GONE_WITHIN = 9.5
+"""Seconds from when it begins to end: then a process goes, whatever holds it. It loses no more than a crash does."""
 _BACKLOG = 2048
 _OTHER_FILES = 256
 # A peer that is gone without a word is noticed within the two.
@@ -66,6 +70,7 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
 
             def end() -> None:
                 server.should_exit = True
+                begin_to_end(looping)
 
             def stop() -> None:
                 app.state.health.is_draining = True
@@ -153,10 +158,25 @@ def _looping(parts: Parts, stop: Callable[[], None]) -> asyncio.Task[None]:
     return task
 
 
+def begin_to_end(looping: asyncio.Task[None] | None) -> None:
+    """From here on the process has ten seconds, also where the event loop itself stands still."""
+    if looping is not None:
+        looping.cancel()
+    last_resort = threading.Timer(_GONE_WITHIN, _go)
+    last_resort.daemon = True
+    last_resort.start()
+
+
+def _go() -> None:
+    log.error("Something would not end: the process goes all the same.")
+    os._exit(1)
+
+
 async def _ended(task: asyncio.Task[None] | None) -> None:
     if task is None:
         return
-    task.cancel()
+    if not task.cancelling():
+        task.cancel()
     await asyncio.wait({task}, timeout=_LOOP_ENDS_WITHIN)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         raise ConfigError("The sync loop ended by itself; the log says why.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from models.polling import Lease, Places, Stamp, lease_account, release, release_all, trade_leases
+from models.polling import Lease, Places, Stamp, lease_account, release_all, trade_leases
 from sync.context import SyncContext
 
 
@@ -88,16 +88,14 @@ class Leases:
         """It was given back by other means."""
         self._ends.pop(account_id, None)
 
-    async def give_back(self, account_id: str) -> None:
-        """As it is."""
-        async with self._context.database.writing() as db:
-            await release(db, account_id, owner=self._context.owner)
-        self.forget(account_id)
-
     async def give_back_all(self) -> None:
-        """Those too that were taken by a statement whose answer nobody heard any more."""
-        await self.trade()
-        if self._has_taken:
+        """Those too that were taken by a statement whose answer nobody heard any more. Tried once."""
+        if not self._has_taken:
+            return
+        try:
+            await self.trade()
             async with self._context.database.writing() as db:
                 await release_all(db, owner=self._context.owner)
+        finally:
+            self._has_taken = False
         self._ends.clear()

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 _GRAIN = 0.01
 """Seconds: what falls due within so long begins together. A wake of the loop for each would cost as much as a poll."""
-
+_GIVEN_BACK_WITHIN = 2.0
+"""Seconds. Of a database that says nothing no more can be had, and a process that ends has ten for all."""
 
 _QUIET = PullOutcome(is_complete=True)
 
@@ -88,9 +89,12 @@ class Loop:
             await asyncio.gather(*left, return_exceptions=True)
         self._polls.clear()  # One that was cancelled before it began has not ended itself.
         self._failing.clear()
+        self._waiting.clear()
         try:
-            self._waiting.clear()
-            await self._leases.give_back_all()
+            async with asyncio.timeout(_GIVEN_BACK_WITHIN):
+                await self._leases.give_back_all()
+        except TimeoutError:
+            log.warning("leases end by themselves: the database is silent")
         except Exception:
             log.exception("leases end by themselves")
 
@@ -228,9 +232,6 @@ class Loop:
                     await self._tell_at_once()
                 return _QUIET
             outcome = await pull(self.context, lease, found)
-        except asyncio.CancelledError:
-            await self._leases.give_back(lease.account_id)
-            raise
         except UNAVAILABLE:
             log.exception("the poll of account %s could not be put on record", lease.account_id)
             work.outcome = "unavailable"

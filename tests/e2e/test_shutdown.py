@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from benchmarks.campaigns.connected import connect
-from benchmarks.world import APPLE_ID, World, world
+from benchmarks.world import APPLE_ID, ROOT, World, world
 from models.database import fetch
 from server.database import open_database
+from tests.clients.proxy import wire_to
 
 
 @pytest.fixture
@@ -29,10 +33,7 @@ async def _lease(url: str) -> str | None:
     return owner
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-async def test_it_ends_within_ten_seconds_though_icloud_hangs(slotwire: World) -> None:
-    await connect(slotwire)
+async def _begin_a_poll_that_hangs(slotwire: World) -> None:
     async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": "Bearer for-tests"}) as admin:
         answer = await admin.post(f"{slotwire.caldav_url}-/accounts/{APPLE_ID}/slow", json={"seconds": 60})
         assert answer.status_code == 204
@@ -41,7 +42,62 @@ async def test_it_ends_within_ten_seconds_though_icloud_hangs(slotwire: World) -
         await owner.mutate("refreshICloud", "", "RefreshICloudInput!", value)
         while await _lease(slotwire.database_url) is None:
             await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_it_ends_within_ten_seconds_though_icloud_hangs(slotwire: World) -> None:
+    await connect(slotwire)
+    await _begin_a_poll_that_hangs(slotwire)
     began = time.monotonic()
     assert await asyncio.to_thread(slotwire.servers[0].stop, within=30) == 0
     assert time.monotonic() - began < 10
     assert await _lease(slotwire.database_url) is None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_it_ends_within_ten_seconds_though_the_database_and_icloud_are_silent(
+    database_url: str, tmp_path: Path
+) -> None:
+    url = urlsplit(database_url)
+    async with wire_to(url.port or 5432) as (wire, near):
+        through = url._replace(netloc=f"{url.username}@{urlsplit(near).netloc}").geturl()
+        async with world(tmp_path, through) as slotwire:
+            await connect(slotwire)
+            await _begin_a_poll_that_hangs(slotwire)
+            wire.hold()
+            async with slotwire.owner() as owner:
+                asking = asyncio.create_task(owner.call("{ __typename }"))
+                await asyncio.sleep(0.2)
+                began = time.monotonic()
+                assert await asyncio.to_thread(slotwire.servers[0].stop, within=30) == 0
+                assert time.monotonic() - began < 10
+                asking.cancel()
+
+
+_STANDS_STILL = """
+import asyncio, time
+from server import run
+
+async def main():
+    run._GONE_WITHIN = 0.2
+    run.begin_to_end(None)
+    time.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_whose_event_loop_stands_still_ends_all_the_same() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _STANDS_STILL],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "the process goes all the same" in ended.stderr
