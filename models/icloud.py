@@ -5,6 +5,9 @@ from __future__ import annotations
 from tortoise import fields
 from tortoise.models import Model
 
+UNKNOWN_ZONE = ""
+"""Of stored events that were read for more than one zone, or for other addresses of the owner's: to expand anew."""
+
 
 class ICloudAccount(Model):
     id = fields.CharField(max_length=32, primary_key=True)
@@ -42,7 +45,8 @@ class ICloudAccount(Model):
     failures = fields.IntField(default=0)
     refusals = fields.IntField(default=0)
     # The zone and the end of the horizon that the stored events were expanded for; another zone or a new day
-    # means: expand again, and until then availability is closed (another zone) or ends there (the horizon).
+    # means: expand again, and until then availability is closed (another zone, or none: UNKNOWN_ZONE) or ends there
+    # (the horizon).
     expanded_zone = fields.CharField(max_length=64, null=True)
     expanded_until = fields.BigIntField(null=True)
     progress_done = fields.IntField(null=True)

@@ -156,13 +156,12 @@ async def renew_password(
             return _DIFFERENT
         row.sealed_password = ctx.services.sealer.seal(checked, row=row.id)
         row.home_url = found.home_url
-        row.addresses = sorted(found.addresses)
         chosen = [each for each in await calendars_of(ledger.db, row) if each.is_linked or each.is_conflict]
         if not chosen:
             # Else the poll that is due now does it, with what it means for the events of a calendar that is gone.
             await store_listing(ledger.db, row, found.calendars, now=ctx.now)
         heal(row, chosen, now=ctx.now)
-        renewed = ["sealed_password", "home_url", "addresses", *HEALED]
+        renewed = ["sealed_password", "home_url", *HEALED]
         await row.save(using_db=ledger.db, update_fields=renewed)
         await hasten_writes(ledger.db, user, now=ctx.now)
         ledger.note(ChangeKind.ACCOUNT, row.id)

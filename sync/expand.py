@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 
 from domain.interval import Span
 from models.calendar import Calendar, Resource
+from models.changelog import Ledger
 from models.clocks import forget_ages
 from models.database import execute
+from models.icloud import UNKNOWN_ZONE, ICloudAccount
 from models.resources import drop_past, own_appointments, store_resources
 from models.rows import ReadResource, StoredProblem
 from models.settle import Roll, settle_conflicts
@@ -32,6 +34,10 @@ async def keep_expanded(poll: Poll) -> None:
         is_anew = account.expanded_zone != poll.zone or known_until > latest_window(
             poll.started, poll.context.settings
         )
+        if is_anew:
+            # Cut off halfway it is half for one zone and half for the other: as neither may it be taken.
+            async with poll.changing() as (ledger, _):
+                await _note_expanded(ledger, account, UNKNOWN_ZONE, known_until)
         roll = None if is_anew else Roll(known_until, poll.window)
         # Where a clock was set back there is more than is to be: what is read from now on ends with this window.
         for calendar in poll.chosen if is_anew or known_until < poll.window.end else ():
@@ -39,14 +45,18 @@ async def keep_expanded(poll: Poll) -> None:
                 await _store(poll, calendar, page, roll)
     async with poll.changing() as (ledger, _):
         await drop_past(ledger.db, poll.user, before=poll.window.start)
-        await execute(
-            ledger.db,
-            "UPDATE icloud_account SET expanded_zone = $1, expanded_until = $2 WHERE id = $3",
-            poll.zone,
-            poll.window.end,
-            account.id,
-        )
-    account.expanded_zone, account.expanded_until = poll.zone, poll.window.end
+        await _note_expanded(ledger, account, poll.zone, poll.window.end)
+
+
+async def _note_expanded(ledger: Ledger, account: ICloudAccount, zone: str, until: int) -> None:
+    await execute(
+        ledger.db,
+        "UPDATE icloud_account SET expanded_zone = $1, expanded_until = $2 WHERE id = $3",
+        zone,
+        until,
+        account.id,
+    )
+    account.expanded_zone, account.expanded_until = zone, until
 
 
 async def _forget_ages(poll: Poll, known_until: int) -> None:

@@ -10,7 +10,7 @@ from domain.changes import ChangeKind
 from domain.paths import path_key
 from models.calendar import Calendar, Facts, calendars_of, known_calendars, preference, store_listing
 from models.changelog import Ledger
-from models.icloud import ICloudAccount
+from models.icloud import UNKNOWN_ZONE, ICloudAccount
 from models.outbox import queue_left_behind, revive_writes
 from models.resources import own_hrefs
 from models.settle import settle_calendar
@@ -140,10 +140,13 @@ async def _move(poll: Poll, found: Discovery) -> None:
     account, addresses = poll.account, sorted(found.addresses)
     if (account.home_url, account.addresses) == (found.home_url, addresses):
         return
+    found_anew: dict[str, object] = {"home_url": found.home_url, "addresses": addresses}
+    if account.addresses != addresses and account.expanded_zone is not None:
+        # By their addresses the owner's answers to invitations were found.
+        found_anew["expanded_zone"] = UNKNOWN_ZONE
+    account.update_from_dict(found_anew)
     async with poll.context.database.writing() as db:
-        moving = ICloudAccount.filter(id=account.id).using_db(db)
-        await moving.update(home_url=found.home_url, addresses=addresses)
-    account.home_url, account.addresses = found.home_url, addresses
+        await account.save(using_db=db, update_fields=list(found_anew))
 
 
 async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:

@@ -101,7 +101,7 @@ class Engine:
                 principal_hmac=identity,
                 principal_path=principal,
                 home_url=home_url,
-                addresses=[apple_id],
+                addresses=sorted({apple_id, principal}),
                 sealed_password=self.sealer.seal(Secret(PASSWORD), row=self.account_id),
                 status=AccountStatus.NEEDS_CALENDARS,
                 connected_at=NOW,

@@ -22,8 +22,8 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
-from tests.fakes.calendar_server import PRINCIPAL, FakeAccount, FakeCalendar
-from tests.integration.engine import DAY, HOUR, NOW, Engine, at, engine_on, event
+from tests.fakes.calendar_server import APPLE_ID, HOME, PRINCIPAL, FakeAccount, FakeCalendar
+from tests.integration.engine import DAY, HOUR, NOW, ZONE, Engine, at, engine_on, event
 
 
 @pytest.fixture
@@ -109,6 +109,24 @@ async def test_a_home_that_moved_and_whose_old_host_still_answers_is_followed_th
     account = await engine.account()
     assert (account.home_url, account.addresses) == (moved.home_url, ["new@icloud.com"])
     assert account.status == AccountStatus.CONNECTED
+
+
+async def test_an_address_that_the_owner_got_since_finds_the_answers_that_were_given_by_it(
+    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declined = "ATTENDEE;PARTSTAT=DECLINED:mailto:alias@icloud.com"
+    home.put("d3", event("d3", at(3, 9), at(3, 10), extra=declined))
+    await engine.poll(context)
+    assert len(await engine.slots()) == 10
+
+    async def discover(_: FakeAccount) -> Discovery:
+        return Discovery(PRINCIPAL, HOME, frozenset({APPLE_ID, PRINCIPAL, "alias@icloud.com"}))
+
+    monkeypatch.setattr(FakeAccount, "discover", discover)
+    engine.now += DAY
+    await engine.poll(context)
+    assert len(await engine.slots()) == 9
+    assert (await engine.account()).expanded_zone == ZONE
 
 
 @pytest.mark.parametrize("error", [UnexpectedAnswer(), Unreachable()])

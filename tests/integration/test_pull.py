@@ -27,7 +27,7 @@ from sync.remote import (
     Unreachable,
 )
 from sync.settings import SyncSettings
-from tests.integration.engine import DAY, HOUR, NOW, USER, Engine, at, engine_on, event
+from tests.integration.engine import DAY, HOUR, NOW, USER, ZONE, Engine, at, engine_on, event
 
 
 @pytest.fixture
@@ -166,12 +166,37 @@ async def test_another_zone_moves_what_is_bound_to_it(engine: Engine) -> None:
     await engine.poll()
     assert await engine.slots() == [(at(3, 8), at(3, 9)), (at(3, 15), at(3, 16))]
     position = await engine.position()
-    async with engine.database.writing() as db:
-        await User.filter(id=USER.user).using_db(db).update(time_zone="America/New_York")
+    await move_to(engine, "America/New_York")
     await engine.poll()
     assert await engine.slots() == [(at(3, 14), at(3, 15)), (at(3, 15), at(3, 16))]
     assert await engine.kinds(position) == [ChangeKind.SLOT_CHANGED]
     assert (await engine.account()).expanded_zone == "America/New_York"
+
+
+async def move_to(engine: Engine, zone: str) -> None:
+    async with engine.database.writing() as db:
+        await User.filter(id=USER.user).using_db(db).update(time_zone=zone)
+
+
+async def test_an_owner_who_turns_back_midway_finds_their_days_where_they_were(engine: Engine) -> None:
+    class TurnsBack:
+        async def send(self, _: str) -> None:
+            await move_to(engine, ZONE)
+
+    home = engine.server.calendars["/1/calendars/home/"]
+    for day in (3, 4):
+        body = event(f"{day}", at(day, 9), at(day, 10))
+        home.put(f"{day}", body.replace("T090000Z", "T090000").replace("T100000Z", "T100000"))
+    engine.settings = SyncSettings(batch=1)
+    await engine.choose("Home")
+    await engine.poll()
+    before = await engine.slots()
+    await move_to(engine, "America/New_York")
+    engine.bell.wire = TurnsBack()
+    assert not (await engine.poll()).is_complete
+    assert await engine.slots() == [(at(3, 14), at(3, 15)), before[1]]
+    await engine.poll()
+    assert await engine.slots() == before
 
 
 async def test_a_refused_token_lists_anew_and_fetches_only_what_changed(engine: Engine) -> None:
