@@ -91,14 +91,20 @@ class Poll:
             raise SupersededError from None
 
     async def _check(self, db: Db, calendar: Calendar | None) -> Calendar | None:
+        # On PostgreSQL nobody takes the account before the transaction ends: they would look past what it stores.
+        keep = " FOR NO KEY UPDATE OF a" if db.capabilities.dialect == "postgres" else ""
         rows = await fetch(
             db,
-            "SELECT a.lease_owner, u.time_zone, c.* FROM icloud_account a JOIN users u ON u.id = a.user_id"
-            " LEFT JOIN calendar c ON c.id = $2 WHERE a.id = $1",
+            "SELECT a.lease_owner, a.last_polled_at AS polled_at, u.time_zone, c.*"  # noqa: S608 - constants.
+            " FROM icloud_account a"
+            f" JOIN users u ON u.id = a.user_id LEFT JOIN calendar c ON c.id = $2 WHERE a.id = $1{keep}",
             self.account.id,
             None if calendar is None else calendar.id,
         )
         if not rows or rows[0]["lease_owner"] != self.context.owner or rows[0]["time_zone"] != self.zone:
+            raise SupersededError
+        if rows[0]["polled_at"] != self.account.last_polled_at:
+            # Another process had it meanwhile, and we have it again: what it stored is newer than what we were given.
             raise SupersededError
         if calendar is None:
             return None

@@ -16,7 +16,9 @@ from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
 from models.people import User
+from models.polling import Lease, Places, lease_account, trade_leases
 from sync.plan import ProblemCode
+from sync.poll import begin
 from sync.remote import (
     Href,
     NotThere,
@@ -607,6 +609,49 @@ async def test_a_process_that_lost_its_lease_stores_nothing(engine: Engine) -> N
     assert not outcome.is_complete
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
     assert (await engine.kinds(position)).count(ChangeKind.SLOT_ADDED) == 1
+
+
+async def test_a_process_that_lost_its_lease_and_got_it_back_stores_nothing_older(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    href = home.put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+
+    async def overtaken(name: str, _: str) -> None:
+        if name == "fetch":
+            engine.server.after = None
+            given = home.texts[href]
+            home.put("a", event("a", at(3, 14), at(3, 15)))
+            engine.now += 31
+            await engine.poll(engine.context("quick"))
+            async with engine.database.writing() as db:
+                await lease_account(db, engine.account_id, owner="slow", now=engine.now, lease=30)
+            engine.server.lagging[href] = given
+
+    engine.server.after = overtaken
+    outcome = await engine.poll(engine.context("slow"))
+    assert not outcome.is_complete
+    assert await engine.slots() == [(at(3, 14), at(3, 15))]
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_nobody_takes_an_account_of_which_a_page_is_being_stored(engine: Engine) -> None:
+    """They would read what is held before it is, and never forget what only that page brought."""
+    await engine.choose("Home")
+
+    async def taken(owner: str) -> list[Lease]:
+        async with engine.database.writing() as db:
+            now, places = engine.now, Places(healthy=1)
+            return await trade_leases(db, owner=owner, now=now, lease=30, until=now, places=places)
+
+    [lease] = await taken("slow")
+    poll = await begin(engine.context("slow"), lease)
+    assert poll is not None
+    async with poll.changing(poll.chosen[0]):
+        engine.now += 31
+        assert await taken("quick") == []
+    assert [each.account_id for each in await taken("quick")] == [engine.account_id]
 
 
 async def test_disconnecting_during_a_poll_leaves_nothing_behind(engine: Engine) -> None:
