@@ -157,7 +157,7 @@ async def renew_password(
         row.sealed_password = ctx.services.sealer.seal(checked, row=row.id)
         row.home_url = found.home_url
         chosen = [each for each in await calendars_of(ledger.db, row) if each.is_linked or each.is_conflict]
-        if not chosen:
+        if not row.has_chosen:
             # Else the poll that is due now does it, with what it means for the events of a calendar that is gone.
             await store_listing(ledger.db, row, found.calendars, now=ctx.now)
         heal(row, chosen, now=ctx.now)

@@ -44,7 +44,7 @@ async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full:
         since.pop(calendar.id, None)
         return True
     wait = poll.context.settings.removal_wait
-    first = poll.since(since, calendar)
+    first = poll.since(since, calendar.id)
     if is_full and poll.started - first >= wait:
         since.pop(calendar.id)
         return True

@@ -42,7 +42,7 @@ class Memory:
     removals_since: dict[str, float] = field(default_factory=dict)
     "When a listing first missed over half of a calendar."
     missing_since: dict[str, float] = field(default_factory=dict)
-    "When a calendar was first neither listed nor there."
+    "When a calendar was first neither listed nor there; by account and path."
     missing_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar's server listed what it did not give."
     quiet: dict[str, Quiet] = field(default_factory=dict)

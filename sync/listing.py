@@ -38,39 +38,56 @@ async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
     listed = calendars_as_held(await _listed(poll), [*held, *(known.path for known in poll.facts)])
     keys = {path_key(calendar.path) for calendar in listed}
     since = poll.context.memory.missing_since
-    for calendar in poll.chosen:
-        if path_key(calendar.path) in keys:
-            since.pop(calendar.id, None)
-        elif await _is_kept(poll, calendar):
-            listed = (*listed, _as_it_was(calendar))
+    # Those too that nobody reads: appointments may stand in them.
+    for known in poll.facts:
+        key = path_key(known.path)
+        if key not in keys and await _is_kept(poll, known):
+            listed = (*listed, _as_it_was(known))
+        elif since:
+            since.pop(_name_of(poll, known), None)
+        keys.add(key)  # One that is known in two spellings is asked for once.
     return listed
 
 
-async def _is_kept(poll: Poll, calendar: Calendar) -> bool:
+async def _is_kept(poll: Poll, known: Facts) -> bool:
     """Gone only on proof: not listed, not there when asked for itself, and both again a minute later."""
     since, wait = poll.context.memory.missing_since, poll.context.settings.removal_wait
-    try:
-        await poll.remote.check_calendar(calendar.path)
-    except (NotThere, NotWritable):
-        first = poll.since(since, calendar)
+    name = _name_of(poll, known)
+    if await _is_there(poll, known):
+        since.pop(name, None)
+    else:
+        first = poll.since(since, name)
         if poll.started - first >= wait:
-            del since[calendar.id]
             return False
         poll.hurry(max(first + wait - poll.started, 1))
-        poll.missing.add(calendar.id)
-    else:
-        since.pop(calendar.id, None)
-    log.warning("calendar %s is not listed, and kept", calendar.id)
+        poll.missing.add(path_key(known.path))
+    log.warning("a calendar of account %s is not listed, and kept", poll.account.id)
     return True
 
 
-def _as_it_was(calendar: Calendar) -> ListedCalendar:
+async def _is_there(poll: Poll, known: Facts) -> bool:
+    try:
+        await poll.remote.check_calendar(known.path)
+    except (NotThere, NotWritable):
+        return False
+    except (UnexpectedAnswer, Unreachable):
+        if any(calendar.path == known.path for calendar in poll.chosen):
+            raise
+        # Nobody waits for what it holds, and nothing says that it is gone.
+    return True
+
+
+def _name_of(poll: Poll, known: Facts) -> str:
+    return f"{poll.account.id} {path_key(known.path)}"
+
+
+def _as_it_was(known: Facts) -> ListedCalendar:
     return ListedCalendar(
-        path=calendar.path,
-        name=calendar.name,
-        color=calendar.color,
-        kind=CalendarKind(calendar.kind),
-        can_write=bool(calendar.can_write),
+        path=known.path,
+        name=known.name,
+        color=known.color,
+        kind=CalendarKind(known.kind),
+        can_write=known.can_write,
         token=None,
     )
 

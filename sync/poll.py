@@ -44,7 +44,8 @@ class Poll:
     verified: set[str] = field(default_factory=set)
     "Calendars that are stored as they were in iCloud when this poll began."
     missing: set[str] = field(default_factory=set)
-    "Calendars that the home did not show; whether they are gone is not known yet, and nothing is read of them."
+    """Keys of paths: calendars that the home did not show. Whether they are gone is not known yet, and nothing is read
+    of them."""
     changes: int = 0
     "Blocked slots that changed."
     has_changed: bool = False
@@ -67,9 +68,9 @@ class Poll:
     def chosen(self) -> list[Calendar]:
         return [calendar for calendar in self.calendars if not calendar.is_gone]
 
-    def since(self, seen: dict[str, float], calendar: Calendar) -> float:
+    def since(self, seen: dict[str, float], name: str) -> float:
         """When what is seen now was first seen of it; by a clock that was set back meanwhile, now. Kept in `seen`."""
-        first = seen[calendar.id] = min(seen.get(calendar.id, self.started), self.started)
+        first = seen[name] = min(seen.get(name, self.started), self.started)
         return first
 
     def hurry(self, after: float) -> None:

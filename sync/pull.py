@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.paths import path_key
 from models.calendar import Calendar, is_readable
 from models.polling import Lease
 from models.resources import etags_of, hrefs_from, known_etags, not_given
@@ -95,7 +96,7 @@ async def _pull(poll: Poll) -> RemoteError | None:
     met: RemoteError | None = None
     due = []
     for calendar in poll.chosen:
-        if not is_readable(calendar) or calendar.id in poll.missing:
+        if not is_readable(calendar) or path_key(calendar.path) in poll.missing:
             continue
         if _is_in_step(calendar, tokens.get(calendar.path)):
             poll.verified.add(calendar.id)

@@ -308,10 +308,14 @@ async def test_a_new_connection_has_chosen_nothing(world: World) -> None:
     assert again.status is AccountStatus.NEEDS_CALENDARS
 
 
-async def test_a_new_password_leaves_it_to_the_poll_to_find_a_chosen_calendar_gone(world: World) -> None:
+@pytest.mark.parametrize("chosen", [["Home"], []])
+async def test_a_new_password_leaves_it_to_the_poll_to_find_a_calendar_gone(
+    world: World, chosen: list[str]
+) -> None:
     await connect(world)
-    home = (await world.calendars())["Home"]
-    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[home.id])
+    known = await world.calendars()
+    ids = [known[name].id for name in chosen]
+    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=ids)
     world.icloud.calendars = (listed("Work"),)
     await renew(world)
     assert (await world.calendars())["Home"].why_not_conflict is None

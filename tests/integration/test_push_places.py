@@ -11,7 +11,7 @@ from models.changelog import changing
 from models.database import Database, execute
 from models.icloud import ICloudAccount
 from models.outbox import WriteState, relink_writes, take_due
-from models.settle import forget_account
+from models.settle import forget_account, settle_calendar
 from sync.plan import ProblemCode
 from sync.remote import Href, NotWritable, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
@@ -43,6 +43,7 @@ async def link(engine: Engine, name: str) -> None:
             calendar.is_linked = calendar.name == name
             calendar.is_conflict = calendar.is_linked
             await calendar.save(using_db=ledger.db)
+            await settle_calendar(ledger, calendar)
         await relink_writes(ledger, await Calendar.filter(name=name).using_db(ledger.db).first())
 
 
@@ -95,6 +96,44 @@ async def test_one_whose_calendar_is_gone_goes_to_the_linked_one(
     await engine.push()
     assert spans(home) == [(at(3, 9), at(3, 10))]
     assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+@pytest.mark.parametrize("is_shown_again", [True, False])
+async def test_one_in_a_calendar_that_is_read_no_more_stays_in_it_though_a_listing_misses_it(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, *, is_shown_again: bool
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await link(engine, "Home")
+    engine.server.unshown.add(work.path)
+    await engine.poll()
+    if is_shown_again:
+        engine.server.unshown.clear()
+        await engine.poll()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert (spans(home), spans(work)) == ([], [(at(3, 14), at(3, 15))])
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert (spans(home), spans(work)) == ([], [])
+
+
+async def test_a_calendar_that_is_not_read_is_listed_until_it_is_proved_gone(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """Its policy is kept with it. No answer but that it is not there says so, and none fails the poll."""
+    await link(engine, "Home")
+    context = engine.context()
+    del engine.server.calendars[work.path]
+    engine.server.failures["check"] = [Unreachable()]
+    for wait in (0, 60, 59):
+        engine.now += wait
+        assert (await engine.poll(context)).error is None
+        assert not (await engine.calendar("Work")).is_gone
+    engine.now += 1
+    await engine.poll(context)
+    async with engine.database.reading() as db:
+        assert [calendar.name for calendar in await Calendar.all().using_db(db)] == ["Home"]
 
 
 async def test_one_cancelled_in_a_calendar_that_is_gone_is_removed(engine: Engine) -> None:
