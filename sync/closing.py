@@ -56,7 +56,7 @@ class Closing:
         """`calendar`: as it is under the lock."""
         poll = self.poll
         left = len((self.lagging | self.doubtful) - self.ungiven)
-        self.is_whole = _is_whole(poll, calendar, left) and self.is_proved
+        self.is_whole = self.is_proved and _is_whole(poll, calendar, left)
         if self.is_whole and self.lagging:
             await note_not_given(ledger, calendar, sorted(self.lagging))
             self.listed_token = None  # To be looked at again, changed or not.

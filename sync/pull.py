@@ -103,10 +103,12 @@ async def _pull(poll: Poll) -> RemoteError | None:
             if not is_comparison_due(poll, calendar):
                 continue
         due.append(calendar)
-    for calendar in due:
-        ends_poll = calendar is due[-1] and met is None
+    queue = list(due)
+    for place, calendar in enumerate(queue, 1):
+        token, ends_poll = tokens.get(calendar.path), place == len(queue) and met is None
         try:
-            await _keep_in_step(poll, calendar, tokens.get(calendar.path), ends_poll=ends_poll)
+            if await _keep_in_step(poll, calendar, token, spares=place < len(due), ends_poll=ends_poll):
+                queue.append(calendar)
         except (UnexpectedAnswer, NotThere, NotWritable, TokenRefused, ForeignHost) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
@@ -122,13 +124,19 @@ def _is_in_step(calendar: Calendar, token: str | None) -> bool:
     return token is not None and token == calendar.listed_token and calendar.last_synced_at is not None
 
 
-async def _keep_in_step(poll: Poll, calendar: Calendar, token: str | None, *, ends_poll: bool) -> None:
-    if not _is_in_step(calendar, token):
-        await _read_calendar(poll, calendar, token, ends_poll=ends_poll)
+async def _keep_in_step(
+    poll: Poll, calendar: Calendar, token: str | None, *, spares: bool, ends_poll: bool
+) -> bool:
+    """Whether it is to be read once more, after the others."""
+    if not _is_in_step(calendar, token) and await _read_calendar(
+        poll, calendar, token, spares=spares, ends_poll=ends_poll
+    ):
+        return True
     # What is still under way has a full listing to come.
     is_due = is_comparison_due(poll, calendar) and calendar.id in poll.verified
     if is_due and await compare(poll, calendar):
         await _read_calendar(poll, calendar, token, is_doubted=True)
+    return False
 
 
 async def _read_calendar(
@@ -137,9 +145,14 @@ async def _read_calendar(
     listed_token: str | None,
     *,
     is_doubted: bool = False,
+    spares: bool = False,
     ends_poll: bool = False,
-) -> None:
-    """`is_doubted`: deltas left something out, so that a plain listing is asked too."""
+) -> bool:
+    """`is_doubted`: deltas left something out, so that a plain listing is asked too.
+
+    `spares`: others are read after it, and what is gone may have moved to one of them: it goes on closing its time
+    until they have it. Whether there is such, so that this one is to be read once more.
+    """
     ungiven = await _ungiven(poll, calendar)
     changes, is_full = await _changes(poll, calendar, anew=bool(ungiven))
     if (
@@ -148,16 +161,21 @@ async def _read_calendar(
         and not changes.too_long
         and not _is_believed(poll, calendar, listed_token)
     ):
-        return
+        return False
     items, known = await _held(poll, calendar, changes.items, is_full=is_full)
     plan = plan_pull(known, items, full_listing=is_full)
+    is_first_read = calendar.last_synced_at is None
+    is_spared = spares and bool(plan.forget) and not is_first_read
+    if is_spared:
+        plan = PullPlan(plan.fetch, frozenset())
+        if not plan.fetch:
+            return True
     if is_full and (plan.forget or not changes.items or is_doubted):
         plan = await confirm_absence(poll, calendar, known, plan)
-    is_proved = await may_remove(poll, calendar, plan, is_full=is_full)
+    is_proved = is_spared or await may_remove(poll, calendar, plan, is_full=is_full)
     # What is new closes time at once, whatever is thought of what is gone.
     plan = plan if is_proved else PullPlan(plan.fetch, frozenset())
     plan, doubtful = await confirm_deletions(poll, calendar, plan, is_full=is_full)
-    is_first_read = calendar.last_synced_at is None
     if is_first_read:
         await note_progress(poll, calendar, done=len(known), total=len(known) + len(plan.fetch))
     closing = Closing(
@@ -168,7 +186,7 @@ async def _read_calendar(
         listed_token=listed_token,
         doubtful=doubtful,
         ungiven=ungiven,
-        is_proved=is_proved and not changes.too_long,
+        is_proved=is_proved and not (changes.too_long or is_spared),
         is_half_proved=is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
@@ -176,9 +194,10 @@ async def _read_calendar(
         await store_page(poll, calendar, page, closing, is_first_read=is_first_read)
         poll.context.at("page stored")
     await closing.finish()
-    if changes.too_long:
+    if changes.too_long and not is_spared:
         # The rest is read; what these close nobody knows, so that the calendar is not in step until they are gone.
         raise NameTooLong(f"{changes.too_long} resources with names that are too long to be kept")
+    return is_spared
 
 
 def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bool:

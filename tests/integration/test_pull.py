@@ -98,6 +98,48 @@ async def test_added_moved_and_deleted_events_are_noted(engine: Engine) -> None:
     assert await engine.events() == []
 
 
+async def test_an_event_that_moves_to_another_calendar_closes_its_time_all_the_while(engine: Engine) -> None:
+    """Whichever of the two is read first."""
+    home, work = engine.server.calendars.values()
+    href, body = home.put("a", event("a", at(3, 9), at(3, 10))), event("a", at(3, 9), at(3, 10))
+    await engine.choose("Home", "Work")
+    await engine.poll()
+    closed = []
+
+    async def look(_: str, __: str) -> None:
+        closed.append(bool(await engine.slots()))
+
+    engine.server.after = look
+    home.delete(href)
+    href = work.put("a", body)
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    work.delete(href)
+    home.put("a", body)
+    await engine.poll()
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert all(closed)
+
+
+async def test_much_that_is_gone_is_gone_a_minute_later_though_another_calendar_changes_at_every_poll(
+    engine: Engine,
+) -> None:
+    home, work = engine.server.calendars.values()
+    for number in range(30):
+        home.put(f"{number}", event(f"{number}", at(3, 9) + number * HOUR, at(3, 10) + number * HOUR))
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.poll(context)
+    for href in list(home.texts):
+        home.delete(href)
+    for left in (31, 1):
+        home.put("new", event("new", at(5, 9), at(5, 10), title=f"{engine.now}"))
+        work.put("b", event("b", at(6, 9), at(6, 10), free=True, title=f"{engine.now}"))
+        await engine.poll(context)
+        assert len(await engine.slots()) == left
+        engine.now += 61
+
+
 async def test_a_free_event_is_kept_and_blocks_nothing(engine: Engine) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10), free=True))
     await engine.choose("Home")
