@@ -272,14 +272,13 @@ async def _changes(poll: Poll, calendar: Calendar, *, anew: bool) -> tuple[Chang
 async def _all_changes(poll: Poll, calendar: Calendar, token: SyncToken | None) -> Changes:
     """Until the server says that it has told all (RFC 6578 section 3.6)."""
     items: list[RemoteChange] = []
-    too_long = 0
-    for _ in range(_MOST_PAGES):
+    too_long, asked = 0, set[SyncToken | None]()
+    while token not in asked and len(asked) < _MOST_PAGES:
+        asked.add(token)
         changes = await poll.remote.list_changes(calendar.path, token)
         items += changes.items
         too_long += changes.too_long
         if not changes.is_truncated:
             return Changes(tuple(items), changes.token, too_long=too_long)
-        if changes.token == token:
-            break
         token = changes.token
     raise UnexpectedAnswer("a list of changes without end")

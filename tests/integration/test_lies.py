@@ -180,21 +180,22 @@ async def test_what_was_not_given_is_asked_for_though_a_poll_ended_when_its_old_
     assert (at(21, 9), at(21, 10)) in await engine.slots()
 
 
+@pytest.mark.parametrize("circle", [["same"], ["one", "two", "three"]])
 async def test_a_list_of_changes_that_goes_round_in_circles_ends(
-    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, circle: list[str]
 ) -> None:
     home.put("new", event("new", at(20, 9), at(20, 10)))
     asked: list[SyncToken | None] = []
 
     async def changes(_: FakeAccount, __: str, token: SyncToken | None) -> Changes:
         asked.append(token)
-        return Changes((), SyncToken("same"), is_truncated=True)
+        return Changes((), SyncToken(circle[(len(asked) - 1) % len(circle)]), is_truncated=True)
 
     with monkeypatch.context() as lying:
         lying.setattr(FakeAccount, "list_changes", changes)
         outcome = await engine.poll()
     assert isinstance(outcome.error, UnexpectedAnswer)
-    assert len(asked) == 2
+    assert len(asked) == 1 + len(circle)
 
 
 async def test_an_edit_of_the_owners_right_after_our_write_is_not_missed(
