@@ -17,6 +17,7 @@ from sync.remote import (
     Throttled,
     UnexpectedAnswer,
     Unreachable,
+    etag_as_made,
 )
 
 
@@ -92,8 +93,9 @@ def is_page(body: bytes) -> bool:
 
 
 def etag_of(answer: Answer) -> ETag | None:
-    etag = (answer.headers.get("ETag") or "").strip()
-    return ETag(etag) if 0 < len(etag) <= 255 else None
+    told = (answer.headers.get("ETag") or "").strip()
+    etag = etag_as_made(told) if told else ETag("")
+    return etag if 0 < len(etag) <= 255 else None
 
 
 def _seconds(waits: str | None, date: str | None) -> float | None:

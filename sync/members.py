@@ -21,6 +21,7 @@ from sync.remote import (
     RemoteChange,
     TokenRefused,
     UnexpectedAnswer,
+    etag_as_made,
 )
 
 _LONGEST_ETAG = 255
@@ -115,9 +116,12 @@ def _truncates(member: Member) -> bool:
 
 
 def _etag(member: Member) -> ETag | None:
-    if len(member.etag) > _LONGEST_ETAG:
+    if not member.etag:
+        return None
+    etag = etag_as_made(member.etag)
+    if len(etag) > _LONGEST_ETAG:
         raise UnexpectedAnswer("an ETag that is no ETag")
-    return ETag(member.etag) if member.etag else None
+    return etag
 
 
 def _only_member(text: str) -> Member | None:

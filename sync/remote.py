@@ -26,8 +26,19 @@ from models.seal import Secret
 Href = NewType("Href", str)
 """The path of a resource exactly as the server spells it; to compare two, see `domain.paths.path_key`."""
 ETag = NewType("ETag", str)
-"""With its quotes, as received. Empty where the server told none."""
+"""With its quotes, and never weak: see `etag_as_made`. Empty where the server told none."""
 SyncToken = NewType("SyncToken", str)
+
+
+def etag_as_made(told: str) -> ETag:
+    """One spelling for all: what packs an answer on its way makes its ETag weak, and some servers forget the quotes.
+
+    A weak one matches nothing in If-Match (RFC 9110 section 13.1.1): what it stands for would never be written over.
+    """
+    if told.startswith('"'):
+        return ETag(told)
+    told = told.removeprefix("W/")
+    return ETag(told if told.startswith('"') else f'"{told}"')
 
 
 class RemoteError(Exception):

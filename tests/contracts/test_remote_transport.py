@@ -18,6 +18,7 @@ from sync.remote import (
     ETag,
     ForeignHost,
     Href,
+    Listed,
     NotThere,
     NotWritable,
     PasswordRefused,
@@ -35,6 +36,10 @@ HREF = Href("/1/calendars/home/a.ics")
 TEXT = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 20
 PACKED = gzip.compress(TEXT)
 CALENDAR = "/1/calendars/home/"
+MEMBER = (
+    "<response><href>{}</href><propstat><prop><getetag>{}</getetag></prop><status>HTTP/1.1 200 OK</status></propstat>"
+    "</response>"
+)
 CHANGES = b'<multistatus xmlns="DAV:"><sync-token>t</sync-token></multistatus>'
 
 
@@ -236,6 +241,21 @@ async def test_what_is_no_whole_object_is_none(liar: Liar, account: Account, ans
 async def test_an_object_may_come_in_any_frame(liar: Liar, account: Account, answer: bytes) -> None:
     liar.answers = [answer]
     assert await account.get(HREF) == (HREF, '"1"', TEXT.decode())
+
+
+@pytest.mark.parametrize("spelled", ['"1"', 'W/"1"', "1"], ids=["as made", "weak", "bare"])
+async def test_an_etag_is_one_in_any_spelling_and_sent_as_it_was_made(
+    liar: Liar, account: Account, spelled: str
+) -> None:
+    listing = (
+        f'<multistatus xmlns="DAV:">{MEMBER.format(CALENDAR, "")}{MEMBER.format(HREF, spelled)}</multistatus>'
+    )
+    liar.answers = [http(200, TEXT, ETag=spelled), http(207, listing.encode()), http(204)]
+    given = (await account.get(HREF)).etag
+    [listed] = (await account.list_resources(CALENDAR)).items
+    await account.replace(HREF, "text", given)
+    assert listed == Listed(HREF, given)
+    assert liar.asked[-1].headers["if-match"] == '"1"'
 
 
 TWO = TEXT + TEXT
