@@ -30,6 +30,7 @@ from sync.remote import (
     NameTooLong,
     NotThere,
     NotWritable,
+    PasswordRefused,
     RemoteChange,
     RemoteError,
     SyncToken,
@@ -112,6 +113,10 @@ async def _pull(poll: Poll) -> RemoteError | None:
         except (UnexpectedAnswer, NotThere, NotWritable, TokenRefused, ForeignHost) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
+        except PasswordRefused:
+            # The home took it in this poll; whether it does still tells a password revoked meanwhile from one calendar.
+            await poll.remote.glance(poll.account.home_url)
+            met = UnexpectedAnswer("a calendar refuses whom the home lets in")
     if met is None:
         remember(poll, tokens)
     return met

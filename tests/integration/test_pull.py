@@ -613,6 +613,33 @@ async def test_one_calendar_that_fails_does_not_hold_up_the_others(engine: Engin
     assert (await engine.account()).last_synced_at is None
 
 
+async def test_a_calendar_that_refuses_whom_the_home_lets_in_is_no_refused_password(engine: Engine) -> None:
+    engine.server.calendars["/1/calendars/work/"].put("b", event("b", at(3, 12), at(3, 13)))
+    await engine.choose("Home", "Work")
+    for _ in range(4):
+        engine.server.failures["changes"] = [PasswordRefused()]
+        outcome = await engine.poll()
+        assert isinstance(outcome.error, UnexpectedAnswer)
+        engine.now += HOUR
+    assert await engine.slots() == [(at(3, 12), at(3, 13))]
+    account = await engine.account()
+    assert (account.status, account.refusals) == (AccountStatus.UNREACHABLE, 0)
+
+
+async def test_a_password_that_is_revoked_amid_a_poll_counts_as_refused(engine: Engine) -> None:
+    await engine.choose("Home", "Work")
+
+    async def revoke(name: str, _: str) -> None:
+        if name == "list":
+            engine.server.passwords.clear()
+
+    engine.server.after = revoke
+    outcome = await engine.poll()
+    assert isinstance(outcome.error, PasswordRefused)
+    assert engine.server.asked[1:] == ["list", "changes", "list"]
+    assert (await engine.account()).refusals == 1
+
+
 async def test_what_was_left_out_of_the_choice_meanwhile_is_not_stored(engine: Engine) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
