@@ -19,6 +19,7 @@ from caldav.lib.error import DAVError
 from urllib3.exceptions import HTTPError
 
 from domain.calendars import ListedCalendar
+from domain.paths import path_key
 from models.seal import Secret
 from sync import members, multistatus, queries
 from sync.answers import Answer, etag_of, expect_multistatus, is_page, refuse, refuse_at_all, refuse_write
@@ -209,7 +210,8 @@ class Account:
         if len(self.home_url) > LONGEST:
             raise NameTooLong("a calendar home that is too long to be kept")
         path = raw_path(principal_url, principal_url)
-        return Discovery(path, self.home_url, addresses | {path.lower()})
+        # In one spelling for all: by it an Apple account is known to be the same.
+        return Discovery(f"{path_key(path)}/", self.home_url, addresses | {path.lower()})
 
     async def _find_principal(self) -> str:
         entry = self.server.guard.entry

@@ -36,6 +36,10 @@ HREF = Href("/1/calendars/home/a.ics")
 TEXT = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 20
 PACKED = gzip.compress(TEXT)
 CALENDAR = "/1/calendars/home/"
+ALONE = (
+    '<multistatus xmlns="DAV:"><response><href>/</href><propstat><prop>{}</prop></propstat></response>'
+    "</multistatus>"
+)
 MEMBER = (
     "<response><href>{}</href><propstat><prop><getetag>{}</getetag></prop><status>HTTP/1.1 200 OK</status></propstat>"
     "</response>"
@@ -193,6 +197,19 @@ async def test_a_home_on_a_foreign_host_gets_no_request(liar: Liar, account: Acc
     with pytest.raises(ForeignHost):
         await account.discover()
     assert len(liar.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "href", ["/u%40v/principal/", "/u@v/principal", "http://127.0.0.1:{}/u%40v/principal/"]
+)
+async def test_a_principal_is_one_in_any_spelling(liar: Liar, account: Account, href: str) -> None:
+    """By it an Apple account is kept from being in two subaccounts."""
+    told = [
+        f"<current-user-principal><href>{href.format(liar.port)}</href></current-user-principal>",
+        '<calendar-home-set xmlns="urn:ietf:params:xml:ns:caldav"><href xmlns="DAV:">/1/</href></calendar-home-set>',
+    ]
+    liar.answers = [http(207, ALONE.format(each).encode()) for each in told]
+    assert (await account.discover()).principal_path == "/u%40v/principal/"
 
 
 async def test_a_bomb_of_gzip_is_cut_off(liar: Liar, account: Account) -> None:
