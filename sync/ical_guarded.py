@@ -6,9 +6,11 @@ import asyncio
 import os
 import pickle
 import re
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -31,6 +33,7 @@ _LONGEST_WAIT = 20.0
 """Seconds on the clock, not of CPU: a machine may be busy, but a worker that is stuck is ended."""
 _AT_ONCE = 2
 _LIMITS = Limits()
+_TOLD_TO = (-signal.SIGTERM, -signal.SIGINT)
 _SLICE = 100
 """Texts read in a thread before it lets go, so that many big accounts take turns."""
 _ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +109,10 @@ async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int,
         for number, request in requests.items():
             worker = worker or await _start(limits)
             reading = await _ask(worker, request)
+            if reading is None and await _end(worker) in _TOLD_TO:
+                # With all of its group, as where this process is to end too: the text is not to blame.
+                worker = await _start(limits)
+                reading = await _ask(worker, request)
             if reading is None:
                 await _end(worker)
                 worker = None
@@ -143,10 +150,12 @@ async def _ask(worker: Process, request: Request) -> Reading | None:
     return reading
 
 
-async def _end(worker: Process) -> None:
+async def _end(worker: Process) -> int:
+    """What it ended by: where by a signal, that one's number below zero."""
     if worker.returncode is None:
-        worker.kill()
-    await worker.wait()
+        with suppress(ProcessLookupError):
+            worker.kill()
+    return await worker.wait()
 
 
 # --- What was given up

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.subprocess import Process
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,24 @@ async def test_one_over_its_limit_is_killed_reported_and_closes_time_and_the_nex
     assert problem.blocked == Span(WINDOW.start + 8 * 86_400 + 10 * 3_600, WINDOW.end)
     assert closes(reading)
     assert following == read(request(ODD))
+
+
+async def test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the whole process ends: what it stores last is to be true all the same."""
+    started: list[Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def start_and_end_the_first(*command: str, **how: Any) -> Process:
+        started.append(await start(*command, **how))
+        if len(started) == 1:
+            started[0].terminate()
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end_the_first)
+    assert await read_guarded([request(ODD)]) == [read(request(ODD))]
+    assert len(started) == 2
 
 
 async def test_what_ends_thousands_of_times_and_never_began_is_read_in_time() -> None:
