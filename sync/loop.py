@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from domain.work import Work
 from models.bell import SYNC
@@ -51,6 +52,11 @@ class Loop:
         self._leases = Leases(context)
         self._polls: dict[str, RunningPoll] = {}
         self._failing: set[str] = set()
+        self._unanswered: dict[str, float] = {}
+        "Polls that iCloud has said nothing to yet, the oldest first, and when they began."
+        self._places = asyncio.Semaphore(context.settings.concurrent_polls)
+        self._at_work: set[str] = set()
+        "Those that iCloud has answered, and that go on from there: each has a place."
         self._waiting = Waiting()
         self._begun = 0
         self._takes_turns = False
@@ -89,6 +95,7 @@ class Loop:
             await asyncio.gather(*left, return_exceptions=True)
         self._polls.clear()  # One that was cancelled before it began has not ended itself.
         self._failing.clear()
+        self._unanswered.clear()
         self._waiting.clear()
         try:
             async with asyncio.timeout(_GIVEN_BACK_WITHIN):
@@ -153,6 +160,8 @@ class Loop:
                 self._waiting.has_more = False
                 rung.set()
             soonest, most = self._soonest(), self.context.settings.look_every
+            if self._is_full():
+                most = min(most, self.context.settings.word_within)
             await _ring_or(
                 self._may_begin, most if soonest is None else min(max(soonest - now, _GRAIN), most)
             )
@@ -170,12 +179,20 @@ class Loop:
 
     def _open_queues(self) -> tuple[Queue, ...]:
         """Those of whose accounts another may begin now."""
-        settings = self.context.settings
-        if len(self._polls) >= settings.concurrent_polls:
+        if self._is_full():
             return ()
-        if len(self._failing) >= _share_of_failing(settings):
+        if len(self._failing) >= _share_of_failing(self.context.settings):
             return (self._waiting.healthy,)
         return self._waiting.failing, self._waiting.healthy
+
+    def _is_full(self) -> bool:
+        """Where a whole partition of iCloud hangs, its accounts would soon have all places."""
+        settings, held = self.context.settings, len(self._polls)
+        if held < settings.concurrent_polls:
+            return False
+        late = asyncio.get_running_loop().time() - settings.word_within
+        waiting = sum(1 for _ in takewhile(lambda began: began <= late, self._unanswered.values()))
+        return held >= settings.most_polls or held - waiting >= settings.concurrent_polls
 
     def _start_poll(self, lease: Lease, now: float, *, is_awaited: bool = False) -> RunningPoll:
         account_id = lease.account_id
@@ -184,6 +201,7 @@ class Loop:
             return running
         task = asyncio.create_task(self._watched_poll(lease, now, is_awaited=is_awaited))
         running = self._polls[account_id] = RunningPoll(asyncio.get_running_loop().time(), task)
+        self._unanswered[account_id] = running.began
         self._begun += 1
         if lease.is_failing:
             self._failing.add(account_id)
@@ -191,12 +209,23 @@ class Loop:
             self._keeping = asyncio.create_task(self._keep_leases())
         return running
 
+    async def _go_on(self, account_id: str, *, is_awaited: bool) -> None:
+        """Those that waited long may all be answered at once: what is to be read then, is read by as many as ever."""
+        self._unanswered.pop(account_id, None)
+        if not is_awaited:
+            await self._places.acquire()
+            self._at_work.add(account_id)
+
     def _end_poll(self, account_id: str) -> None:
         """Rings where somebody may have waited for its place: not at each poll's end."""
         if account_id in self._failing or len(self._polls) >= self.context.settings.concurrent_polls:
             self._may_begin.set()
         self._polls.pop(account_id, None)
+        self._unanswered.pop(account_id, None)
         self._failing.discard(account_id)
+        if account_id in self._at_work:
+            self._at_work.discard(account_id)
+            self._places.release()
 
     async def _keep_leases(self) -> None:
         """Where no turn does it: of a process that polls only what it is asked for."""
@@ -231,7 +260,12 @@ class Loop:
                 if is_awaited:
                     await self._tell_at_once()
                 return _QUIET
-            outcome = await pull(self.context, lease, found)
+            outcome = await pull(
+                self.context,
+                lease,
+                found,
+                answered=lambda: self._go_on(lease.account_id, is_awaited=is_awaited),
+            )
         except UNAVAILABLE:
             log.exception("the poll of account %s could not be put on record", lease.account_id)
             work.outcome = "unavailable"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from domain.paths import path_key
@@ -54,14 +54,27 @@ class PullOutcome:
     error: RemoteError | None = None
 
 
-async def pull(context: SyncContext, lease: Lease, looked: Looked | None = None) -> PullOutcome:
-    """Never raises what the calendar server did; frees the lease at its end. `looked`: the home was asked already."""
+async def _at_once() -> None:
+    """Goes on."""
+
+
+async def pull(
+    context: SyncContext,
+    lease: Lease,
+    looked: Looked | None = None,
+    *,
+    answered: Callable[[], Awaitable[None]] = _at_once,
+) -> PullOutcome:
+    """Never raises what the calendar server did; frees the lease at its end.
+
+    `looked`: the home was asked already. `answered`: awaited as soon as it has answered, before anything is read.
+    """
     poll = await begin(context, lease, started=None if looked is None else looked.started)
     if poll is None:
         return PullOutcome(is_complete=True)
     poll.seen = None if looked is None else looked.met
     try:
-        met = await _look(poll)
+        met = await _look(poll, answered)
         if met is not None:
             # What it passed through holds the whole answer, and it: a circle, which may wait long for the collector.
             met.__traceback__ = None
@@ -72,12 +85,12 @@ async def pull(context: SyncContext, lease: Lease, looked: Looked | None = None)
     return PullOutcome(is_complete=True, changes=poll.changes, error=met)
 
 
-async def _look(poll: Poll) -> RemoteError | None:
+async def _look(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteError | None:
     limit = asyncio.timeout(poll.context.settings.poll_seconds)
     try:
         poll.remote = sign_in(poll.context, poll.account)
         async with limit:
-            return await _pull(poll)
+            return await _pull(poll, answered)
     except TimeoutError:
         if not limit.expired():
             raise  # The database did not answer.
@@ -88,9 +101,10 @@ async def _look(poll: Poll) -> RemoteError | None:
         return error
 
 
-async def _pull(poll: Poll) -> RemoteError | None:
+async def _pull(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteError | None:
     """Raises what concerns the whole account; what one calendar met is returned after the others had their turn."""
     listed = await list_home(poll)
+    await answered()
     await keep_listing(poll, listed)
     await keep_expanded(poll)
     tokens = {calendar.path: calendar.token for calendar in listed}

@@ -37,6 +37,8 @@ from sync.settings import SyncSettings
 log = logging.getLogger(__name__)
 
 _ASK_AGAIN = 0.25
+_OTHER_CONNECTIONS = 256
+"""To the calendar server, beside one of each poll: each may have two, and writes and new accounts want some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ def server_of(settings: SyncSettings) -> ICloud:
     transport = TransportSettings(
         request_seconds=settings.request_seconds,
         most_bytes=settings.most_answer_bytes,
+        connections=settings.most_polls + _OTHER_CONNECTIONS,
         requests_per_minute=settings.requests_per_minute,
         ca_file=settings.caldav_ca_file,
     )

@@ -58,6 +58,9 @@ class SyncSettings:
     "A transaction for each would cost more than what it stores; an interrupted first read goes on after the last one."
     poll_seconds: float = 600
     concurrent_polls: int = 64
+    most_polls: int = 1024
+    "Those too that wait for iCloud's first word: after `word_within` they take no other's place."
+    word_within: float = 0.2
     concurrent_pushes: int = 16
     lease: float = 30
     "How long a process that died keeps an account or a write from the others; renewed while it lives."

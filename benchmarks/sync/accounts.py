@@ -90,6 +90,7 @@ async def add_accounts(
     is_read: bool = False,
     due_over: float = 0.0,
     now: float | None = None,
+    sealer: Sealer = _SEALER,
 ) -> list[str]:
     """Connected, their calendars listed, the first one chosen.
 
@@ -125,7 +126,7 @@ async def add_accounts(
                         principal_path=f"/a{name}/principal/",
                         home_url=f"{url}a{name}/calendars/",
                         addresses=[],
-                        sealed_password=_SEALER.seal(Secret(PASSWORD), row=f"acc_{name}"),
+                        sealed_password=sealer.seal(Secret(PASSWORD), row=f"acc_{name}"),
                         has_chosen=True,
                         connected_at=now,
                         next_poll_at=now + due_over * number / count if is_read else None,

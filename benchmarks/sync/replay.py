@@ -2,7 +2,8 @@
 
 Run in a process of its own (`python -m benchmarks.sync.replay --events 10000`), so that what is measured is the client.
 It knows one owner's calendars under any account: `/NAME/calendars/cal0/` has the events, `cal1/` and on are empty.
-`POST /change/COUNT` changes so many events; `GET /asked` counts what was asked, by method, and starts anew.
+`POST /change/COUNT` changes so many events; `GET /asked` counts what was asked, by method, and starts anew. From
+`POST /spoil/N` on, of the accounts `/aNUMBER/` each Nth gets no whole answer any more: one in turn of SPOILT.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _HREF = re.compile(rb"<(?:\w+:)?href[^>]*>([^<]+)</")
 _TOKEN = re.compile(rb"<(?:\w+:)?sync-token[^>]*>([^<]*)</")
 _PROLOG = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<multistatus xmlns="DAV:">'
 _ACCOUNT = b"ACCOUNT"
+SPOILT = ("silence", "half an answer", "503", "429")
 
 
 def _propstat(props: str, status: str = "200 OK") -> str:
@@ -79,6 +81,8 @@ class Replay:
     asked: Counter[str] = field(default_factory=Counter)
     changed: list[tuple[int, int]] = field(default_factory=list)
     "The version at which an event changed, in order."
+    spoilt: int = 0
+    "Each account of whose number it is a divisor; 0: none."
 
     def __post_init__(self) -> None:
         self.all_changes: bytes | None = None
@@ -87,6 +91,13 @@ class Replay:
         self.members = [self._member(number) for number in range(len(self.texts))]
         self.places = {f"event{number}.ics".encode(): number for number in range(len(self.texts))}
         self._build()
+
+    def spoils(self, path: bytes) -> str | None:
+        """What this account gets in place of answers."""
+        number = path[2:].partition(b"/")[0]
+        if not self.spoilt or not path.startswith(b"/a") or int(number) % self.spoilt:
+            return None
+        return SPOILT[int(number) // self.spoilt % len(SPOILT)]
 
     def change(self, count: int) -> None:
         """Titles, spread over the calendar: as a device changes an event."""
@@ -237,16 +248,29 @@ class Connection(asyncio.Protocol):
         if path.startswith(b"/change/"):
             self.replay.change(int(path.rpartition(b"/")[2]))
             status, answer = 200, b""
+        elif path.startswith(b"/spoil/"):
+            self.replay.spoilt = int(path.rpartition(b"/")[2])
+            status, answer = 200, b""
         elif path == b"/asked":
             status, answer = 200, repr(dict(self.replay.asked)).encode()
             self.replay.asked.clear()
         elif b"authorization" not in lower:
             self._send(401, b"", b'WWW-Authenticate: Basic realm="MMCalDav"\r\n')
             return
+        elif (kind := self.replay.spoils(path)) is not None:
+            self._spoil(kind)
+            return
         else:
             depth = _value(lower, b"depth") or b"0"
             status, answer = self.replay.answer(method.decode(), path, depth, body)
         self._send(status, answer)
+
+    def _spoil(self, kind: str) -> None:
+        assert self.transport is not None
+        if kind == "half an answer":
+            self.transport.write(b"HTTP/1.1 207 X\r\nContent-Length: 1000\r\n\r\n<?xml")
+        elif kind != "silence":
+            self._send(int(kind), b"", b"Retry-After: 30\r\n" if kind == "429" else b"")
 
     def _send(self, status: int, body: bytes, extra: bytes = b"") -> None:
         assert self.transport is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
@@ -15,6 +16,7 @@ from domain.accounts import AccountStatus
 from domain.work import Watch, Work, unwatched
 from models.bell import SYNC, Bell
 from models.booking import Hold, IdempotentCall
+from models.calendar import Calendar
 from models.changelog import Timeline
 from models.database import Database, Db, Row, Snapshot
 from models.icloud import ICloudAccount
@@ -232,11 +234,15 @@ async def test_a_lease_that_ended_is_anyones(engine: Engine) -> None:
         assert await lease_account(db, "acc_1", owner="b", now=NOW + 30, lease=30)
 
 
-async def test_accounts_that_hang_do_not_delay_the_others(engine: Engine) -> None:
+@pytest.mark.parametrize(("failures", "under_way"), [(3, 2), (0, 20)], ids=["known to fail", "at once"])
+async def test_accounts_that_hang_do_not_delay_the_others(
+    engine: Engine, failures: int, under_way: int
+) -> None:
+    """A quarter of the places for those known to fail; those that begin to only now lose theirs in a moment."""
     settings = SyncSettings(look_every=0.02, drain=0.1, concurrent_polls=8, usual_every=60)
     engine.server.passwords["hangs@icloud.com"] = PASSWORD
     for number in range(20):
-        facts = {"next_poll_at": 1.0, "failures": 3, "apple_id": "hangs@icloud.com"}
+        facts = {"next_poll_at": 1.0, "failures": failures, "apple_id": "hangs@icloud.com"}
         await add_account(engine, f"bad{number}", **facts)
     hanging = 0
 
@@ -251,7 +257,7 @@ async def test_accounts_that_hang_do_not_delay_the_others(engine: Engine) -> Non
     task = asyncio.create_task(sync.run())
 
     async def is_hanging() -> bool:
-        return hanging >= 2
+        return hanging >= under_way
 
     await until(is_hanging)
     await engine.choose("Home")
@@ -260,7 +266,53 @@ async def test_accounts_that_hang_do_not_delay_the_others(engine: Engine) -> Non
         return (await engine.account()).status == AccountStatus.CONNECTED
 
     await until(is_connected, seconds=3)
-    assert hanging == 2
+    assert hanging == under_way
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await sync.close()
+
+
+async def test_those_that_hung_go_on_by_as_many_as_ever(engine: Engine) -> None:
+    """Answered all at once, they would all read their calendars at once."""
+    settings = SyncSettings(look_every=0.02, concurrent_polls=3, most_polls=8, usual_every=60)
+    path = engine.server.calendars["/1/calendars/home/"].path
+    for number in range(20):
+        name = f"n{number}"
+        await add_account(engine, name, next_poll_at=1.0)
+        async with engine.database.writing() as db:
+            await Calendar.create(
+                using_db=db, id=f"cal_{name}", subaccount_id="sub_1", user_id=f"usr_{name}",
+                account_id=f"acc_{name}", path=path, name="Home", color="#1E4C63", kind="EVENTS", can_write=True,
+                is_conflict=True, is_linked=False,
+            )  # fmt: skip
+    under_way: dict[str, int] = Counter()
+    most: dict[str, int] = Counter()
+    read = 0
+    may_go_on = asyncio.Event()
+
+    async def linger(name: str, _: str) -> None:
+        nonlocal read
+        under_way[name] += 1
+        most[name] = max(most[name], under_way[name])
+        await (may_go_on.wait() if name == "list" else asyncio.sleep(0.05))
+        under_way[name] -= 1
+        read += name == "changes"
+
+    engine.server.after = linger
+    sync = sync_on(engine, settings)
+    task = asyncio.create_task(sync.run())
+
+    async def are_hanging() -> bool:
+        return under_way["list"] >= 8
+
+    async def are_read() -> bool:
+        return read >= 20
+
+    await until(are_hanging)
+    await asyncio.sleep(2 * settings.word_within)
+    may_go_on.set()
+    await until(are_read, seconds=20)
+    assert (most["list"], most["changes"]) == (8, 3)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await sync.close()
