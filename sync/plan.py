@@ -182,7 +182,7 @@ def plan_recovery(
     if isinstance(error, PasswordRefused):
         wait = _backoff(settings.first_refusal_retry, settings.longest_retry, refusals)
     else:
-        wait = _backoff(settings.first_retry, settings.longest_retry, failures)
+        wait = _backoff(settings.first_retry, _longest(error, settings, settings.longest_retry), failures)
     wait = _jittered(wait, settings.jitter, chance)
     if isinstance(error, Throttled) and error.retry_after is not None:
         # Told to wait a year, we look again in an hour all the same; told to wait a second, we keep our own floor.
@@ -240,15 +240,18 @@ def plan_write_retry(
     error: RemoteError, settings: SyncSettings, *, attempts: int, now: float, chance: float
 ) -> float:
     """When to try a write again; `attempts` so far, this one counted."""
-    wait = _jittered(
-        _backoff(settings.first_write_retry, settings.longest_write_retry, attempts), settings.jitter, chance
-    )
+    longest = _longest(error, settings, settings.longest_write_retry)
+    wait = _jittered(_backoff(settings.first_write_retry, longest, attempts), settings.jitter, chance)
     if isinstance(error, Throttled) and error.retry_after is not None:
         wait = max(wait, min(max(error.retry_after, 0.0), settings.longest_write_retry))
     if isinstance(error, PasswordRefused):
         # The polls find out whether it is refused for good; many writes must not ask Apple meanwhile.
         wait = max(wait, settings.quiet_every)
     return now + wait
+
+
+def _longest(error: RemoteError, settings: SyncSettings, usual: float) -> float:
+    return min(usual, settings.longest_outage_retry) if isinstance(error, Unreachable) else usual
 
 
 def _backoff(first: float, longest: float, failures: int) -> float:

@@ -30,6 +30,8 @@ class SyncSettings:
     jitter: float = 0.2
     first_retry: float = 30
     longest_retry: float = 3600
+    longest_outage_retry: float = 300
+    "Where no answer came, of a poll or a write: an outage that ended is noticed soon, at what a quiet account costs."
     first_refusal_retry: float = 60
     "After a refused password: longer than after other failures, and doubled too. Apple locks accounts."
     refusals_before_stop: int = 3

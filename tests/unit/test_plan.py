@@ -137,6 +137,11 @@ def _recover(
 
 @pytest.mark.parametrize(("failures", "wait"), [(1, 30), (2, 60), (5, 480), (8, 3600), (400, 3600)])
 def test_failures_back_off_to_an_hour(failures: int, wait: float) -> None:
+    assert _recover(UnexpectedAnswer(), failures=failures) == ("UNREACHABLE", wait)
+
+
+@pytest.mark.parametrize(("failures", "wait"), [(1, 30), (2, 60), (4, 240), (5, 300), (400, 300)])
+def test_the_end_of_an_outage_is_noticed_in_five_minutes(failures: int, wait: float) -> None:
     assert _recover(Unreachable(), failures=failures) == ("UNREACHABLE", wait)
 
 
@@ -203,12 +208,13 @@ def test_the_windows_of_one_zone_move_on_one_after_the_other() -> None:
     assert times[-1] - times[0] > 3000
 
 
-def test_a_write_waits_longer_each_time() -> None:
+@pytest.mark.parametrize(("error", "longest"), [(UnexpectedAnswer(), 3600), (Unreachable(), 300)])
+def test_a_write_waits_longer_each_time(error: RemoteError, longest: float) -> None:
     waits = [
-        plan_write_retry(Unreachable(), SETTINGS, attempts=attempts, now=NOW, chance=0.5) - NOW
+        plan_write_retry(error, SETTINGS, attempts=attempts, now=NOW, chance=0.5) - NOW
         for attempts in (1, 2, 3, 50)
     ]
-    assert waits == [5, 10, 20, 3600]
+    assert waits == [5, 10, 20, longest]
 
 
 def test_a_write_with_a_refused_password_leaves_the_asking_to_the_polls() -> None:
