@@ -24,6 +24,10 @@ class WriteState(StrEnum):
     REMOVED = "REMOVED"
 
 
+UNSENT = frozenset({WriteState.PENDING, WriteState.FAILED})
+"""What iCloud has is not yet what it should be: a row of the outbox stands for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TakenWrite:
     """An outbox row that is ours until `lease_until`, which tells our lease from a later one."""
@@ -44,6 +48,20 @@ async def queue_write(db: Db, user: UserRef, appointment_id: str, *, now: float)
         appointment_id,
         user.subaccount,
         user.user,
+        now,
+    )
+
+
+async def queue_tidying(db: Db, user: UserRef, appointment_id: str, *, now: float, wait: float) -> None:
+    """Only what was left behind of its copies is to be looked at; a write that waits does that too."""
+    await execute(
+        db,
+        "INSERT INTO pending_write (appointment_id, subaccount_id, user_id, due_at, attempts, created_at)"
+        " VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (appointment_id) DO NOTHING",
+        appointment_id,
+        user.subaccount,
+        user.user,
+        now + wait,
         now,
     )
 
@@ -97,10 +115,6 @@ async def is_ours(db: Db, taken: TakenWrite) -> bool:
         taken.lease_until,
     )
     return bool(rows)
-
-
-async def is_queued(db: Db, appointment_id: str) -> bool:
-    return bool(await fetch(db, "SELECT 1 FROM pending_write WHERE appointment_id = $1", appointment_id))
 
 
 async def finish_write(db: Db, taken: TakenWrite) -> None:
@@ -235,9 +249,10 @@ async def drop_writes(ledger: Ledger) -> None:
             ledger.db,
             "UPDATE appointment SET write_state = $1, write_problem = CASE WHEN href IS NULL THEN NULL"
             " ELSE 'iCloud was disconnected before its event there could be brought up to date.' END"
-            " WHERE id = $2",
+            " WHERE id = $2 AND write_state IN ($3, $4)",
             str(WriteState.NOT_LINKED),
             row["appointment_id"],
+            *sorted(map(str, UNSENT)),
         )
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["appointment_id"])
     # The UID stays: by it the event is known again after a new connection.

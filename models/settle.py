@@ -14,7 +14,7 @@ from models.calendar import Calendar
 from models.changelog import Ledger, erase_icloud_texts
 from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
 from models.icloud import ICloudAccount
-from models.outbox import WriteState, drop_writes
+from models.outbox import UNSENT, drop_writes
 from models.rows import LASTING, OwnCopy, R, SlotRow, changed_rows, pieces, slot_rows
 
 MOST_NAMES = 500
@@ -164,11 +164,10 @@ async def own_copies(db: Db, resources: set[str]) -> dict[str, OwnCopy]:
 
 
 def _own_copy(row: Row) -> OwnCopy:
-    is_unsent = row["write_state"] in {WriteState.PENDING, WriteState.FAILED}
     return OwnCopy(
         span=Span(row["starts"], row["ends"]),
         is_confirmed=row["status"] == "CONFIRMED",
-        is_as_written=is_unsent and row["seen"] in {"", row["etag"]},
+        is_as_written=row["write_state"] in UNSENT and row["seen"] in {"", row["etag"]},
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from domain.busy import EventStatus
+from domain.copies import appointment_of
 from models.booking import Appointment
-from sync.ical import AppointmentText
+from sync.ical import AppointmentText, Written, read_written
 
 
 def text_of(own: Appointment) -> AppointmentText:
@@ -29,3 +31,36 @@ def _description(own: Appointment) -> str:
 def href_of(calendar_path: str, uid: str) -> str:
     """Letters, digits and hyphens alone: iCloud once did not take back an escaped name."""
     return f"{calendar_path}{uid}.ics"
+
+
+def is_as_written(own: Appointment, body: str) -> bool:
+    """By the fields that we own, never by bytes: servers rewrite what they store."""
+    seen, wanted = read_written(body), text_of(own)
+    return (
+        seen is not None
+        and seen.status is not EventStatus.CANCELLED
+        and (seen.start, seen.end) == (wanted.start, wanted.end)
+        and _says_the_same(seen, wanted)
+    )
+
+
+def is_left_behind(own: Appointment, calendar_path: str, href: str, body: str) -> bool:
+    """Whether a second copy is of our own writing: by its name, which no device gives, and its words.
+
+    Its time can be one that the appointment had before.
+    """
+    seen = read_written(body)
+    return (
+        seen is not None
+        and appointment_of(seen.uid) == own.id
+        and href == href_of(calendar_path, seen.uid)
+        and _says_the_same(seen, text_of(own))
+    )
+
+
+def _says_the_same(seen: Written, wanted: AppointmentText) -> bool:
+    return (
+        not seen.is_recurring
+        and seen.title.split() == wanted.title.split()
+        and seen.description.split() == wanted.description.split()
+    )

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from domain.busy import EventStatus
 from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
-from models.outbox import WriteState, is_queued, queue_write
+from models.outbox import UNSENT, WriteState, queue_tidying, queue_write
 from models.resources import copies_of, placed_at
 from models.rows import ReadResource
-from sync.appointment_text import text_of
-from sync.ical import read_written
-from sync.places import stand_at
+from sync.appointment_text import is_as_written, is_left_behind
+from sync.places import stand_at, why_unusable
 from sync.remote import ETag
+
+_A_MOVE_LASTS = 60.0
+"""Seconds in which an event that its owner moves to another calendar may be shown in both."""
 
 
 async def note_seen(
@@ -35,12 +36,15 @@ async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own
         own.calendar_id, own.href, own.uid = calendar.id, each.href, each.uid
         await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid"])
     elif (own.calendar_id, own.href) != (calendar.id, each.href):
-        return  # Another copy of it, made by the owner.
+        # Another copy of it: the owner's, or one that was out of our sight while the appointment was written elsewhere.
+        if why_unusable(calendar) is None and is_left_behind(own, calendar.path, each.href, each.body):
+            await queue_tidying(ledger.db, ledger.user, own.id, now=ledger.now, wait=_A_MOVE_LASTS)
+        return
     await _note_state(ledger, own, each.body, ETag(each.etag))
 
 
 async def _note_state(ledger: Ledger, own: Appointment, body: str, etag: ETag) -> None:
-    if await is_queued(ledger.db, own.id):
+    if own.write_state in UNSENT:
         return  # What should stand there is still to be written; the writer looks for itself.
     is_ours = is_as_written(own, body)
     if own.status != "CONFIRMED" or (own.write_state == WriteState.NOT_LINKED and not is_ours):
@@ -62,7 +66,7 @@ async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str])
             # The owner moved it to a calendar that was read before this one: from now on that is its place.
             await _move_to(ledger, own, elsewhere)
             continue
-        if await is_queued(ledger.db, own.id):
+        if own.write_state in UNSENT:
             continue
         is_confirmed = own.status == "CONFIRMED"
         own.write_state = WriteState.DELETED_IN_ICLOUD if is_confirmed else WriteState.REMOVED
@@ -83,24 +87,6 @@ async def _copy_elsewhere(
 async def _move_to(ledger: Ledger, own: Appointment, copy: Resource) -> None:
     await stand_at(ledger, own, copy)
     await _note_state(ledger, own, copy.body, ETag(copy.etag))
-
-
-def is_as_written(own: Appointment, body: str) -> bool:
-    """By the fields that we own, never by bytes: servers rewrite what they store."""
-    seen = read_written(body)
-    wanted = text_of(own)
-    return (
-        seen is not None
-        and seen.status is not EventStatus.CANCELLED
-        and not seen.is_recurring
-        and (seen.start, seen.end) == (wanted.start, wanted.end)
-        and _words(seen.title) == _words(wanted.title)
-        and _words(seen.description) == _words(wanted.description)
-    )
-
-
-def _words(text: str) -> list[str]:
-    return text.split()
 
 
 async def _save(ledger: Ledger, own: Appointment, *, etag: str | None) -> None:

@@ -10,6 +10,7 @@ from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.resources import copies_of
+from sync.appointment_text import is_left_behind
 from sync.remote import ETag, Href
 
 CALENDAR_GONE = "The linked calendar is gone from iCloud: choose another one."
@@ -18,7 +19,7 @@ READ_ONLY = "The linked calendar takes no appointments, it is read-only or full:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A copy beside the one that is kept up: left in a calendar that took no writes for a while."""
+    """A copy beside the one that is kept up: left in a calendar that took no writes, or was not seen, for a while."""
 
     href: Href
     etag: ETag | None
@@ -26,23 +27,43 @@ class Stray:
 
 async def find_place(ledger: Ledger, own: Appointment) -> tuple[Calendar | None, list[Stray]]:
     """The calendar that it stands in or is to, and its strays that can be removed. Puts a new place on `own`."""
-    mine = Calendar.filter(subaccount_id=own.subaccount_id, user_id=own.user_id).using_db(ledger.db)
-    calendars = {calendar.id: calendar for calendar in await mine}
-    copies = [
-        copy
-        for copy in await copies_of(ledger.db, own)
-        if copy.calendar_id in calendars and appointment_of(copy.uid or "") == own.id
-    ]
+    calendars, copies = await _copies(ledger, own)
     place = _place(own, calendars, copies)
     if isinstance(place, Resource):
         await stand_at(ledger, own, place)
         place = calendars[place.calendar_id]
-    strays = [
-        Stray(Href(copy.href), ETag(copy.etag) or None)
+    return place, [_stray(copy) for copy in copies if copy.href != own.href and _is_usable(copy, calendars)]
+
+
+async def find_left_behind(ledger: Ledger, own: Appointment) -> tuple[Calendar | None, list[Stray]]:
+    """The calendar that it stands in, and the strays of our own writing: an owner's copy waits for the next change."""
+    calendars, copies = await _copies(ledger, own)
+    return calendars.get(own.calendar_id or ""), [
+        _stray(copy)
         for copy in copies
-        if copy.href != own.href and why_unusable(calendars[copy.calendar_id]) is None
+        if copy.href != own.href
+        and _is_usable(copy, calendars)
+        and is_left_behind(own, calendars[copy.calendar_id].path, copy.href, copy.body)
     ]
-    return place, strays
+
+
+async def _copies(ledger: Ledger, own: Appointment) -> tuple[dict[str, Calendar], list[Resource]]:
+    """Under our own names, with the user's calendars by id."""
+    mine = Calendar.filter(subaccount_id=own.subaccount_id, user_id=own.user_id).using_db(ledger.db)
+    calendars = {calendar.id: calendar for calendar in await mine}
+    return calendars, [
+        copy
+        for copy in await copies_of(ledger.db, own)
+        if copy.calendar_id in calendars and appointment_of(copy.uid or "") == own.id
+    ]
+
+
+def _is_usable(copy: Resource, calendars: Mapping[str, Calendar]) -> bool:
+    return why_unusable(calendars[copy.calendar_id]) is None
+
+
+def _stray(copy: Resource) -> Stray:
+    return Stray(Href(copy.href), ETag(copy.etag) or None)
 
 
 def _place(
@@ -50,7 +71,7 @@ def _place(
 ) -> Calendar | Resource | None:
     """A copy, where it stands at another place than on record: it is kept up there, and no second one is made."""
     calendar = None if own.href is None else calendars.get(own.calendar_id or "")
-    usable = (copy for copy in copies if why_unusable(calendars[copy.calendar_id]) is None)
+    usable = (copy for copy in copies if _is_usable(copy, calendars))
     if own.status != "CONFIRMED":
         if calendar is not None and not calendar.is_gone:
             return calendar

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from domain.changes import ChangeKind
 from domain.copies import uid_of
@@ -10,7 +11,7 @@ from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.icloud import ICloudAccount
-from models.outbox import TakenWrite, WriteState, finish_write, is_ours, note_refusal, put_back
+from models.outbox import UNSENT, TakenWrite, WriteState, finish_write, is_ours, note_refusal, put_back
 from models.people import User
 from models.resources import forget_resources, store_resources
 from models.rows import ReadResource
@@ -18,10 +19,10 @@ from models.settle import closes_time, settle_conflicts
 from sync.appointment_text import href_of
 from sync.context import SyncContext
 from sync.ical import read_resource
-from sync.places import find_place, why_unusable
+from sync.places import find_left_behind, find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
 from sync.remote import PasswordRefused, RemoteError
-from sync.write import GivenUp, Intent, Later, Removed, Result, Written, carry_out
+from sync.write import GivenUp, Intent, Later, Removed, Result, Tidied, Written, carry_out
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,13 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
         if own is None or account is None or user is None:
             await finish_write(ledger.db, taken)
             return None
+        intent = partial(Intent, own=own, account=account, zone=user.time_zone, attempts=taken.attempts)
+        if own.write_state not in UNSENT:
+            calendar, strays = await find_left_behind(ledger, own)
+            if calendar is None or own.href is None or not strays:
+                await finish_write(ledger.db, taken)
+                return None
+            return intent(calendar=calendar, strays=strays, is_written=True)
         calendar, strays = await find_place(ledger, own)
         if own.status != "CONFIRMED" and (own.href is None or calendar is None or calendar.is_gone):
             await _settle_without(ledger, taken, own, WriteState.REMOVED)
@@ -71,14 +79,7 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
             own.uid = own.uid or uid_of(own.id)
             own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
             await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href", "etag"])
-        return Intent(
-            own=own,
-            calendar=calendar,
-            account=account,
-            zone=user.time_zone,
-            attempts=taken.attempts,
-            strays=strays,
-        )
+        return intent(calendar=calendar, strays=strays)
 
 
 async def _settle_without(ledger: Ledger, taken: TakenWrite, own: Appointment, state: WriteState) -> None:
@@ -116,6 +117,9 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
                 await _record_written(context, ledger, intent, own, result)
             case Removed():
                 await _record_removed(ledger, intent, own)
+            case Tidied():
+                await _finish_tidying(context, ledger, taken, own)
+                return
             case GivenUp(problem):
                 await _give_up(context, ledger, taken, own, problem)
                 return
@@ -137,6 +141,13 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
 
 
 _RECORDED = ("uid", "href", "etag", "written_at", "write_state", "write_attempts", "write_problem")
+
+
+async def _finish_tidying(context: SyncContext, ledger: Ledger, taken: TakenWrite, own: Appointment) -> None:
+    if own.write_state in UNSENT:  # Changed meanwhile.
+        await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
+    else:
+        await finish_write(ledger.db, taken)
 
 
 async def _record_written(
@@ -188,9 +199,11 @@ async def _wait(
         error, context.settings, attempts=attempts, now=context.clock(), chance=context.chance()
     )
     await put_back(ledger.db, taken, due_at=due_at, attempts=attempts)
+    log.info("appointment %s is written later: %s", own.id, error)
+    if own.write_state not in UNSENT:
+        return
     has_news = own.write_problem != LATER
     own.write_problem = LATER
     await own.save(using_db=ledger.db, update_fields=["write_attempts", "write_problem"])
-    log.info("appointment %s is written later: %s", own.id, error)
     if has_news:
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)

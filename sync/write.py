@@ -10,10 +10,9 @@ from domain.copies import next_uid
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.icloud import ICloudAccount
-from sync.appointment_text import href_of, text_of
+from sync.appointment_text import href_of, is_as_written, text_of
 from sync.context import SyncContext
 from sync.ical import read_written, write_appointment
-from sync.own import is_as_written
 from sync.places import CALENDAR_GONE, READ_ONLY, Stray
 from sync.poll import sign_in
 from sync.remote import (
@@ -53,6 +52,8 @@ class Intent:
     attempts: int
     strays: Sequence[Stray] = ()
     "To be removed first: another event of its UID could stand in the way of the one that is kept up."
+    is_written: bool = False
+    "Nothing else is to be done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Tidied:
+    """The one that is kept up was left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class GivenUp:
     """The owner must act."""
 
@@ -84,7 +90,7 @@ class Later:
     error: RemoteError
 
 
-Result = Written | Removed | GivenUp | Later
+Result = Written | Removed | Tidied | GivenUp | Later
 
 
 async def carry_out(context: SyncContext, intent: Intent) -> Result:
@@ -99,8 +105,12 @@ async def carry_out(context: SyncContext, intent: Intent) -> Result:
 
 
 async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
+    if intent.is_written and not await _stands(remote, intent.own):
+        return Tidied()  # The owner moved or deleted it, and a poll is to tell.
     if (unsure := await _remove_strays(remote, intent)) is not None:
         return unsure
+    if intent.is_written:
+        return Tidied()
     try:
         if intent.own.status == "CONFIRMED":
             result = await _write(context, remote, intent)
@@ -205,6 +215,11 @@ def _is_sure_of_conflict(context: SyncContext, intent: Intent) -> bool:
     own = intent.own
     is_just_written = own.written_at is not None and context.clock() - own.written_at < _JUST_WRITTEN
     return intent.attempts >= (_SURE_OF_LOSS if own.etag or is_just_written else _SURE_OF_CONFLICT)
+
+
+async def _stands(remote: RemoteCalendars, own: Appointment) -> bool:
+    found = await _find(remote, Href(own.href or ""))
+    return found is not None and _is_ours(found[1], own.uid or "")
 
 
 def _is_ours(body: str, uid: str) -> bool:
