@@ -268,6 +268,9 @@ class Account:
 
     async def get(self, href: Href) -> Fetched:
         answer = await self._ask(self._url(href), "GET")
+        if answer.status_code == 404 and "%40" in href:
+            # iCloud once did not take back what it had escaped itself.
+            answer = await self._ask(self._url(href.replace("%40", "@")), "GET")
         refuse(answer)
         if answer.status_code != 200 or not answer.body.strip() or is_page(answer.body):
             raise UnexpectedAnswer(f"{answer.status_code} for an object")

@@ -275,6 +275,15 @@ async def test_an_etag_is_one_in_any_spelling_and_sent_as_it_was_made(
     assert liar.asked[-1].headers["if-match"] == '"1"'
 
 
+async def test_a_name_that_is_not_taken_back_as_it_was_told_is_asked_for_as_it_reads(
+    liar: Liar, account: Account
+) -> None:
+    liar.answers = [http(404), http(200, TEXT, ETag='"1"')]
+    told = Href("/1/calendars/home/a%40b.ics")
+    assert (await account.get(told)).href == told
+    assert [asked.path for asked in liar.asked] == [told, "/1/calendars/home/a@b.ics"]
+
+
 TWO = TEXT + TEXT
 
 
