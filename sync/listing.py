@@ -24,6 +24,7 @@ from sync.remote import (
     NotWritable,
     PasswordRefused,
     RemoteError,
+    Stalled,
     Throttled,
     UnexpectedAnswer,
     Unreachable,
@@ -123,7 +124,7 @@ async def _list_by_the_entrys_word(poll: Poll) -> tuple[ListedCalendar, ...]:
     try:
         return await poll.remote.list_calendars(poll.account.home_url)
     except PasswordRefused:
-        raise Unreachable("the home refuses whom the entry lets in") from None
+        raise Stalled("the home refuses whom the entry lets in") from None
 
 
 async def _follow(poll: Poll) -> None:

@@ -21,6 +21,7 @@ from sync.remote import (
     PasswordUnreadable,
     RemoteChange,
     RemoteError,
+    Stalled,
     Throttled,
     Unreachable,
 )
@@ -251,7 +252,8 @@ def plan_write_retry(
 
 
 def _longest(error: RemoteError, settings: SyncSettings, usual: float) -> float:
-    return min(usual, settings.longest_outage_retry) if isinstance(error, Unreachable) else usual
+    is_outage = isinstance(error, Unreachable) and not isinstance(error, Stalled)
+    return min(usual, settings.longest_outage_retry) if is_outage else usual
 
 
 def _backoff(first: float, longest: float, failures: int) -> float:

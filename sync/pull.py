@@ -33,10 +33,10 @@ from sync.remote import (
     PasswordRefused,
     RemoteChange,
     RemoteError,
+    Stalled,
     SyncToken,
     TokenRefused,
     UnexpectedAnswer,
-    Unreachable,
 )
 from sync.spelling import as_held, beginning, is_odd
 
@@ -96,7 +96,7 @@ async def _look(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteEr
             raise  # The database did not answer.
         # What was read is stored; the next poll goes on from there.
         poll.hurry(0)
-        return None if poll.has_changed else Unreachable("the poll took too long")
+        return None if poll.has_changed else Stalled("the poll took too long")
     except RemoteError as error:
         return error
 

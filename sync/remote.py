@@ -65,6 +65,10 @@ class Unreachable(RemoteError):
     """No answer, or the server's own failure; trying later can help."""
 
 
+class Stalled(Unreachable):
+    """It was reached, to no avail: tried as seldom as after any failure, and not as where an outage may have ended."""
+
+
 class UnexpectedAnswer(RemoteError):
     """The answer is not of the form that was asked for, so nothing can be concluded from it."""
 

@@ -32,6 +32,7 @@ from sync.remote import (
     Listed,
     PasswordRefused,
     RemoteError,
+    Stalled,
     Throttled,
     UnexpectedAnswer,
     Unreachable,
@@ -136,8 +137,9 @@ def _recover(
 
 
 @pytest.mark.parametrize(("failures", "wait"), [(1, 30), (2, 60), (5, 480), (8, 3600), (400, 3600)])
-def test_failures_back_off_to_an_hour(failures: int, wait: float) -> None:
-    assert _recover(UnexpectedAnswer(), failures=failures) == ("UNREACHABLE", wait)
+@pytest.mark.parametrize("error", [UnexpectedAnswer(), Stalled()])
+def test_failures_back_off_to_an_hour(error: RemoteError, failures: int, wait: float) -> None:
+    assert _recover(error, failures=failures) == ("UNREACHABLE", wait)
 
 
 @pytest.mark.parametrize(("failures", "wait"), [(1, 30), (2, 60), (4, 240), (5, 300), (400, 300)])
