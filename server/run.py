@@ -107,6 +107,7 @@ async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None
             settle()
             log.info("The sync loop runs.")
             await stopping.wait()
+            begin_to_end(looping)
             await _ended(looping)
 
 

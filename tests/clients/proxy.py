@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 
 class Wire:
@@ -63,3 +64,11 @@ async def wire_to(port: int) -> AsyncIterator[tuple[Wire, str]]:
         wire.cut()
         server.close()
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def wire_to_database(url: str) -> AsyncIterator[tuple[Wire, str]]:
+    """The wire to a PostgreSQL, and the URL of the database at its near end."""
+    far = urlsplit(url)
+    async with wire_to(far.port or 5432) as (wire, near):
+        yield wire, far._replace(netloc=f"{far.username}@{urlsplit(near).netloc}").geturl()

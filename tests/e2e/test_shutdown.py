@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from benchmarks.campaigns.connected import connect
-from benchmarks.world import APPLE_ID, ROOT, World, world
+from benchmarks.world import APPLE_ID, ROOT, World, free_ports, world
 from models.database import fetch
 from server.database import open_database
-from tests.clients.proxy import wire_to
+from tests.clients.proxy import wire_to_database
 
 
 @pytest.fixture
@@ -61,39 +61,47 @@ async def test_it_ends_within_ten_seconds_though_icloud_hangs(slotwire: World) -
 async def test_it_ends_within_ten_seconds_though_the_database_and_icloud_are_silent(
     database_url: str, tmp_path: Path
 ) -> None:
-    url = urlsplit(database_url)
-    async with wire_to(url.port or 5432) as (wire, near):
-        through = url._replace(netloc=f"{url.username}@{urlsplit(near).netloc}").geturl()
-        async with world(tmp_path, through) as slotwire:
-            await connect(slotwire)
-            await _begin_a_poll_that_hangs(slotwire)
-            wire.hold()
-            async with slotwire.owner() as owner:
-                asking = asyncio.create_task(owner.call("{ __typename }"))
-                await asyncio.sleep(0.2)
-                began = time.monotonic()
-                assert await asyncio.to_thread(slotwire.servers[0].stop, within=30) == 0
-                assert time.monotonic() - began < 10
-                asking.cancel()
+    async with wire_to_database(database_url) as (wire, through), world(tmp_path, through) as slotwire:
+        await connect(slotwire)
+        await _begin_a_poll_that_hangs(slotwire)
+        wire.hold()
+        async with slotwire.owner() as owner:
+            asking = asyncio.create_task(owner.call("{ __typename }"))
+            await asyncio.sleep(0.2)
+            began = time.monotonic()
+            assert await asyncio.to_thread(slotwire.servers[0].stop, within=30) == 0
+            assert time.monotonic() - began < 10
+            asking.cancel()
 
 
 _STANDS_STILL = """
-import asyncio, time
-from server import run
+import os, signal, time
+from server import __main__, run
 
-async def main():
-    run._GONE_WITHIN = 0.2
-    run.begin_to_end(None)
+async def stand_still(_):
     time.sleep(60)
 
-asyncio.run(main())
+run._GONE_WITHIN = 0.2
+run._ended = stand_still
+run.settle = lambda: os.kill(os.getpid(), signal.SIGTERM)
+__main__.main()
 """
 
 
-def test_a_process_whose_event_loop_stands_still_ends_all_the_same() -> None:
+@pytest.mark.parametrize("command", ["serve", "sync"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_process_whose_event_loop_stands_still_ends_all_the_same(
+    database_url: str, tmp_path: Path, command: str
+) -> None:
+    settings = {
+        "SLOTWIRE_DATABASE_URL": database_url,
+        "SLOTWIRE_SEALING_KEY_FILE": str(tmp_path / "sealing.key"),
+        "SLOTWIRE_PORT": str(free_ports(1)[0]),
+    }
     ended = subprocess.run(
-        [sys.executable, "-c", _STANDS_STILL],
+        [sys.executable, "-c", _STANDS_STILL, command],
         cwd=ROOT,
+        env={**os.environ, **settings},
         capture_output=True,
         text=True,
         timeout=50,

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pytest
 
 from models.database import UNAVAILABLE, Database, execute, fetch
 from server.database import open_database
-from tests.clients.proxy import Wire, wire_to
+from tests.clients.proxy import Wire, wire_to_database
 
 WITHIN = 20.0
 """Seconds, and far more than it takes."""
@@ -38,10 +37,8 @@ class Silent:
 @pytest.fixture
 async def silent(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Silent]:
     """Not yet: from `wire.hold` on. Its answers are waited for as long as the parameter says, or longer than a test."""
-    url = urlsplit(database_url)
-    async with wire_to(url.port or 5432) as (wire, near):
+    async with wire_to_database(database_url) as (wire, through):
         closing = AsyncExitStack()
-        through = url._replace(netloc=f"{url.username}@{urlsplit(near).netloc}").geturl()
         database = await closing.enter_async_context(
             open_database(through, answers_within=getattr(request, "param", 60.0))
         )
