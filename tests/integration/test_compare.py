@@ -37,11 +37,6 @@ async def engine(database: Database, bell: Bell) -> Engine:
 
 
 @pytest.fixture
-def home(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/home/"]
-
-
-@pytest.fixture
 async def context(engine: Engine) -> SyncContext:
     """Read whole, held against a second listing, and a night later."""
     context = engine.context()

@@ -34,16 +34,6 @@ def context(engine: Engine) -> SyncContext:
     return engine.context()
 
 
-@pytest.fixture
-def home(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/home/"]
-
-
-@pytest.fixture
-def work(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/work/"]
-
-
 async def pass_minutes(engine: Engine, context: SyncContext) -> None:
     for _ in range(4):
         engine.now += 61

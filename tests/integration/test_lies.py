@@ -36,11 +36,6 @@ async def engine(database: Database, bell: Bell) -> Engine:
     return engine
 
 
-@pytest.fixture
-def home(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/home/"]
-
-
 def lie(monkeypatch: pytest.MonkeyPatch, name: str, answer: object) -> None:
     """The server says this in place of what is so; its own faults are told by `failures`."""
 

@@ -23,11 +23,6 @@ async def engine(database: Database, bell: Bell) -> Engine:
     return engine
 
 
-@pytest.fixture
-def home(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/home/"]
-
-
 async def test_a_calendar_that_was_read_is_in_step_no_more_and_again_when_it_is_gone(
     engine: Engine, home: FakeCalendar
 ) -> None:

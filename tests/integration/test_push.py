@@ -34,11 +34,6 @@ async def engine(database: Database, bell: Bell) -> Engine:
     return engine
 
 
-@pytest.fixture
-def home(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/home/"]
-
-
 def spans(calendar: FakeCalendar) -> list[tuple[int, int]]:
     found = [read_written(body) for _, body in calendar.texts.values()]
     return sorted((each.start, each.end) for each in found if each is not None)

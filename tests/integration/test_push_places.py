@@ -27,16 +27,6 @@ async def engine(database: Database, bell: Bell) -> Engine:
     return engine
 
 
-@pytest.fixture
-def home(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/home/"]
-
-
-@pytest.fixture
-def work(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/work/"]
-
-
 async def link(engine: Engine, name: str) -> None:
     async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
         for calendar in await Calendar.all().using_db(ledger.db):

@@ -25,11 +25,6 @@ async def engine(database: Database, bell: Bell) -> Engine:
     return await engine_on(database, bell)
 
 
-@pytest.fixture
-def home(engine: Engine) -> FakeCalendar:
-    return engine.server.calendars["/1/calendars/home/"]
-
-
 async def read(engine: Engine, home: FakeCalendar, name: str) -> SyncContext:
     context = engine.context()
     home.put("plain", event("plain", at(5, 9), at(5, 10)))
