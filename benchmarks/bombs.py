@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.calendars import make_calendar
+from benchmarks.percentile import p99
 from domain.actor import UserRef
 from models.bell import Bell
 from server.database import migrate, open_database
@@ -141,10 +142,6 @@ async def ticks(seconds: float) -> list[float]:
         await asyncio.sleep(TICK)
         found.append(max(0.0, time.perf_counter() - since - TICK))
     return found
-
-
-def p99(seconds: list[float]) -> float:
-    return sorted(seconds)[int(len(seconds) * 0.99)]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,9 +23,11 @@ import httpx2
 
 from benchmarks.client import Client
 from benchmarks.databases import fresh_database
+from benchmarks.percentile import p99
 from benchmarks.sync import raw
 from benchmarks.sync.accounts import add_accounts
-from benchmarks.world import free_ports
+from benchmarks.sync.replay import a_replay
+from benchmarks.world import Process, free_ports
 from models.database import Database, fetch
 from schema.scalars import format_date_time
 from server.database import open_database
@@ -110,19 +110,10 @@ def _line(name: str, alone: list[float], beside: list[float], most: float) -> bo
     return is_met
 
 
-def p99(values: list[float]) -> float:
-    return sorted(values)[len(values) * 99 // 100]
-
-
 @asynccontextmanager
 async def _server(folder: Path, database_url: str, accounts: int) -> AsyncIterator[tuple[People, str, str]]:
     """A key of each role, where GraphQL is, and where the calendar server is."""
-    replay = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.sync.replay", "--events", "20"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert replay.stdout is not None
-        icloud = f"http://127.0.0.1:{int(replay.stdout.readline())}/"
+    with a_replay(20) as icloud:
         [port] = free_ports(1)
         environment = {
             "SLOTWIRE_DATABASE_URL": database_url,
@@ -141,31 +132,13 @@ async def _server(folder: Path, database_url: str, accounts: int) -> AsyncIterat
             await add_accounts(
                 database, icloud, accounts, calendars=13, is_read=True, due_over=EVERY, sealer=keys.sealer()
             )
-        with (folder / "server.log").open("ab") as log:
-            server = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve"],
-                env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
+        server = Process(["-m", "server", "serve"], environment, folder / "server.log")
+        server.start()
         try:
-            await _ready(f"http://127.0.0.1:{port}/readyz")
+            await server.answers(f"http://127.0.0.1:{port}/readyz")
             yield people, f"http://127.0.0.1:{port}/graphql", icloud
         finally:
-            server.terminate()
-            server.wait()
-    finally:
-        replay.terminate()
-        replay.communicate()
-
-
-async def _ready(url: str) -> None:
-    async with httpx2.AsyncClient(trust_env=False) as http, asyncio.timeout(60):
-        while True:
-            try:
-                if (await http.get(url)).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            await asyncio.sleep(0.1)
+            server.stop()
 
 
 async def _watch(database: Database, client: Client, people: People, graphql: str, seconds: float) -> Seen:

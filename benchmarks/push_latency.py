@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.campaigns.connected import connect
 from benchmarks.client import Json
+from benchmarks.percentile import p99
 from benchmarks.world import World, world
 from tests.e2e import queries as q
 
@@ -71,8 +72,9 @@ async def _collect(changes: AsyncIterator[Json], frames: dict[str, tuple[float, 
 
 def _figures(seconds: list[float]) -> str:
     ordered = sorted(seconds)
-    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-    return f"median {statistics.median(ordered):7.3f} s   p99 {p99:7.3f} s   max {ordered[-1]:7.3f} s"
+    return (
+        f"median {statistics.median(ordered):7.3f} s   p99 {p99(ordered):7.3f} s   max {ordered[-1]:7.3f} s"
+    )
 
 
 if __name__ == "__main__":

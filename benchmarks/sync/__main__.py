@@ -11,13 +11,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import TypedDict
 
 from benchmarks.ical import MissingError
 from benchmarks.sync import peers, servers
+from benchmarks.sync.replay import a_replay
 
 Figures = dict[str, float]
 _WITHIN = 1_200
@@ -78,7 +78,7 @@ def poll(asked: Asked) -> bool:
     A blocking socket waits for one answer at a time: no client that has more than one account in hand can do as little.
     An event loop has twenty under way; "paced", it begins each when it is due, as the accounts' polls are.
     """
-    with _replay(20) as url:
+    with a_replay(20) as url:
         print("\nA poll without a change, 13 calendars, 15 KB: CPU ms")
         runs = [_child("floor-poll", url, **_PACE) for _ in range(asked.rounds)]
         floor = _median(iter(runs))
@@ -116,7 +116,7 @@ def _rate(pace: _Pace) -> float:
 
 def first(asked: Asked) -> bool:
     """A first sync: stored, expanded over 400 days, and committed."""
-    with _replay(asked.events) as url:
+    with a_replay(asked.events) as url:
         floor = _median(_child("floor-first", url) for _ in range(asked.rounds))["cpu"]
         print(
             f"\nFirst sync of {asked.events} events: CPU ms\n{'floor: etags, multiget, expat':36}{floor:9.0f}"
@@ -164,7 +164,7 @@ def change(asked: Asked) -> bool:
     small = asked.events // 10
     counts = (1, 100, 200)
     for events in (small, asked.events):
-        with _replay(events) as url:
+        with a_replay(events) as url:
             floors[events] = _child("floor-change", url, accounts=25, changes=counts)
             found[events] = _child("change", url, "sqlite", asked.postgres, accounts=25, changes=counts)
     big, floor = found[asked.events], floors[asked.events]
@@ -182,7 +182,7 @@ def change(asked: Asked) -> bool:
 def idle(asked: Asked) -> bool:
     """Many accounts, each polled once a minute, in one process."""
     met = True
-    with _replay(20) as url:
+    with a_replay(20) as url:
         for database in asked.databases:
             few = _child("polls", url, database, asked.postgres, accounts=100, every=2.0, seconds=5.0)
             found = _child(
@@ -211,7 +211,7 @@ def idle(asked: Asked) -> bool:
 def midnight(asked: Asked) -> bool:
     """Many accounts of one zone, in the minute after its midnight, when their windows move on."""
     met = True
-    with _replay(20) as url:
+    with a_replay(20) as url:
         for database in asked.databases:
             found = _child(
                 "polls", url, database, asked.postgres, accounts=asked.accounts, every=60.0,
@@ -278,21 +278,6 @@ def _least(name: str, value: float, least: float, note: str) -> bool:
 
 
 # --- Processes
-
-
-@contextmanager
-def _replay(events: int) -> Iterator[str]:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.sync.replay", "--events", str(events)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}/"
-    finally:
-        server.terminate()
-        server.communicate()
 
 
 def _child(

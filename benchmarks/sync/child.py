@@ -18,6 +18,7 @@ from functools import partial
 from statistics import median
 from zoneinfo import ZoneInfo
 
+from benchmarks.percentile import p99
 from benchmarks.sync import accounts, bare, raw
 from benchmarks.sync.fast import run
 from domain.work import Watch, Work
@@ -96,7 +97,7 @@ async def first(given: argparse.Namespace) -> Figures:
             "base": base,
             "events": rows[0]["number"],
             "loop_worst": max(late),
-            "loop_p99": sorted(late)[len(late) * 99 // 100],
+            "loop_p99": p99(late),
         }
 
 
@@ -227,9 +228,9 @@ async def polls(given: argparse.Namespace) -> Figures:
         "per_second": done / figures["wall"] * 1000,
         "warm_cpu": warm["cpu"] / count,
         "lag_p50": begun_late[len(begun_late) // 2] * 1000,
-        "lag_p99": begun_late[len(begun_late) * 99 // 100] * 1000,
+        "lag_p99": p99(begun_late) * 1000,
         "loop_p50": own[len(own) // 2],
-        "loop_p99": own[len(own) * 99 // 100],
+        "loop_p99": p99(own),
         "loop_worst": own[-1],
         "rows": made,
         "peak": most,

@@ -11,8 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from benchmarks.calendars import make_calendar
@@ -287,6 +290,22 @@ def _value(head: bytes, name: bytes) -> bytes | None:
         return None
     end = head.find(b"\r\n", at + 2)
     return head[at + len(name) + 3 : end if end >= 0 else None].strip()
+
+
+@contextmanager
+def a_replay(events: int) -> Iterator[str]:
+    """Its URL, as long as it is wanted."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.sync.replay", "--events", str(events)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/"
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 async def serve(replay: Replay, tell: Callable[[int], None]) -> None:
