@@ -165,7 +165,8 @@ async def _applied(writer: BaseDBAsyncClient) -> set[str]:
     try:
         _, rows = await writer.execute_query("SELECT name FROM tortoise_migrations")
     except OperationalError as error:
-        if "no such table" in str(error) or "does not exist" in str(error):
+        # PostgreSQL tells it in its own language (lc_messages), SQLite in English alone.
+        if isinstance(error.__cause__, asyncpg.UndefinedTableError) or "no such table" in str(error):
             return set()
         raise DatabaseUnusableError(f"The database can't be read: {_one_line(error)}") from error
     return {row["name"] for row in rows}

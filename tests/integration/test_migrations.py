@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import asyncpg
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import OperationalError
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from models.bell import Bell
 from models.database import Db, execute, fetch
-from server.database import APP, _apps, _connected, known_migrations, open_database
+from server.database import APP, _applied, _apps, _connected, known_migrations, open_database
 from tests.integration.engine import at, engine_on, event
 
 TABLES = ("resource", "event", "blocked_slot", "appointment")
@@ -54,6 +59,17 @@ async def test_rows_and_indexes_are_whole_there_and_back(database_url: str, bell
         for name in sorted(seen):
             await to(name)
             assert (await _rows(db), await _indexes(db)) == (rows, seen[name])
+
+
+async def test_an_empty_database_is_told_in_any_language() -> None:
+    """PostgreSQL speaks that of its cluster: `lc_messages`."""
+
+    class German:
+        async def execute_query(self, _: str) -> None:
+            error = asyncpg.UndefinedTableError("Relation »tortoise_migrations« existiert nicht")
+            raise OperationalError(error) from error
+
+    assert await _applied(cast("BaseDBAsyncClient", German())) == set()
 
 
 async def test_no_slot_is_left_whose_event_is_gone(database_url: str, bell: Bell) -> None:
