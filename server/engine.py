@@ -324,7 +324,8 @@ def access_of(actor: Actor) -> tuple[str, Role, str | None]:
 def _told_by(prepared: Prepared, request: Request) -> str:
     """The values that decide how an event is told: not those that only say what is followed, and from where."""
     names = prepared.plans.below_roots
-    return repr([(name, request.variables.get(name)) for name in names])
+    # One that is not given has its default; one given as null has none.
+    return repr([(name, request.variables[name]) for name in names if name in request.variables])
 
 
 async def _planned(prepared: Prepared, request: Request, operation: Operation) -> Answer | None:

@@ -31,6 +31,10 @@ SWITCHED = (
     "subscription ($user: ID!, $yes: Boolean!)"
     " { blockedSlotChanges(userId: $user) { kind cursor @include(if: $yes) } }"
 )
+BY_DEFAULT = (
+    "subscription ($user: ID!, $yes: Boolean = true)"
+    " { blockedSlotChanges(userId: $user) { kind cursor @include(if: $yes) } }"
+)
 APPOINTMENTS = (
     "subscription ($user: ID!)"
     " { appointmentChanges(userId: $user) { kind appointment { title type { name } } } }"
@@ -108,6 +112,18 @@ async def test_what_is_told_hangs_on_the_document_its_switches_and_who_may_see_i
     assert shown == [["cursor", "kind"], ["cursor", "kind"], ["kind"], ["cursor", "kind"], ["cursor", "kind"]]
     assert engine.executed == 3
     await ends(followers)
+
+
+async def test_a_switch_that_is_null_is_not_one_left_to_its_default(world: World, engine: Engine) -> None:
+    anna = world.anna.user
+    null = follow(engine, world, owner_of(world.anna), BY_DEFAULT, user=anna, yes=None)
+    left_out = follow(engine, world, owner_of(world.anna), BY_DEFAULT, user=anna)
+    waiting = await start([null, left_out])
+    await block(world, NINE, NINE + HOUR)
+    refused, told = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert orjson.loads(refused.as_bytes())["errors"]
+    assert set(orjson.loads(told.as_bytes())["data"]["blockedSlotChanges"]) == {"kind", "cursor"}
+    await ends([null, left_out])
 
 
 async def test_where_a_subscriber_stands_is_its_own(world: World, engine: Engine) -> None:
