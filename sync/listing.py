@@ -162,9 +162,9 @@ async def _move(poll: Poll, found: Discovery) -> None:
     if account.addresses != addresses and account.expanded_zone is not None:
         # By their addresses the owner's answers to invitations were found.
         found_anew["expanded_zone"] = UNKNOWN_ZONE
-    account.update_from_dict(found_anew)
-    async with poll.context.database.writing() as db:
-        await account.save(using_db=db, update_fields=list(found_anew))
+    async with poll.changing() as (ledger, _):
+        account.update_from_dict(found_anew)
+        await account.save(using_db=ledger.db, update_fields=list(found_anew))
 
 
 async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:

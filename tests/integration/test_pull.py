@@ -702,6 +702,25 @@ async def test_a_process_that_lost_its_lease_and_got_it_back_stores_nothing_olde
     assert await engine.slots() == [(at(3, 14), at(3, 15))]
 
 
+async def test_a_process_that_lost_its_lease_does_not_move_the_home(engine: Engine) -> None:
+    """Where it was told long ago that the account is now."""
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    engine.server.home_url = "https://new.fake.test/1/calendars/"
+
+    async def overtaken(name: str, _: str) -> None:
+        if name == "discover":
+            engine.server.after = None
+            engine.now += 31
+            await engine.poll(engine.context("quick"))
+            engine.server.home_url = "https://old.fake.test/1/calendars/"
+
+    engine.server.after = overtaken
+    outcome = await engine.poll(engine.context("slow"))
+    assert not outcome.is_complete
+    assert (await engine.account()).home_url == "https://new.fake.test/1/calendars/"
+
+
 @pytest.mark.parametrize(
     "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
 )
