@@ -45,8 +45,15 @@ _SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
+class WorkerUnavailableError(Exception):
+    """The machine starts no process now. No OSError: the database is not to blame."""
+
+
 async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) -> list[Reading]:
-    """In order. One that costs over 2 s of CPU or 512 MB is ended, reported, and blocks all that it could mean."""
+    """In order. One that costs over 2 s of CPU or 512 MB is ended, reported, and blocks all that it could mean.
+
+    Raises WorkerUnavailableError.
+    """
     if is_brief([request.text for request in requests]):
         return [read(request) for request in requests]
     found: dict[int, Reading] = {}
@@ -130,9 +137,12 @@ async def _start(limits: Limits) -> Process:
         name: os.environ[name] for name in ("PATH", "LANG", "TZDIR", "PYTHONTZPATH") if name in os.environ
     }
     command = [sys.executable, "-m", "sync.ical_worker", *map(str, limits)]
-    return await asyncio.create_subprocess_exec(
-        *command, cwd=_ROOT, env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
-    )
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command, cwd=_ROOT, env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+        )
+    except OSError as error:
+        raise WorkerUnavailableError from error
 
 
 async def _ask(worker: Process, request: Request) -> Reading | None:

@@ -24,6 +24,7 @@ from models.outbox import WriteState
 from models.people import User
 from models.polling import Places, ask_for_poll, lease_account, trade_leases
 from models.seal import Secret
+from sync.ical_guarded import ORDINARY_CHARACTERS
 from sync.loop import keep_house
 from sync.plan import ProblemCode
 from sync.remote import PasswordRefused, RemoteError, Throttled, Unreachable
@@ -544,6 +545,28 @@ async def test_a_poll_that_breaks_is_set_aside_and_the_loop_goes_on(
     await until(is_connected)
     assert ProblemCode.UNEXPECTED_ANSWER in kinds
     assert "a bug" in caplog.text
+
+
+async def test_an_event_that_no_worker_can_be_started_for_is_told_and_tried_again(
+    engine: Engine, running: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time closes with the calendar's, in the end: the owner has to be told why."""
+    start, end = soon(24), soon(25)
+    text = event("a", start, end, extra="X-LONG:" + "x" * ORDINARY_CHARACTERS)
+    engine.server.calendars["/1/calendars/home/"].put("a", text)
+    monkeypatch.setattr("sys.executable", "/nothing/here")
+    await engine.choose("Home")
+
+    async def is_told() -> bool:
+        return (await engine.account()).problem_code == ProblemCode.UNEXPECTED_ANSWER
+
+    await until(is_told)
+    monkeypatch.undo()
+
+    async def is_read() -> bool:
+        return await engine.slots() == [(start, end)]
+
+    await until(is_read)
 
 
 async def test_what_is_kept_for_a_time_is_dropped_after_it(engine: Engine) -> None:
