@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.accounts import AccountStatus
@@ -43,7 +43,7 @@ class Page:
 
 async def fetch_pages(
     poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None]
-) -> AsyncIterator[Page]:
+) -> AsyncGenerator[Page, None]:
     """In order, several answers to a page, with the next requests under way while one is stored."""
     size, most = poll.context.settings.batch, poll.context.settings.requests_in_flight
     hrefs = list(wanted)

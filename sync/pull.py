@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from domain.paths import path_key
@@ -209,9 +210,10 @@ async def _read_calendar(
         is_half_proved=is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
-    async for page in fetch_pages(poll, calendar, plan.fetch):
-        await store_page(poll, calendar, page, closing, is_first_read=is_first_read)
-        poll.context.at("page stored")
+    async with aclosing(fetch_pages(poll, calendar, plan.fetch)) as pages:
+        async for page in pages:
+            await store_page(poll, calendar, page, closing, is_first_read=is_first_read)
+            poll.context.at("page stored")
     await closing.finish()
     if changes.too_long and not is_spared:
         # The rest is read; what these close nobody knows, so that the calendar is not in step until they are gone.
