@@ -78,7 +78,7 @@ class PendingWrite(Model):
     appointment_id = fields.CharField(max_length=32, primary_key=True)
     subaccount_id = fields.CharField(max_length=32)
     user_id = fields.CharField(max_length=32)
-    # Null: nothing is tried before the owner acts. A write that was given up (FAILED) is looked at now and then.
+    # A write that was given up (FAILED) is looked at now and then.
     due_at = fields.FloatField(null=True)
     attempts = fields.IntField(default=0)
     lease_until = fields.FloatField(null=True)

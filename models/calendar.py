@@ -32,7 +32,8 @@ class Calendar(Model):
     is_conflict = fields.BooleanField(default=False)
     # Only what differs from the default: `{"declined": "BLOCK"}`.
     policy: fields.Field[dict[str, str]] = fields.JSONField(default=dict)
-    # Where the next sync-collection goes on; saved a page at a time.
+    # Where the next sync-collection goes on; saved once all that it told of is stored. What an interrupted read
+    # stored before is known by its ETags and not fetched again.
     sync_token = fields.TextField(null=True)
     # The home listing's token at the last complete pull: equal means nothing to ask.
     listed_token = fields.TextField(null=True)

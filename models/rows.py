@@ -141,7 +141,7 @@ class OwnCopy:
 
     span: Span
     is_confirmed: bool
-    is_as_written: bool
+    awaits_our_write: bool
     "A newer state is still to be written, and what is in iCloud is the last that we wrote or saw."
 
 
@@ -212,7 +212,7 @@ def pieces(occurrence: Occurrence, policy: BusyPolicy, own: OwnCopy | None) -> P
         return []
     if own is None:
         return [(_BEFORE, span)]
-    if not own.is_confirmed or own.is_as_written:
+    if not own.is_confirmed or own.awaits_our_write:
         return []
     both = [
         (_BEFORE, Span(span.start, min(span.end, own.span.start))),

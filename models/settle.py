@@ -167,7 +167,7 @@ def _own_copy(row: Row) -> OwnCopy:
     return OwnCopy(
         span=Span(row["starts"], row["ends"]),
         is_confirmed=row["status"] == "CONFIRMED",
-        is_as_written=row["write_state"] in UNSENT and row["seen"] in {"", row["etag"]},
+        awaits_our_write=row["write_state"] in UNSENT and row["seen"] in {"", row["etag"]},
     )
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 from sync import multistatus
 from sync.remote import (
     ETag,
+    Forbidden,
     NotThere,
-    NotWritable,
     PasswordRefused,
     StaleWrite,
     Throttled,
@@ -57,7 +57,7 @@ def refuse(answer: Answer) -> None:
         case 404 | 410:
             raise NotThere("there is no such address")
         case 403:
-            raise NotWritable("not allowed")
+            raise Forbidden("not allowed")
 
 
 def expect_multistatus(answer: Answer) -> None:
@@ -83,7 +83,7 @@ def refuse_write(answer: Answer) -> None:
     if status in {404, 409, 410}:
         raise NotThere("there is no such calendar or object")
     if status in {403, 405, 413, 415, 507}:
-        raise NotWritable(f"the calendar refused it ({status})")
+        raise Forbidden(f"the calendar refused it ({status})")
     raise UnexpectedAnswer(f"{status} for a write")
 
 

@@ -34,11 +34,11 @@ from sync.remote import (
     Discovery,
     ETag,
     Fetched,
+    Forbidden,
     Glance,
     Href,
     NameTooLong,
     NotThere,
-    NotWritable,
     SyncToken,
     TokenRefused,
     UnexpectedAnswer,
@@ -205,7 +205,7 @@ class Account:
     async def discover(self) -> Discovery:
         principal_url = await self._find_principal()
         answer, url = await self._propfind(principal_url, queries.HOME_QUERY, depth=0)
-        home, addresses = multistatus.read_home(answer)
+        home, addresses = multistatus.read_home_set(answer)
         self.home_url = self.server.guard.resolve(url, home if home.endswith("/") else f"{home}/")
         if len(self.home_url) > LONGEST:
             raise NameTooLong("a calendar home that is too long to be kept")
@@ -222,7 +222,7 @@ class Account:
             try:
                 asked = self.server.guard.resolve(entry, where)
                 answer, url = await self._propfind(asked, queries.PRINCIPAL_QUERY, depth=0)
-            except (NotThere, UnexpectedAnswer, NotWritable) as error:
+            except (NotThere, UnexpectedAnswer, Forbidden) as error:
                 refused = error
                 continue
             if href := multistatus.read_principal(answer):

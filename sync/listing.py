@@ -19,9 +19,9 @@ from sync.places import why_unusable
 from sync.poll import Poll, is_comparison_due
 from sync.remote import (
     Discovery,
+    Forbidden,
     ForeignHost,
     NotThere,
-    NotWritable,
     PasswordRefused,
     RemoteError,
     Stalled,
@@ -69,7 +69,7 @@ async def _is_kept(poll: Poll, known: Facts) -> bool:
 async def _is_there(poll: Poll, known: Facts) -> bool:
     try:
         await poll.remote.check_calendar(known.path)
-    except (NotThere, NotWritable):
+    except (NotThere, Forbidden):
         return False
     except (UnexpectedAnswer, Unreachable):
         if any(calendar.path == known.path for calendar in poll.chosen):
@@ -100,7 +100,7 @@ async def _listed(poll: Poll) -> tuple[ListedCalendar, ...]:
         await _follow(poll)
     try:
         return await _look_home(poll)
-    except (NotThere, ForeignHost, NotWritable, UnexpectedAnswer) as error:
+    except (NotThere, ForeignHost, Forbidden, UnexpectedAnswer) as error:
         return await _list_anew(poll, error)
     except Unreachable as error:
         if poll.account.failures < 2:

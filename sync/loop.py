@@ -178,7 +178,7 @@ class Loop:
         return min(found, default=None)
 
     def _open_queues(self) -> tuple[Queue, ...]:
-        """Those of whose accounts another may begin now."""
+        """Those from which another poll may begin now."""
         if self._is_full():
             return ()
         if len(self._failing) >= _share_of_failing(self.context.settings):

@@ -80,7 +80,7 @@ def read_principal(answer: Multistatus) -> str | None:
     return (href or "").strip() or None
 
 
-def read_home(answer: Multistatus) -> tuple[str, frozenset[str]]:
+def read_home_set(answer: Multistatus) -> tuple[str, frozenset[str]]:
     """The calendar home's href, and the principal's own addresses in lower case."""
     response = _only(answer)
     home = response.props.get(f"{_C}calendar-home-set")

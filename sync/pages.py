@@ -24,7 +24,7 @@ from sync.own import note_seen
 from sync.poll import Poll
 from sync.reading import read_all
 from sync.record import clear_problem
-from sync.remote import ETag, Fetched, Href, NotThere, NotWritable, RemoteError, UnexpectedAnswer
+from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, RemoteError, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ async def _fetch_one_by_one(poll: Poll, hrefs: Sequence[Href]) -> dict[Href, Fet
     for href in hrefs:
         try:
             found[href] = await poll.remote.get(href)
-        except (NotThere, UnexpectedAnswer, NotWritable) as error:
+        except (NotThere, UnexpectedAnswer, Forbidden) as error:
             log.info("a resource could not be fetched: %s", error)
     return found
 

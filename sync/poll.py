@@ -69,7 +69,7 @@ class Poll:
         return [calendar for calendar in self.calendars if not calendar.is_gone]
 
     def since(self, seen: dict[str, float], name: str) -> float:
-        """When what is seen now was first seen of it; by a clock that was set back meanwhile, now. Kept in `seen`."""
+        """When `name` was first seen, kept in `seen`: never later than this poll, also where the clock was set back."""
         first = seen[name] = min(seen.get(name, self.started), self.started)
         return first
 

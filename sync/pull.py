@@ -26,11 +26,11 @@ from sync.record import finish, give_up
 from sync.remote import (
     Changes,
     ETag,
+    Forbidden,
     ForeignHost,
     Href,
     NameTooLong,
     NotThere,
-    NotWritable,
     PasswordRefused,
     RemoteChange,
     RemoteError,
@@ -125,7 +125,7 @@ async def _pull(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteEr
         try:
             if await _keep_in_step(poll, calendar, token, spares=place < len(due), ends_poll=ends_poll):
                 queue.append(calendar)
-        except (UnexpectedAnswer, NotThere, NotWritable, TokenRefused, ForeignHost) as error:
+        except (UnexpectedAnswer, NotThere, Forbidden, TokenRefused, ForeignHost) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
         except PasswordRefused:

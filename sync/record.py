@@ -45,8 +45,7 @@ async def finish_with(ledger: Ledger, poll: Poll, read: Calendar) -> bool:
     """In the transaction that stores the last of what it read; whether it did: not where the standing may change."""
     if _may_differ(poll, None):
         return False
-    if await _record(ledger.db, poll, None, may_differ=False, read=read):
-        ledger.note(ChangeKind.ACCOUNT, poll.account.id)
+    await _record(ledger.db, poll, None, may_differ=False, read=read)
     return True
 
 

@@ -9,7 +9,7 @@ RemoteError
 - ForeignHost: an address outside the allow-list; nothing was sent to it
 - TokenRefused: the sync token is no longer good; list anew
 - StaleWrite: the object is not in the state that the write was made for
-- NotWritable: the calendar does not take this write
+- Forbidden: it may not be read, or the calendar does not take this write
 - NotThere: the calendar or the object does not exist
 """
 # ruff: noqa: N818 - errors are named for the facts that they tell.
@@ -89,8 +89,8 @@ class StaleWrite(RemoteError):
     """The object changed, exists already, or is gone (RFC 9110 section 13: 412)."""
 
 
-class NotWritable(RemoteError):
-    """The calendar is read-only for us, or refuses this object."""
+class Forbidden(RemoteError):
+    """Not for us to read (RFC 9110 section 15.5.4: 403), or to write: read-only, or no place for this object."""
 
 
 class NotThere(RemoteError):

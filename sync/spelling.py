@@ -20,7 +20,7 @@ def is_odd(href: Href) -> bool:
 
 
 def beginning(hrefs: Sequence[Href]) -> str:
-    """With which every spelling of each begins."""
+    """The longest beginning that all spellings of all of them share."""
     first, last = min(hrefs), max(hrefs)
     ends = next(
         (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first)

@@ -22,7 +22,10 @@ class Queue:
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: float, *, ahead: float) -> Lease | None:
-        """The one that is due for longest, taken out. One further `ahead` than any is taken: the clock was set back."""
+        """Takes out the one that is longest due.
+
+        One planned later than `ahead` allows is taken too: it is from before the clock was set back.
+        """
         if not self._heap or now < self._heap[0][0] <= now + ahead:
             return None
         return heappop(self._heap)[2]

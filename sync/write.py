@@ -17,9 +17,9 @@ from sync.places import CALENDAR_GONE, READ_ONLY, Stray
 from sync.poll import sign_in
 from sync.remote import (
     ETag,
+    Forbidden,
     Href,
     NotThere,
-    NotWritable,
     RemoteCalendars,
     RemoteError,
     StaleWrite,
@@ -118,7 +118,7 @@ async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Inte
             assert intent.own.href is not None
             etag = ETag(intent.own.etag) if intent.own.etag else None
             result = await _remove(remote, Href(intent.own.href), etag)
-    except NotWritable:
+    except Forbidden:
         result = GivenUp(READ_ONLY)
     if isinstance(result, GivenUp) or result == Removed(is_by_us=False):
         await _require_home(remote, intent)
@@ -130,7 +130,7 @@ async def _remove_strays(remote: RemoteCalendars, intent: Intent) -> Later | Non
     for stray in intent.strays:
         try:
             result = await _remove(remote, stray.href, stray.etag)
-        except NotWritable:
+        except Forbidden:
             result = Removed(is_by_us=False)
         if isinstance(result, Later):
             return result
@@ -143,7 +143,7 @@ async def _require_home(remote: RemoteCalendars, intent: Intent) -> None:
     """A host that the account has left knows of nothing: what it misses or forbids is not gone and not read-only."""
     try:
         await remote.glance(intent.account.home_url)
-    except (NotThere, NotWritable):
+    except (NotThere, Forbidden):
         # The next poll asks the entry where it is now.
         raise UnexpectedAnswer("the account's home is not where it was") from None
 

@@ -16,11 +16,11 @@ from sync.guard import Guard
 from sync.icloud import Account, ICloud, TransportSettings
 from sync.remote import (
     ETag,
+    Forbidden,
     ForeignHost,
     Href,
     Listed,
     NotThere,
-    NotWritable,
     PasswordRefused,
     RemoteError,
     StaleWrite,
@@ -433,7 +433,7 @@ async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, a
     with pytest.raises(TokenRefused):
         await account.list_changes(CALENDAR, SyncToken("t1"))
     liar.answers = [http(403)]
-    with pytest.raises(NotWritable):
+    with pytest.raises(Forbidden):
         await account.list_changes(CALENDAR, SyncToken("t1"))
 
 
@@ -447,8 +447,8 @@ async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, a
             ),
             StaleWrite,
         ),
-        (http(403), NotWritable),
-        (http(507), NotWritable),
+        (http(403), Forbidden),
+        (http(507), Forbidden),
         (http(404), NotThere),
         (http(409), NotThere),
         (http(400), UnexpectedAnswer),

@@ -17,12 +17,12 @@ from sync.remote import (
     Discovery,
     ETag,
     Fetched,
+    Forbidden,
     Glance,
     Gone,
     Href,
     Listed,
     NotThere,
-    NotWritable,
     PasswordRefused,
     RemoteChange,
     StaleWrite,
@@ -236,7 +236,7 @@ class FakeAccount:
     def _writable(self, href: Href) -> FakeCalendar:
         calendar = self.server.calendar_of(href)
         if not calendar.can_write:
-            raise NotWritable
+            raise Forbidden
         return calendar
 
     async def _step(self, name: str) -> None:

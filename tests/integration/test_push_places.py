@@ -13,7 +13,7 @@ from models.icloud import ICloudAccount
 from models.outbox import WriteState, relink_writes, take_due
 from models.settle import forget_account, settle_calendar
 from sync.plan import ProblemCode
-from sync.remote import Href, NotWritable, Throttled, Unreachable
+from sync.remote import Forbidden, Href, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, engine_on
 from tests.integration.test_push import spans
@@ -60,7 +60,7 @@ async def test_one_moved_to_a_calendar_that_is_read_first_is_kept_up_there(
 async def test_a_refusal_that_was_the_servers_mistake_ends_in_a_write(
     engine: Engine, work: FakeCalendar
 ) -> None:
-    engine.server.failures["create"] = [NotWritable()]
+    engine.server.failures["create"] = [Forbidden()]
     name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
     assert (await engine.appointment(name)).write_state == WriteState.FAILED

@@ -148,7 +148,7 @@ def _occurrence(start: int, end: int) -> Occurrence:
 def test_a_copy_closes_only_what_its_appointment_does_not(
     copy: tuple[int, int], left: list[tuple[int, Span]]
 ) -> None:
-    own = OwnCopy(Span(10, 20), is_confirmed=True, is_as_written=False)
+    own = OwnCopy(Span(10, 20), is_confirmed=True, awaits_our_write=False)
     assert pieces(_occurrence(*copy), BusyPolicy(), own) == left
     assert pieces(_occurrence(*copy), BusyPolicy(), OwnCopy(Span(10, 20), False, False)) == []
     assert pieces(_occurrence(*copy), BusyPolicy(), OwnCopy(Span(10, 20), True, True)) == []

@@ -6,7 +6,7 @@ import pytest
 
 from domain.calendars import CalendarKind
 from sync.members import read_changes, read_members, read_resources, read_texts
-from sync.multistatus import read_error, read_home, read_listing, read_multistatus, read_principal
+from sync.multistatus import read_error, read_home_set, read_listing, read_multistatus, read_principal
 from sync.queries import changes_query, texts_query
 from sync.remote import ETag, Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
 
@@ -226,11 +226,11 @@ def test_the_principal_and_home_are_taken_from_the_one_response() -> None:
         f'<calendar-user-address-set {spaces}><d:href preferred="1">mailto:Me@Example.com</d:href>'
         "<d:href>urn:uuid:1</d:href></calendar-user-address-set>"
     )
-    href, addresses = read_home(read_multistatus(answer(response("/principal/", home))))
+    href, addresses = read_home_set(read_multistatus(answer(response("/principal/", home))))
     assert href == "https://p1-caldav.icloud.com:443/1/calendars/"
     assert addresses == {"me@example.com", "urn:uuid:1"}
     with pytest.raises(UnexpectedAnswer):
-        read_home(read_multistatus(answer(response("/a/"), response("/b/"))))
+        read_home_set(read_multistatus(answer(response("/a/"), response("/b/"))))
 
 
 def test_texts_are_only_those_that_were_asked_for() -> None:
