@@ -1,4 +1,4 @@
-"""The README and the pages for client developers tell the truth: documents, settings, codes, limits."""
+"""The README and the pages for clients and operators tell the truth: documents, settings, codes, limits, states."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from graphql import FieldNode, OperationDefinitionNode, parse, validate
 
+from domain.accounts import AccountStatus
 from schema import limits
 from schema.build import build
+from schema.enums import ICloudProblemCode
 from schema.errors import Code
 from server import closing
 from server.config import SETTINGS
@@ -18,6 +20,7 @@ from server.config import SETTINGS
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 FOR_CLIENTS = (ROOT / "docs" / "api.md").read_text()
+OF_ICLOUD = (ROOT / "docs" / "icloud.md").read_text()
 EXAMPLES = ROOT / "web" / "graphiql" / "src" / "examples.json"
 DOCUMENTS = re.findall(r"```graphql\n(.*?)```", README + FOR_CLIENTS, re.DOTALL)
 
@@ -44,6 +47,13 @@ def test_clients_are_told_every_code_that_closes_a_socket() -> None:
     ours = {value for name, value in vars(closing).items() if name.isupper() and is_close_code(value)}
     told = FOR_CLIENTS.partition("A websocket is closed")[2].partition("## Pages")[0]
     assert {int(code) for code in re.findall(r"\b\d{4}\b", told)} == ours | {1009}
+
+
+def test_operators_are_told_every_state_of_an_account() -> None:
+    told = OF_ICLOUD.partition("### What an account says of itself")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)` )?\|", told, re.MULTILINE)
+    assert {status for status, _ in rows} == set(AccountStatus)
+    assert {code for _, code in rows if code} == set(ICloudProblemCode)
 
 
 def is_close_code(value: object) -> bool:
