@@ -363,7 +363,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Raises ConfigError."""
     values = {setting.field: _read(setting, environment) for setting in SETTINGS if setting.field is not None}
     if values["caldav_is_icloud"] is None:
-        values["caldav_is_icloud"] = Guard(values["caldav_url"]).is_icloud
+        # iCloud's in China too, whether or not its partition hosts are allowed.
+        values["caldav_is_icloud"] = Guard(values["caldav_url"], allows_china=True).is_icloud
     return Settings(**values)
 
 

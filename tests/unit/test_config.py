@@ -49,6 +49,7 @@ def test_a_wrong_value_is_told_in_one_line_that_does_not_repeat_it(name: str, va
 def test_app_specific_passwords_are_asked_for_where_the_server_is_icloud() -> None:
     own = {"SLOTWIRE_CALDAV_URL": "http://127.0.0.1:5232/"}
     assert read_settings({}).caldav_is_icloud
+    assert read_settings({"SLOTWIRE_CALDAV_URL": "https://caldav.icloud.com.cn/"}).caldav_is_icloud
     assert not read_settings(own).caldav_is_icloud
     assert read_settings(own | {"SLOTWIRE_CALDAV_IS_ICLOUD": "on"}).caldav_is_icloud
 
