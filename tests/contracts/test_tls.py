@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from models.seal import Secret
+from server.config import read_settings
+from server.doctor import examine
 from sync.guard import Guard
 from sync.icloud import Account, ICloud, TransportSettings
 from sync.remote import Unreachable
@@ -98,6 +100,17 @@ async def test_one_whose_authority_is_given_is_asked(authority: Authority, way: 
         liar.answers = [http(207 if way is _light else 200, CHANGES, ETag='"1"')]
         await way(account)
         assert len(liar.asked) == 1
+
+
+async def test_the_doctor_trusts_whom_the_operator_trusts(authority: Authority, tmp_path: Path) -> None:
+    async with serving(authority.server(), None) as (_, account):
+        given = {
+            "SLOTWIRE_DATABASE_URL": f"sqlite:///{tmp_path / 'none.sqlite3'}",
+            "SLOTWIRE_CALDAV_URL": account.server.guard.entry,
+            "SLOTWIRE_CALDAV_CA_FILE": str(authority.file),
+        }
+        lines, _ = await examine(read_settings(given), given)
+    assert any(line.startswith("ok    the calendar server answers") for line in lines)
 
 
 @pytest.mark.parametrize("way", [_light, _by_caldav])
