@@ -100,13 +100,23 @@ UTC_ZONE = zone_of_changes("UTC", 0, [])
 @lru_cache(maxsize=1024)
 def find_zone(name: str) -> Zone | None:
     """The IANA zone of this name, in any case; None where there is none."""
-    if not _NAME.fullmatch(name) or name.lower() in _NO_ZONE or name.lower().startswith(_NOT_OURS):
+    if not _is_ours(name):
         return None
     try:
         return _tabulate(name, ZoneInfo(name))
     except (ZoneInfoNotFoundError, OSError, ValueError):
         known = _names_by_lower_case().get(name.lower())
         return find_zone(known) if known and known != name else None
+
+
+def _is_ours(name: str) -> bool:
+    lower = name.lower()
+    return bool(_NAME.fullmatch(name)) and lower not in _NO_ZONE and not lower.startswith(_NOT_OURS)
+
+
+def zone_names() -> list[str]:
+    """Of all zones that there are, in order."""
+    return sorted(filter(_is_ours, available_timezones()))
 
 
 @cache

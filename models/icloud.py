@@ -49,6 +49,9 @@ class ICloudAccount(Model):
     # (the horizon).
     expanded_zone = fields.CharField(max_length=64, null=True)
     expanded_until = fields.BigIntField(null=True)
+    # The rules of time zones that all of them were read by; null where by more than one version of these, or nobody
+    # knows. They are read again, and serve meanwhile.
+    expanded_rules = fields.CharField(max_length=64, null=True)
     progress_done = fields.IntField(null=True)
     progress_total = fields.IntField(null=True)
 

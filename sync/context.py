@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from models.database import Database
 from models.seal import Sealer
 from sync.remote import CalendarServer, RemoteCalendars
 from sync.settings import SyncSettings
+from sync.zone_rules import rules_in_use
 
 
 def pass_by(step: str) -> None:
@@ -51,9 +53,19 @@ class Memory:
     "How many polls in a row a calendar was listed as changed, and nothing was told that did."
     without_changes: set[str] = field(default_factory=set)
     "Calendars whose server tells no changes; asked again when they are compared in full."
+    behind: dict[str, float] = field(default_factory=dict)
+    "Accounts that were read by other rules of time zones, and from when on each may be read again."
+    is_rereading: bool = False
+    "One of them."
     compared: int = 0
     missed: int = 0
     "Calendars compared in full since the start, and resources that they had and no delta had told."
+
+    def turn_of(self, account: str, *, now: float, every: float) -> float:
+        """When this one of those behind may be read again: they come one after the other, however many they are."""
+        # Never later than it was: by a clock that ran ahead, it would be days.
+        turn = self.behind[account] = min(self.behind.get(account, math.inf), now + len(self.behind) * every)
+        return turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +81,8 @@ class SyncContext:
     chance: Callable[[], float]
     "A number in [0, 1), for jitter."
     memory: Memory = field(default_factory=Memory)
+    rules: str = field(default_factory=rules_in_use)
+    "Of the time zones that this process reads by."
     watch: Watch = unwatched
     "Entered around each poll and each write."
     at: Callable[[str], None] = pass_by

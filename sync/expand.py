@@ -1,7 +1,11 @@
-"""Keeping the expanded horizon up: a new day adds to it, another zone makes it anew. No request to iCloud is made."""
+"""Keeping the expanded horizon up: a new day adds to it; another zone, or other rules of zones, make it anew.
+
+No request to iCloud is made.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from domain.interval import Span
@@ -9,10 +13,12 @@ from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.clocks import forget_ages
 from models.database import execute
+from models.deployment import zone_rules_in_force
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
 from models.resources import drop_past, own_appointments, store_resources
 from models.rows import ReadResource, StoredProblem
 from models.settle import Roll, settle_conflicts
+from sync.context import SyncContext
 from sync.plan import latest_window, loses_today, window_start
 from sync.poll import Poll
 from sync.reading import read_kept
@@ -24,9 +30,15 @@ async def keep_expanded(poll: Poll) -> None:
     account = poll.account
     if not account.has_chosen:
         return
-    known_until = account.expanded_until
-    if account.expanded_zone in {None, poll.zone} and known_until == poll.window.end:
-        return
+    if account.expanded_zone not in {None, poll.zone} or account.expanded_until != poll.window.end:
+        await _keep_window(poll)
+    if account.expanded_rules != poll.context.rules:
+        await _keep_rules(poll)
+
+
+async def _keep_window(poll: Poll) -> None:
+    account = poll.account
+    known_until, is_anew = account.expanded_until, account.expanded_until is None
     if known_until is not None:
         if loses_today(known_until, poll.window, poll.context.settings):
             # Before any of it goes: by another clock these days may be now, and to be answered for.
@@ -37,7 +49,7 @@ async def keep_expanded(poll: Poll) -> None:
         if is_anew:
             # Cut off halfway it is half for one zone and half for the other: as neither may it be taken.
             async with poll.changing() as (ledger, _):
-                await _note_expanded(ledger, account, UNKNOWN_ZONE, known_until)
+                await _note_expanded(ledger, account, zone=UNKNOWN_ZONE, until=known_until, rules=None)
         roll = None if is_anew else Roll(known_until, poll.window)
         # Where a clock was set back there is more than is to be: what is read from now on ends with this window.
         for calendar in poll.chosen if is_anew or known_until < poll.window.end else ():
@@ -45,18 +57,63 @@ async def keep_expanded(poll: Poll) -> None:
                 await _store(poll, calendar, page, roll)
     async with poll.changing() as (ledger, _):
         await drop_past(ledger.db, poll.user, before=poll.window.start)
-        await _note_expanded(ledger, account, poll.zone, poll.window.end)
+        rules = poll.context.rules if is_anew else account.expanded_rules
+        await _note_expanded(ledger, account, zone=poll.zone, until=poll.window.end, rules=rules)
 
 
-async def _note_expanded(ledger: Ledger, account: ICloudAccount, zone: str, until: int) -> None:
+async def _keep_rules(poll: Poll) -> None:
+    """What was read by other rules of time zones is read again, where ours are in force: one account at a time.
+
+    Until then it serves as it is: what changed is seldom near, and all accounts at once would be closed for hours.
+    """
+    context, account = poll.context, poll.account
+    memory, every = context.memory, context.settings.rereads_every
+    if poll.started < memory.turn_of(account.id, now=poll.started, every=every):
+        return
+    del memory.behind[account.id]  # Where it is not read now, it is the last in turn.
+    if memory.is_rereading or not await _is_in_force(context):
+        return
+    memory.is_rereading = True
+    try:
+        await _read_again(poll)
+    finally:
+        memory.is_rereading = False
+
+
+async def _is_in_force(context: SyncContext) -> bool:
+    """Where processes have others, the newest. Ours are on record since the loop began; without one, never."""
+    async with context.database.reading() as db:
+        lasts = context.settings.rules_last
+        return await zone_rules_in_force(db, now=context.clock(), lasts=lasts) == context.rules
+
+
+async def _read_again(poll: Poll) -> None:
+    clock = asyncio.get_running_loop().time
+    for calendar in poll.chosen:
+        began = clock()
+        async for page in _pages(poll, calendar, all_of_them=True):
+            await _store(poll, calendar, page, roll=None)
+            # The others' turn, for as long as this account's lasted.
+            await asyncio.sleep(clock() - began)
+            began = clock()
+    async with poll.changing() as (ledger, _):
+        await _note_expanded(
+            ledger, poll.account, zone=poll.zone, until=poll.window.end, rules=poll.context.rules
+        )
+
+
+async def _note_expanded(
+    ledger: Ledger, account: ICloudAccount, *, zone: str, until: int, rules: str | None
+) -> None:
     await execute(
         ledger.db,
-        "UPDATE icloud_account SET expanded_zone = $1, expanded_until = $2 WHERE id = $3",
+        "UPDATE icloud_account SET expanded_zone = $1, expanded_until = $2, expanded_rules = $3 WHERE id = $4",
         zone,
         until,
+        rules,
         account.id,
     )
-    account.expanded_zone, account.expanded_until = zone, until
+    account.expanded_zone, account.expanded_until, account.expanded_rules = zone, until, rules
 
 
 async def _forget_ages(poll: Poll, known_until: int) -> None:
@@ -94,6 +151,7 @@ async def _store(poll: Poll, calendar: Calendar, page: list[Resource], roll: Rol
         # What was written meanwhile is expanded for a window of its own.
         still = [each for each in read if etags.get(each.href) == each.etag]
         owns = await own_appointments(ledger.db, fresh, still)
+        await poll.note_read(ledger.db)
         await store_resources(ledger, fresh, still, owns=owns, roll=roll)
         if ledger.slot_changes:
             await settle_conflicts(ledger)

@@ -12,6 +12,7 @@ from domain.work import Work
 from models.bell import SYNC
 from models.changelog import trim
 from models.database import UNAVAILABLE, execute
+from models.deployment import note_zone_rules, zone_rules_in_force
 from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
 from sync.clocks import WallClock
@@ -344,8 +345,20 @@ def _share_of_failing(settings: SyncSettings) -> int:
 
 
 async def keep_house(context: SyncContext) -> None:
-    """Drops what is kept for a time only: old changes, holds that ended, answers to idempotent calls."""
+    """Says by which rules this process reads time zones, so that no other takes them for gone.
+
+    And drops what is kept for a time only: old changes, holds that ended, answers to idempotent calls.
+    """
     now, settings = context.clock(), context.settings
+    async with context.database.writing() as db:
+        await note_zone_rules(db, context.rules, now=now, lasts=settings.rules_last)
+        in_force = await zone_rules_in_force(db, now=now, lasts=settings.rules_last)
+    if in_force != context.rules:
+        log.warning(
+            "time zones are %s here, and %s in a process of the last hour, which stay in force",
+            context.rules,
+            in_force,
+        )
     async with context.database.writing() as db:
         await trim(db, before=now - settings.keep_changes, most_rows=settings.most_changes)
     async with context.database.writing() as db:

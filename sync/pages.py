@@ -176,6 +176,7 @@ async def _store_part(
         later = {href for href, own in owns.items() if href in unsettled or _was_written_since(poll, own)}
         current = [each for each in read if each.href not in later]
         await note_seen(ledger, fresh, current, owns)
+        await poll.note_read(ledger.db)
         await store_resources(ledger, fresh, current, owns=owns)
         if ledger.slot_changes:
             await settle_conflicts(ledger)

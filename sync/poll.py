@@ -11,7 +11,7 @@ from domain.interval import Span
 from models.calendar import Calendar, Facts, known_calendars
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.clocks import CLOCKS_DIFFER
-from models.database import Db, fetch, models_of
+from models.database import Db, execute, fetch, models_of
 from models.icloud import ICloudAccount
 from models.polling import Lease
 from models.seal import UnsealError
@@ -90,6 +90,18 @@ class Poll:
                 self.has_changed = self.has_changed or ledger.has_changes
         except NoSuchUserError:
             raise SupersededError from None
+
+    async def note_read(self, db: Db) -> None:
+        """Before what this process read is stored.
+
+        Beside rows that another read by its own rules of time zones: by which all of them were, nobody can say any
+        more, and whoever has those in force reads them again.
+        """
+        if self.account.expanded_rules not in {None, self.context.rules}:
+            await execute(
+                db, "UPDATE icloud_account SET expanded_rules = NULL WHERE id = $1", self.account.id
+            )
+            self.account.expanded_rules = None
 
     async def _check(self, db: Db, calendar: Calendar | None) -> Calendar | None:
         # On PostgreSQL nobody takes the account before the transaction ends: they would look past what it stores.

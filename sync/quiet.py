@@ -61,8 +61,8 @@ async def _recall(context: SyncContext, lease: Lease) -> Quiet | None:
     """What another process put on record of the account as it is now. Whatever is amiss, a whole poll tells."""
     try:
         rows = await context.database.glance(
-            "SELECT seen, apple_id, sealed_password, home_url, connected_at, last_changed_at FROM icloud_account"
-            " WHERE id = $1 AND revision = $2 AND seen IS NOT NULL",
+            "SELECT seen, apple_id, sealed_password, home_url, connected_at, last_changed_at, expanded_rules"
+            " FROM icloud_account WHERE id = $1 AND revision = $2 AND seen IS NOT NULL",
             lease.account_id,
             lease.revision,
         )
@@ -79,7 +79,7 @@ async def _recall(context: SyncContext, lease: Lease) -> Quiet | None:
         revision=lease.revision,
         digest=None,
         fingerprint=fingerprint,
-        until=float(until),
+        until=_until(context, lease.account_id, row["expanded_rules"], float(until)),
         remote=context.server.sign_in(row["apple_id"], password, home_url=row["home_url"]),
         home_url=row["home_url"],
         connected_at=row["connected_at"],
@@ -135,16 +135,26 @@ def remember(poll: Poll, tokens: Mapping[str, str | None]) -> None:
         return
     account = poll.account
     due = [calendar.compare_at for calendar in poll.chosen if calendar.compare_at is not None]
+    roll = plan_roll(poll.started, poll.zone, account.id, poll.context.settings)
     memory[account.id] = Quiet(
         revision=poll.lease.revision,
         digest=poll.digest,
         fingerprint=None,
-        until=min([plan_roll(poll.started, poll.zone, account.id, poll.context.settings), *due]),
+        until=_until(poll.context, account.id, account.expanded_rules, min([roll, *due])),
         remote=poll.remote,
         home_url=account.home_url,
         connected_at=account.connected_at,
         last_changed_at=account.last_changed_at,
     )
+
+
+def _until(context: SyncContext, account_id: str, rules: str | None, until: float) -> float:
+    """Where other rules of time zones were read by: its turn at most, to be read again."""
+    memory, every = context.memory, context.settings.rereads_every
+    if rules == context.rules:
+        memory.behind.pop(account_id, None)
+        return until
+    return min(until, memory.turn_of(account_id, now=context.clock(), every=every))
 
 
 def _is_settled(poll: Poll, tokens: Mapping[str, str | None]) -> bool:

@@ -44,6 +44,10 @@ class SyncSettings:
     "After all of a calendar was read anew: when it is held against a second, full listing."
     roll_lasts: float = 3600
     "The windows of quiet accounts move on within so long after midnight in their owners' zones, each at its own time."
+    rereads_every: float = 1
+    "Where rules of time zones changed: after so long the next account's texts are read again, by one process."
+    rules_last: float = 3600
+    "So long after a process was last heard of with its rules, they may be in force: it says so at each housekeeping."
     night_starts: float = 3600
     night_lasts: float = 4 * 3600
     "When calendars are compared in full, each at its own time: seconds from midnight in the owner's zone."

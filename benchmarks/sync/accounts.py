@@ -33,6 +33,7 @@ from sync.plan import plan_window
 from sync.pull import PullOutcome, pull
 from sync.service import server_of
 from sync.settings import SyncSettings
+from sync.zone_rules import rules_in_use
 
 PASSWORD = "abcd-efgh-ijkl-mnop"
 ZONE = "Europe/Berlin"
@@ -101,6 +102,7 @@ async def add_accounts(
         "status": AccountStatus.CONNECTED,
         "expanded_zone": ZONE,
         "expanded_until": plan_window(now, ZONE, SyncSettings()).end,
+        "expanded_rules": rules_in_use(),
         "last_synced_at": now,
     }
     of_calendar = {"listed_token": token_of(1), "sync_token": token_of(1), "last_synced_at": now}
