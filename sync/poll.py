@@ -126,6 +126,9 @@ class Poll:
         [fresh] = models_of(Calendar, rows)
         if fresh.generation != calendar.generation or not closes_time(fresh):
             raise SupersededError
+        if fresh.sync_token != calendar.sync_token:
+            # Read on by another, or to be read again from further back: what we were told begins elsewhere.
+            raise SupersededError
         return fresh
 
 
