@@ -12,7 +12,7 @@ from tortoise.models import Model
 from domain.calendars import CalendarKind, ListedCalendar, NotSelectableReason, why_not_linked
 from domain.ids import Kind, new_id
 from domain.paths import path_key
-from models.database import Db, fetch, models_of
+from models.database import Db, execute, fetch, models_of
 from models.icloud import ICloudAccount
 
 
@@ -206,3 +206,15 @@ async def store_listing(
             changed = True
             await calendar.delete(using_db=db)
     return changed
+
+
+async def rewind(db: Db, calendar: Calendar) -> None:
+    """Has the next poll ask for changes from where they were read up to when `calendar` was loaded."""
+    await execute(
+        db,
+        "UPDATE calendar SET sync_token = $1, listed_token = NULL WHERE id = $3"
+        " AND (COALESCE(sync_token, '') <> COALESCE($1, '') OR COALESCE(listed_token, '') <> COALESCE($2, ''))",
+        calendar.sync_token,
+        calendar.listed_token,
+        calendar.id,
+    )

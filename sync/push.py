@@ -8,7 +8,7 @@ from functools import partial
 from domain.changes import ChangeKind
 from domain.copies import uid_of
 from models.booking import Appointment
-from models.calendar import Calendar
+from models.calendar import Calendar, rewind
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.icloud import ICloudAccount
 from models.outbox import UNSENT, TakenWrite, WriteState, finish_write, is_ours, note_refusal, put_back
@@ -129,6 +129,8 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
                 await _wait(context, ledger, taken, own, error)
                 return
         is_last_word = (own.revision, own.status) == (intent.own.revision, intent.own.status)
+        if isinstance(result, Removed) and await _is_elsewhere(ledger, intent, own):
+            is_last_word = False
         if is_last_word:
             own.write_state = WriteState.WRITTEN if isinstance(result, Written) else WriteState.REMOVED
             await finish_write(ledger.db, taken)
@@ -158,11 +160,21 @@ async def _record_written(
         await forget_resources(ledger, calendar, [str(intent.own.href)])
     own.uid, own.href, own.etag = result.uid, result.href, result.etag
     own.written_at = context.clock()
+    # A poll that ended since we looked may have been told of an edit of what we wrote: no later one would be.
+    await rewind(ledger.db, intent.calendar)
 
 
 async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment) -> None:
     own.etag = None
     await forget_resources(ledger, intent.calendar, [str(intent.own.href)])
+
+
+async def _is_elsewhere(ledger: Ledger, intent: Intent, own: Appointment) -> bool:
+    """The owner moved it before we came to remove it, and a poll has seen meanwhile where to."""
+    if own.href != intent.own.href:
+        return True
+    _, strays = await find_place(ledger, own)
+    return bool({stray.href for stray in strays} - {stray.href for stray in intent.strays})
 
 
 async def _store_copy(

@@ -85,6 +85,8 @@ class FakeServer:
     "Every call waits for it."
     after: Callable[[str, str], Awaitable[None]] | None = None
     "Told each operation and who asked, before it answers: what happens meanwhile."
+    done: Callable[[str], Awaitable[None]] | None = None
+    "Told each write once it was made, before who asked hears of it: what happens meanwhile."
     refused_tokens: bool = False
     has_sync: bool = True
     untold: set[Href] = field(default_factory=set)
@@ -208,14 +210,18 @@ class FakeAccount:
         taken = {_uid(text) for each in self.server.calendars.values() for _, text in each.texts.values()}
         if href in calendar.texts or uid in taken:
             raise StaleWrite
-        return self._store(calendar, href, body)
+        etag = self._store(calendar, href, body)
+        await self._done("create")
+        return etag
 
     async def replace(self, href: Href, body: str, etag: ETag) -> ETag | None:
         await self._step("replace")
         calendar = self._writable(href)
         if href not in calendar.texts or calendar.texts[href][0] != etag:
             raise StaleWrite
-        return self._store(calendar, href, body)
+        new_etag = self._store(calendar, href, body)
+        await self._done("replace")
+        return new_etag
 
     async def remove(self, href: Href, etag: ETag) -> None:
         await self._step("remove")
@@ -225,6 +231,7 @@ class FakeAccount:
         if calendar.texts[href][0] != etag:
             raise StaleWrite
         calendar.delete(href)
+        await self._done("remove")
 
     def _store(self, calendar: FakeCalendar, href: Href, body: str) -> ETag | None:
         calendar.put(href.rpartition("/")[2].removesuffix(".ics"), body)
@@ -241,6 +248,10 @@ class FakeAccount:
 
     async def _step(self, name: str) -> None:
         await self.server.step(name, self.apple_id, self.password)
+
+    async def _done(self, name: str) -> None:
+        if self.server.done is not None:
+            await self.server.done(name)
 
 
 def _kept(items: Sequence[RemoteChange], token: SyncToken | None) -> Changes:

@@ -1,0 +1,107 @@
+"""A write, and a poll of another process that ends before the write's answer is put on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from models.bell import Bell
+from models.database import Database
+from models.outbox import WriteState
+from sync.remote import Href
+from tests.fakes.calendar_server import FakeCalendar
+from tests.integration.engine import Engine, at, engine_on
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await engine_on(database, bell)
+    await engine.choose("Work", linked="Home")
+    await engine.poll()
+    return engine
+
+
+def meanwhile(engine: Engine, edit: Callable[[], object], *, before: str = "") -> None:
+    """Once, before a write's answer is heard or `before` it is made, the owner edits and another process reads it."""
+
+    async def happen(name: str, _: str = "") -> None:
+        if before in {"", name}:
+            engine.server.done = engine.server.after = None
+            edit()
+            engine.now += 1
+            await engine.poll(engine.context("process-2"))
+
+    if before:
+        engine.server.after = happen
+    else:
+        engine.server.done = happen
+
+
+async def sync(engine: Engine) -> None:
+    engine.now += 60
+    await engine.poll()
+    await engine.push()
+
+
+def moved(body: str) -> str:
+    assert "20261103T090000Z" in body
+    return body.replace("20261103T09", "20261103T14").replace("20261103T10", "20261103T15")
+
+
+def only(calendar: FakeCalendar) -> tuple[Href, str]:
+    [(href, (_, body))] = calendar.texts.items()
+    return href, body
+
+
+async def test_the_owners_move_that_was_read_before_the_writes_answer_was_heard_closes_its_time(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+
+    def move() -> None:
+        href, body = only(home)
+        home.put(href.rpartition("/")[2].removesuffix(".ics"), moved(body))
+
+    meanwhile(engine, move)
+    await engine.push()
+    await sync(engine)
+    assert (await engine.appointment(name)).write_state == WriteState.CHANGED_IN_ICLOUD
+    assert await engine.slots() == [(at(3, 14), at(3, 15))]
+
+
+async def test_the_owners_deletion_that_was_read_before_the_writes_answer_was_heard_is_told(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    meanwhile(engine, lambda: home.delete(only(home)[0]))
+    await engine.push()
+    await sync(engine)
+    assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
+    assert await engine.events() == []
+
+
+@pytest.mark.parametrize("is_seen_to_go_first", [True, False])
+async def test_a_cancelled_one_that_the_owner_moved_before_it_was_removed_goes_from_there(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, *, is_seen_to_go_first: bool
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    href, body = only(home)
+    await engine.change(name, status="CANCELLED")
+    if is_seen_to_go_first:
+        home.delete(href)
+        await engine.poll()
+
+    def carry() -> None:
+        if not is_seen_to_go_first:
+            home.delete(href)
+        work.put("moved", body)
+
+    meanwhile(engine, carry, before="remove")
+    await engine.push()
+    await sync(engine)
+    assert (home.texts, work.texts) == ({}, {})
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+    assert await engine.pending() == []
