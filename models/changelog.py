@@ -29,6 +29,13 @@ _NEWS = (
     " LEFT JOIN change c ON c.user_id = t.user_id AND c.seq > $1"
     " WHERE t.user_id = $2 AND t.subaccount_id = $3 ORDER BY c.seq LIMIT $4"
 )
+_CUTS = (
+    "SELECT user_id, MAX(seq) AS floor FROM (SELECT user_id, seq FROM change WHERE detected_at < $1"
+    " UNION ALL SELECT user_id, seq - $2 FROM timeline WHERE seq - $2 > floor) old GROUP BY user_id"
+    " ORDER BY user_id"  # So that two processes that trim wait for each other, and not in a ring.
+)
+_CUT_AT_ONCE = 50
+"""Users. A transaction for each would be a wait for the disk for each."""
 _SLOT_FACTS = tuple(each.name for each in fields_of(Slot))
 
 
@@ -239,21 +246,22 @@ async def erase_icloud_texts(db: Db, user: UserRef) -> None:
     )
 
 
-async def trim(db: Db, *, before: float, most_rows: int) -> None:
-    """Drops rows older than `before` and all but the newest `most_rows` of each user, and remembers where it cut."""
-    await execute(
-        db,
-        "UPDATE timeline SET floor = COALESCE((SELECT MAX(c.seq) FROM change c"
-        " WHERE c.user_id = timeline.user_id AND (c.detected_at < $1 OR c.seq <= timeline.seq - $2)), floor)",
-        before,
-        most_rows,
-        is_long=True,
-    )
-    await execute(
-        db,
-        "DELETE FROM change WHERE seq <= (SELECT t.floor FROM timeline t WHERE t.user_id = change.user_id)",
-        is_long=True,
-    )
+async def trim(database: Database, *, before: float, most_rows: int) -> None:
+    """Drops rows older than `before` and all but the newest `most_rows` of each user, and remembers where it cut.
+
+    A few users a transaction, and those alone of whom something is dropped: the row that remembers is the user's lock.
+    """
+    async with database.reading() as db:
+        cuts = await fetch(db, _CUTS, before, most_rows)
+    for start in range(0, len(cuts), _CUT_AT_ONCE):
+        async with database.writing() as db:
+            for cut in cuts[start : start + _CUT_AT_ONCE]:
+                await _cut(db, cut["user_id"], cut["floor"])
+
+
+async def _cut(db: Db, user_id: str, floor: int) -> None:
+    await execute(db, "UPDATE timeline SET floor = $1 WHERE user_id = $2 AND floor < $1", floor, user_id)
+    await execute(db, "DELETE FROM change WHERE user_id = $1 AND seq <= $2", user_id, floor, is_long=True)
 
 
 def _dump(slot: Slot | None, previous: Slot | None) -> str:

@@ -359,8 +359,7 @@ async def keep_house(context: SyncContext) -> None:
             context.rules,
             in_force,
         )
-    async with context.database.writing() as db:
-        await trim(db, before=now - settings.keep_changes, most_rows=settings.most_changes)
+    await trim(context.database, before=now - settings.keep_changes, most_rows=settings.most_changes)
     async with context.database.writing() as db:
         await execute(db, "DELETE FROM hold WHERE expires_at < $1", now - settings.keep_holds)
         # By the calls' own time too: a clock that is ahead by days ends none, and the last ones stay until others come.

@@ -10,7 +10,7 @@ from domain.actor import UserRef
 from domain.changes import BlockedSlotSource, ChangeKind, Slot
 from models.bell import Bell
 from models.changelog import NoSuchUserError, Timeline, changing, read_after, read_floor, read_position, trim
-from models.database import Database
+from models.database import Database, fetch
 
 USER = UserRef("sub_1", "usr_1")
 
@@ -118,9 +118,45 @@ async def test_trimming_remembers_where_it_cut(database: Database, bell: Bell) -
     for moment in (1.0, 2.0, 3.0, 4.0):
         async with changing(database, bell, USER, now=moment) as ledger:
             ledger.slot_added(slot(int(moment)))
-    async with database.writing() as db:
-        await trim(db, before=2.5, most_rows=100)
+    await trim(database, before=2.5, most_rows=100)
+    async with database.reading() as db:
         assert await read_floor(db, USER) == 2
-        await trim(db, before=0.0, most_rows=1)
+    await trim(database, before=0.0, most_rows=1)
+    async with database.reading() as db:
         assert await read_floor(db, USER) == 3
         assert [row.seq for row in await read_after(db, USER, 0)] == [4]
+
+
+async def test_nothing_is_written_where_nothing_is_trimmed(database: Database, bell: Bell) -> None:
+    """Beside another's transaction, which has the user's row, and on SQLite all there is to write."""
+    async with changing(database, bell, USER, now=1.0) as ledger:
+        ledger.slot_added(slot(1))
+    async with changing(database, bell, USER, now=2.0), asyncio.timeout(60):
+        await trim(database, before=1.0, most_rows=1)
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_a_user_can_be_changed_while_the_log_of_another_is_trimmed(
+    database: Database, bell: Bell
+) -> None:
+    """The trimming waits for that other, and has nobody else's lock. SQLite has one writer."""
+    other = UserRef("sub_1", "usr_2")
+    async with database.writing() as db:
+        await Timeline.create(using_db=db, user_id=other.user, subaccount_id=other.subaccount)
+    async with changing(database, bell, other, now=1.0) as ledger:
+        ledger.slot_added(slot(1))
+    async with changing(database, bell, other, now=3.0) as held:
+        trimming = asyncio.create_task(trim(database, before=2.0, most_rows=100))
+        async with asyncio.timeout(60):
+            while not await fetch(held.db, _WAITING):
+                await asyncio.sleep(0.01)
+            async with changing(database, bell, USER, now=3.0) as ledger:
+                ledger.slot_added(slot(2))
+    await trimming
+    async with database.reading() as db:
+        assert await read_floor(db, other) == 1
+
+
+_WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"

@@ -139,8 +139,7 @@ async def test_a_cursor_that_the_log_does_not_know_is_one_reset_at_the_newest_po
 ) -> None:
     for number in range(1, 6):
         await note(world, slot(number))
-    async with world.services.database.writing() as db:
-        await trim(db, before=0.0, most_rows=3)
+    await trim(world.services.database, before=0.0, most_rows=3)
     async with following(
         world, blocked_slot_changes, world.anna.user, cursor(world, position, epoch=epoch)
     ) as frames:
@@ -154,8 +153,7 @@ async def test_a_cursor_that_the_log_does_not_know_is_one_reset_at_the_newest_po
 async def test_the_position_just_before_the_oldest_kept_row_is_still_known(world: World) -> None:
     for number in range(1, 6):
         await note(world, slot(number))
-    async with world.services.database.writing() as db:
-        await trim(db, before=0.0, most_rows=3)
+    await trim(world.services.database, before=0.0, most_rows=3)
     async with following(world, blocked_slot_changes, world.anna.user, cursor(world, 2)) as frames:
         assert numbers(await first(frames, 3)) == [3, 4, 5]
 
