@@ -34,6 +34,7 @@ class TakenWrite:
 
     appointment_id: str
     user: UserRef
+    due_at: float
     attempts: int
     lease_until: float
 
@@ -90,7 +91,7 @@ async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[Take
         " ) line ON line.appointment_id = p.appointment_id AND line.place = 1"
         " WHERE p.due_at <= $2 AND (p.lease_until IS NULL OR p.lease_until <= $2)"
         f" ORDER BY p.due_at LIMIT $3 {skip})"
-        " RETURNING appointment_id, subaccount_id, user_id, attempts, lease_until",
+        " RETURNING appointment_id, subaccount_id, user_id, due_at, attempts, lease_until",
         now + lease,
         now,
         limit,
@@ -99,6 +100,7 @@ async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[Take
         TakenWrite(
             row["appointment_id"],
             UserRef(row["subaccount_id"], row["user_id"]),
+            row["due_at"],
             row["attempts"],
             row["lease_until"],
         )
@@ -113,6 +115,18 @@ async def is_ours(db: Db, taken: TakenWrite) -> bool:
         "SELECT 1 FROM pending_write WHERE appointment_id = $1 AND lease_until = $2",
         taken.appointment_id,
         taken.lease_until,
+    )
+    return bool(rows)
+
+
+async def is_queued_anew(db: Db, taken: TakenWrite) -> bool:
+    """Whether somebody asked for the write since it was taken: what it met meanwhile is no answer to that."""
+    rows = await fetch(
+        db,
+        "SELECT 1 FROM pending_write WHERE appointment_id = $1 AND (due_at <> $2 OR attempts <> $3)",
+        taken.appointment_id,
+        taken.due_at,
+        taken.attempts,
     )
     return bool(rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from domain.changes import ChangeKind
@@ -11,7 +12,16 @@ from models.booking import Appointment
 from models.calendar import Calendar, rewind
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.icloud import ICloudAccount
-from models.outbox import UNSENT, TakenWrite, WriteState, finish_write, is_ours, note_refusal, put_back
+from models.outbox import (
+    UNSENT,
+    TakenWrite,
+    WriteState,
+    finish_write,
+    is_ours,
+    is_queued_anew,
+    note_refusal,
+    put_back,
+)
 from models.people import User
 from models.resources import forget_resources, store_resources
 from models.rows import ReadResource
@@ -111,6 +121,10 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
         own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
         if own is None or not await is_ours(ledger.db, taken):
             return  # Disconnected or removed meanwhile, or another process took it over: that one looks for itself.
+        is_last_word = _wanted(own) == _wanted(intent.own)
+        is_anew = await is_queued_anew(ledger.db, taken)
+        if is_anew:
+            taken = replace(taken, attempts=0)
         own.write_attempts = taken.attempts + 1
         match result:
             case Written():
@@ -120,6 +134,9 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
             case Tidied():
                 await _finish_tidying(context, ledger, taken, own)
                 return
+            case GivenUp() if is_anew:
+                await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
+                return
             case GivenUp(problem):
                 await _give_up(context, ledger, taken, own, problem)
                 return
@@ -128,7 +145,6 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
                     await _tell_the_polls(context, ledger, taken, intent)
                 await _wait(context, ledger, taken, own, error)
                 return
-        is_last_word = (own.revision, own.status) == (intent.own.revision, intent.own.status)
         if isinstance(result, Removed) and await _is_elsewhere(ledger, intent, own):
             is_last_word = False
         if is_last_word:
@@ -142,7 +158,13 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
         await _store_copy(context, ledger, intent, own, result)
 
 
-_RECORDED = ("uid", "href", "etag", "written_at", "write_state", "write_attempts", "write_problem")
+def _wanted(own: Appointment) -> tuple[object, ...]:
+    return own.revision, own.status, own.calendar_id
+
+
+_RECORDED = (
+    "calendar_id", "uid", "href", "etag", "written_at", "write_state", "write_attempts", "write_problem"
+)  # fmt: skip
 
 
 async def _finish_tidying(context: SyncContext, ledger: Ledger, taken: TakenWrite, own: Appointment) -> None:
@@ -158,7 +180,7 @@ async def _record_written(
     if result.href != intent.own.href:
         calendar = intent.calendar
         await forget_resources(ledger, calendar, [str(intent.own.href)])
-    own.uid, own.href, own.etag = result.uid, result.href, result.etag
+    own.calendar_id, own.uid, own.href, own.etag = intent.calendar.id, result.uid, result.href, result.etag
     own.written_at = context.clock()
     # A poll that ended since we looked may have been told of an edit of what we wrote: no later one would be.
     await rewind(ledger.db, intent.calendar)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import pytest
 
 from domain.accounts import AccountStatus
@@ -13,7 +16,7 @@ from models.icloud import ICloudAccount
 from models.outbox import WriteState, relink_writes, take_due
 from models.settle import forget_account, settle_calendar
 from sync.plan import ProblemCode
-from sync.remote import Forbidden, Href, Throttled, Unreachable
+from sync.remote import Forbidden, Href, RemoteError, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, engine_on
 from tests.integration.test_push import spans
@@ -271,3 +274,58 @@ async def test_one_that_was_sent_given_up_and_cancelled_stands_nowhere(
     await engine.push()
     assert spans(work) == []
     assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+
+
+def meanwhile(engine: Engine, act: Callable[[], Awaitable[None]], met: RemoteError | None = None) -> None:
+    """While the next event is written; then the server meets that."""
+
+    async def once(step: str, _: str) -> None:
+        if step == "create":
+            engine.server.after = None
+            await act()
+            if met is not None:
+                raise met
+
+    engine.server.after = once
+
+
+async def given_up(engine: Engine) -> str:
+    """And due again."""
+    engine.server.failures["create"] = [Forbidden()]
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    engine.now += HOUR
+    return name
+
+
+@pytest.mark.parametrize(("met", "attempts"), [(Forbidden(), 0), (Throttled(30.0), 1)])
+async def test_another_linked_calendar_is_heeded_though_the_old_ones_refusal_comes_later(
+    engine: Engine, home: FakeCalendar, met: RemoteError, attempts: int
+) -> None:
+    """It is tried at once, or when iCloud lets us; as anew."""
+    name = await given_up(engine)
+    meanwhile(engine, partial(relinked, engine), met)
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    [waits] = await engine.pending()
+    assert waits.attempts == attempts
+    engine.now += 30 * attempts
+    await engine.push()
+    assert spans(home) == [(at(3, 9), at(3, 10))]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+async def test_one_written_while_another_calendar_was_linked_is_known_where_it_stands(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    name = await given_up(engine)
+    meanwhile(engine, partial(relinked, engine))
+    await engine.push()
+    await engine.push()
+    own, stands = await engine.appointment(name), await engine.calendar("Work")
+    assert (own.write_state, own.calendar_id) == (WriteState.WRITTEN, stands.id)
+    assert (spans(home), spans(work)) == ([], [(at(3, 9), at(3, 10))])
+    await engine.poll()
+    work.delete(Href(own.href or ""))
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
