@@ -7,6 +7,7 @@ is missed. "Anew" is a user of whom nothing is remembered but the merged timelin
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,6 +42,7 @@ STARTS = (100, 300, 600)
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__).parse_args()
     user = a_user(count=10_000, seed=1)
     anew = replace(user, memory=None)
     at_work = replace(user, hours=DEFAULT_HOURS, memory=Memory())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from resolvers import people
@@ -13,6 +11,7 @@ from server.app import WEB_ROOT
 from server.config import ConfigError, Settings
 from server.database import DatabaseUnusableError
 from server.services import open_parts
+from sync.trust import verifying
 
 _WITHIN = 10.0
 
@@ -28,7 +27,7 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> tuple[l
     async def calendar_server() -> str:
         parts = urlsplit(settings.caldav_url)
         host = parts.hostname or ""
-        secure = _verifying(settings.caldav_ca_file) if parts.scheme == "https" else None
+        secure = verifying(settings.caldav_ca_file) if parts.scheme == "https" else None
         port = parts.port or (443 if secure else 80)
         _, writer = await asyncio.open_connection(host, port, ssl=secure)
         writer.close()
@@ -43,14 +42,6 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> tuple[l
 
     found = [await _look(look) for look in (database_and_keys, calendar_server, graphiql)]
     return [line for line, _ in found], all(is_well for _, is_well in found)
-
-
-def _verifying(ca_file: Path | None) -> ssl.SSLContext:
-    """As the sync loop does."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 async def _look(look: Callable[[], Awaitable[str]]) -> tuple[str, bool]:

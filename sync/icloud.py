@@ -44,6 +44,7 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
+from sync.trust import bundle
 from sync.wire import MISDIRECTED, Asked, Pool, body_of
 
 T = TypeVar("T")
@@ -88,6 +89,7 @@ class ICloud:
         self.guard = guard
         self.settings = settings or TransportSettings()
         self.session = _new_session(self.settings)
+        self.trusted = bundle(self.settings.ca_file)
         most = self.settings.requests_per_minute
         self.budgets = None if most is None else Budgets(most, time.monotonic)
         self.deadlines = Deadlines(self.settings.request_seconds)
@@ -128,6 +130,7 @@ class _Door:
 
     session: Any
     most_bytes: int
+    trusted: bool | str
     answer: Answer | None = None
 
     async def request(self, **asked: Any) -> Answer:
@@ -157,7 +160,7 @@ class _Client(AsyncDAVClient):  # type: ignore[misc]
             enable_rfc6764=False,
             features=_FEATURES,
             rate_limit_handle=False,
-            ssl_verify_cert=True if settings.ca_file is None else str(settings.ca_file),
+            ssl_verify_cert=door.trusted,
             timeout=settings.request_seconds,
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": "gzip"},
         )
@@ -377,7 +380,7 @@ class Account:
 
     async def _by_caldav(self, asked: Asked, *, anew: bool) -> Answer:
         del anew  # Its pool has no way to say so; its second try takes whatever connection it has.
-        door = _Door(self.server.session, self.server.settings.most_bytes)
+        door = _Door(self.server.session, self.server.settings.most_bytes, self.server.trusted)
         url = asked.where.url
         client = _Client(door, url, self.apple_id, self.password, self.server.settings)
         try:

@@ -20,6 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from sync.answers import Answer, is_refused_at_all
 from sync.guard import Admitted
 from sync.remote import UnexpectedAnswer, Unreachable
+from sync.trust import verifying
 
 _KEPT = 50.0
 """Seconds that an idle connection is trusted: beyond a minute, what stands between may have dropped it in silence."""
@@ -112,7 +113,7 @@ class Pool:
             self._drop_oldest()
         secure = parts.scheme == "https"
         if secure and self._tls is None:
-            self._tls = _verifying(self._ca_file)
+            self._tls = verifying(self._ca_file)
         loop = asyncio.get_running_loop()
         connection = _Connection(self._open, self._most_bytes)
         try:
@@ -141,14 +142,6 @@ class Pool:
             f"Accept-Encoding: gzip\r\nContent-Length: {len(asked.body)}\r\n{lines}\r\n"
         )
         return head.encode("ascii")
-
-
-def _verifying(ca_file: Path | None) -> ssl.SSLContext:
-    """Whom the machine trusts, and the operator's own authority."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 async def body_of(status: int, wire: bytes, coding: str, most: int) -> bytes:

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import wassima
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,7 +35,9 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "An authority")])
+        self._name = x509.Name(
+            [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"The authority of {folder.name}")]
+        )
         made = self._builder(self._name, self._key.public_key(), days=1)
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.file = folder / "authority.pem"
@@ -97,6 +100,20 @@ async def test_one_that_nobody_vouches_for_gets_nothing(authority: Authority, wa
 @pytest.mark.parametrize("way", [_light, _by_caldav])
 async def test_one_whose_authority_is_given_is_asked(authority: Authority, way: Way) -> None:
     async with serving(authority.server(), authority.file) as (liar, account):
+        liar.answers = [http(207 if way is _light else 200, CHANGES, ETag='"1"')]
+        await way(account)
+        assert len(liar.asked) == 1
+
+
+@pytest.mark.parametrize("way", [_light, _by_caldav])
+async def test_whom_the_machine_trusts_is_asked_though_another_authority_is_given(
+    authority: Authority, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, way: Way
+) -> None:
+    """As with an operator's authority and iCloud's own entry at once: one of the two ways was shut."""
+    other = Authority(tmp_path_factory.mktemp("other"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    wassima.register_ca(authority.file.read_text())
+    async with serving(authority.server(), other.file) as (liar, account):
         liar.answers = [http(207 if way is _light else 200, CHANGES, ETag='"1"')]
         await way(account)
         assert len(liar.asked) == 1
