@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
 from domain.calendars import CalendarKind, ListedCalendar
 from domain.paths import path_key
@@ -20,6 +21,10 @@ _BLANKS = re.compile(r"\s*")
 _SKIPPED = (("<?", "?>"), ("<!--", "-->"))
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _FEED = 1 << 16
+_MOST_TAGS = 2_000_000
+"""Of an answer that a tree is made of: a listing of all that an iCloud account may hold has a million."""
+_LONGEST_TAG = 1 << 18
+"""Bytes of a tag or a comment: what is not whole yet is read again with each piece."""
 _WRITES = frozenset(f"{_D}{name}" for name in ("all", "write", "write-content", "bind"))
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}(?:[0-9A-Fa-f]{2})?")
 _LONGEST_NAME = 255
@@ -244,8 +249,17 @@ def _has_doctype(text: str) -> bool:
 def _feed(text: str) -> ET.Element:
     """By pieces, so that other threads get their turn during a big one."""
     parser = ET.XMLParser(encoding="utf-8")  # noqa: S314 - a document type was refused above.
+    ahead = expat.ParserCreate("utf-8")  # Tells how far it came, which the other doesn't.
     body = text.encode("utf-8", errors="replace")
+    if body.count(b"<") > _MOST_TAGS:
+        # A tree takes a hundred times the bytes of an empty tag, and thousands of times what they are packed to.
+        raise UnexpectedAnswer(f"an answer of over {_MOST_TAGS} tags")
     for start in range(0, len(body), _FEED):
-        parser.feed(body[start : start + _FEED])
+        piece = body[start : start + _FEED]
+        parser.feed(piece)
+        if len(body) > _LONGEST_TAG:
+            ahead.Parse(piece)
+            if start + len(piece) - ahead.CurrentByteIndex > _LONGEST_TAG:
+                raise UnexpectedAnswer(f"a tag of over {_LONGEST_TAG} bytes")
     root: ET.Element = parser.close()
     return root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.calendars import CalendarKind
+from sync import multistatus
 from sync.members import read_changes, read_members, read_resources, read_texts
 from sync.multistatus import read_error, read_home_set, read_listing, read_multistatus, read_principal
 from sync.queries import changes_query, texts_query
@@ -65,6 +66,27 @@ def test_what_is_no_multistatus_is_refused(body: bytes) -> None:
     for read in (read_multistatus, read_members):
         with pytest.raises(UnexpectedAnswer):
             read(body)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [b"<a/>" * 5_000, b"<a>" * 2_500 + b"</a>" * 2_500]
+    + [
+        start + b">" * 3_000 + end
+        for start, end in ((b'<a x="', b'"/>'), (b"<!--", b"-->"), (b"<?x ", b"?>"))
+    ],
+    ids=["many", "deep", "long", "comment", "instruction"],
+)
+def test_a_bomb_of_markup_is_refused_before_all_of_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, inside: bytes
+) -> None:
+    """A tag makes a hundred times its bytes of memory; one that is not whole yet is read again and again."""
+    monkeypatch.setattr(multistatus, "_MOST_TAGS", 4_000)
+    monkeypatch.setattr(multistatus, "_LONGEST_TAG", 2_000)
+    monkeypatch.setattr(multistatus, "_FEED", 500)
+    bomb = b'<multistatus xmlns="DAV:">' + inside + b"</multistatus>"
+    with pytest.raises(UnexpectedAnswer, match="over"):
+        read_multistatus(bomb)
 
 
 def test_a_document_type_inside_an_events_text_is_just_text() -> None:
