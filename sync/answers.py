@@ -13,10 +13,10 @@ from sync.remote import (
     Forbidden,
     NotThere,
     PasswordRefused,
+    ServerFailed,
     StaleWrite,
     Throttled,
     UnexpectedAnswer,
-    Unreachable,
     etag_as_made,
 )
 
@@ -49,7 +49,7 @@ def refuse_at_all(answer: Answer) -> None:
         raise PasswordRefused("the name or the password was refused")
     if status in {429, 503}:
         raise Throttled(_seconds(answer.headers.get("Retry-After"), answer.headers.get("Date")))
-    raise Unreachable(f"the server failed ({status})")
+    raise ServerFailed(f"the server failed ({status})")
 
 
 def refuse(answer: Answer) -> None:

@@ -24,7 +24,7 @@ from sync.own import note_seen
 from sync.poll import Poll
 from sync.reading import read_all
 from sync.record import clear_problem
-from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, RemoteError, UnexpectedAnswer
+from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, RemoteError, ServerFailed, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +84,13 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
         found = await poll.remote.fetch(calendar.path, list(asked))
     except UnexpectedAnswer:
         found = {}
+    except (NotThere, Forbidden, ServerFailed):
+        # Perhaps for one object's sake. Where it is for the calendar's, that says so too.
+        await poll.remote.check_calendar(calendar.path)
+        found = {}
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
-        found = await _fetch_one_by_one(poll, list(asked))
+        found = await _fetch_one_by_one(poll, list(asked), spares_failed=True)
     else:
         # A text without an ETag can be an older one than was listed: it is asked for itself.
         found |= await _fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
@@ -111,13 +115,23 @@ async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> di
     return given
 
 
-async def _fetch_one_by_one(poll: Poll, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+async def _fetch_one_by_one(
+    poll: Poll, hrefs: Sequence[Href], *, spares_failed: bool = False
+) -> dict[Href, Fetched]:
+    """`spares_failed`: where others are given, those are left out too that the server fails at. That proves nothing."""
     found: dict[Href, Fetched] = {}
+    failed: ServerFailed | None = None
     for href in hrefs:
         try:
             found[href] = await poll.remote.get(href)
         except (NotThere, UnexpectedAnswer, Forbidden) as error:
             log.info("a resource could not be fetched: %s", error)
+        except ServerFailed as error:
+            if not spares_failed:
+                raise
+            failed = error
+    if failed is not None and not found:
+        raise failed
     return found
 
 

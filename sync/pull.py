@@ -34,6 +34,7 @@ from sync.remote import (
     PasswordRefused,
     RemoteChange,
     RemoteError,
+    ServerFailed,
     Stalled,
     SyncToken,
     TokenRefused,
@@ -125,7 +126,7 @@ async def _pull(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteEr
         try:
             if await _keep_in_step(poll, calendar, token, spares=place < len(due), ends_poll=ends_poll):
                 queue.append(calendar)
-        except (UnexpectedAnswer, NotThere, Forbidden, TokenRefused, ForeignHost) as error:
+        except (UnexpectedAnswer, NotThere, Forbidden, TokenRefused, ForeignHost, ServerFailed) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
         except PasswordRefused:

@@ -4,7 +4,7 @@ RemoteError
 - PasswordRefused: 401; wrong, revoked, or not an app-specific password
 - PasswordUnreadable: the stored one can't be opened, so that nothing was asked at all
 - Throttled: asked to wait
-- Unreachable: no answer in time, a broken connection, a server's 5xx
+- Unreachable: no answer in time, a broken connection, a server's 5xx (ServerFailed)
 - UnexpectedAnswer: an answer that is not what was asked for
 - ForeignHost: an address outside the allow-list; nothing was sent to it
 - TokenRefused: the sync token is no longer good; list anew
@@ -63,6 +63,10 @@ class Throttled(RemoteError):
 
 class Unreachable(RemoteError):
     """No answer, or the server's own failure; trying later can help."""
+
+
+class ServerFailed(Unreachable):
+    """It answered that it failed (5xx): all of it may be out, or only what was asked for."""
 
 
 class Stalled(Unreachable):

@@ -25,6 +25,7 @@ from sync.remote import (
     NotThere,
     PasswordRefused,
     RemoteChange,
+    RemoteError,
     StaleWrite,
     SyncToken,
     TokenRefused,
@@ -78,6 +79,8 @@ class FakeServer:
     failures: dict[str, list[BaseException]] = field(default_factory=dict)
     hidden: set[Href] = field(default_factory=set)
     "Listed, and not given."
+    spoiling: dict[Href, RemoteError] = field(default_factory=dict)
+    "Every answer that is to hold one of them fails so."
     lagging: dict[Href, tuple[ETag, str]] = field(default_factory=dict)
     "Given as they were, whatever they are by now."
     drops_put_answers: int = 0
@@ -184,6 +187,7 @@ class FakeAccount:
 
     async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
         await self._step("fetch")
+        self._spoil(hrefs)
         texts = self.server.calendar_of(calendar).texts | self.server.lagging
         there = {
             href: found
@@ -194,10 +198,16 @@ class FakeAccount:
 
     async def get(self, href: Href) -> Fetched:
         await self._step("get")
+        self._spoil([href])
         texts = self.server.calendar_of(href).texts
         if href not in texts or href in self.server.hidden:
             raise NotThere
         return Fetched(href, *texts[href])
+
+    def _spoil(self, hrefs: Sequence[Href]) -> None:
+        for href in hrefs:
+            if href in self.server.spoiling:
+                raise self.server.spoiling[href]
 
     async def check_calendar(self, calendar: str) -> None:
         await self._step("check")

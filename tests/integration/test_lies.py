@@ -11,10 +11,13 @@ from models.seal import Sealer
 from sync.plan import ProblemCode
 from sync.remote import (
     Changes,
+    Forbidden,
     Gone,
     Href,
     NotThere,
     PasswordRefused,
+    RemoteError,
+    ServerFailed,
     SyncToken,
     Throttled,
     UnexpectedAnswer,
@@ -261,6 +264,40 @@ async def test_half_an_answer_is_fetched_one_by_one(
     engine.server.failures["fetch"] = [UnexpectedAnswer()]
     await engine.poll()
     assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+@pytest.mark.parametrize("error", [NotThere(), Forbidden(), ServerFailed(), UnexpectedAnswer()])
+async def test_an_object_for_which_the_whole_answer_fails_costs_no_other(
+    engine: Engine, home: FakeCalendar, error: RemoteError
+) -> None:
+    for hour in range(9, 15):
+        home.put(f"h{hour}", event(f"h{hour}", at(20, hour), at(20, hour + 1)))
+    engine.server.spoiling[Href(f"{home.path}h9.ics")] = error
+    engine.now += 60
+    await engine.poll()
+    assert [slot for slot in await engine.slots() if slot[0] >= at(20, 0)] == [
+        (at(20, hour), at(20, hour + 1)) for hour in range(10, 15)
+    ]
+    assert (await engine.calendar("Home")).last_synced_at == NOW
+    assert (await engine.calendar("Home")).sync_token != home.token
+
+
+@pytest.mark.parametrize("told", ["gone", "not listed"])
+async def test_what_a_server_fails_at_is_not_gone(engine: Engine, home: FakeCalendar, told: str) -> None:
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    engine.server.spoiling[href] = ServerFailed()
+    home.delete(href)
+    engine.server.refused_tokens = told == "not listed"
+    context = engine.context()
+    for _ in range(8):
+        engine.now += 60
+        await engine.poll(context)
+    assert len(await engine.slots()) == 10
+    assert (await engine.account()).status == AccountStatus.UNREACHABLE
+    engine.server.spoiling.clear()
+    engine.now += 300
+    await engine.poll(context)
+    assert len(await engine.slots()) == 9
 
 
 async def test_an_older_state_is_asked_for_again(engine: Engine, home: FakeCalendar) -> None:

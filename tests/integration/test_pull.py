@@ -23,6 +23,8 @@ from sync.remote import (
     Href,
     NotThere,
     PasswordRefused,
+    RemoteError,
+    ServerFailed,
     SyncToken,
     Throttled,
     UnexpectedAnswer,
@@ -606,11 +608,14 @@ async def test_one_stray_refusal_is_forgotten(engine: Engine) -> None:
     assert (account.status, account.refusals) == (AccountStatus.CONNECTED, 0)
 
 
-async def test_one_calendar_that_fails_does_not_hold_up_the_others(engine: Engine) -> None:
+@pytest.mark.parametrize("error", [NotThere(), ServerFailed(), UnexpectedAnswer()])
+async def test_one_calendar_that_fails_does_not_hold_up_the_others(
+    engine: Engine, error: RemoteError
+) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     engine.server.calendars["/1/calendars/work/"].put("b", event("b", at(3, 11), at(3, 12)))
     await engine.choose("Home", "Work")
-    engine.server.failures["changes"] = [NotThere()]
+    engine.server.failures["changes"] = [error]
     await engine.poll()
     assert await engine.slots() == [(at(3, 11), at(3, 12))]
     assert (await engine.account()).status == AccountStatus.UNREACHABLE
