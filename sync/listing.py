@@ -99,13 +99,23 @@ async def _listed(poll: Poll) -> tuple[ListedCalendar, ...]:
     if not poll.account.failures and any(is_comparison_due(poll, calendar) for calendar in poll.chosen):
         await _follow(poll)
     try:
-        return await _look_home(poll)
+        listed = await _look_home(poll)
     except (NotThere, ForeignHost, Forbidden, UnexpectedAnswer) as error:
         return await _list_anew(poll, error)
     except Unreachable as error:
         if poll.account.failures < 2:
             raise
         return await _list_anew(poll, error)
+    return listed if poll.account.failures < 2 else await _listed_where_it_is(poll, listed)
+
+
+async def _listed_where_it_is(poll: Poll, listed: tuple[ListedCalendar, ...]) -> tuple[ListedCalendar, ...]:
+    """A host that the account left may show the home on, and fail in its calendars: the entry tells."""
+    shown_at = poll.account.home_url
+    await _follow(poll)
+    if poll.account.home_url == shown_at:
+        return listed
+    return await poll.remote.list_calendars(poll.account.home_url)
 
 
 async def _look_home(poll: Poll) -> tuple[ListedCalendar, ...]:

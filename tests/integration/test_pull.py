@@ -20,6 +20,7 @@ from models.polling import Lease, Places, lease_account, trade_leases
 from sync.plan import ProblemCode
 from sync.poll import begin
 from sync.remote import (
+    Discovery,
     Href,
     NotThere,
     PasswordRefused,
@@ -31,6 +32,7 @@ from sync.remote import (
     Unreachable,
 )
 from sync.settings import SyncSettings
+from tests.fakes.calendar_server import PRINCIPAL, FakeAccount
 from tests.integration.engine import DAY, HOUR, NOW, USER, ZONE, Engine, at, engine_on, event
 
 
@@ -526,6 +528,32 @@ async def test_a_home_that_moved_is_found_again(engine: Engine) -> None:
     engine.server.home_url = "https://other.fake.test/1/calendars/"
     await engine.poll()
     assert (await engine.account()).home_url == engine.server.home_url
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+@pytest.mark.parametrize("error", [NotThere(), ServerFailed(), Unreachable()])
+async def test_a_home_that_moved_is_found_though_the_host_it_left_shows_it_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: RemoteError
+) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    await engine.choose("Home")
+    await engine.poll()
+    engine.now += engine.settings.first_comparison_after
+    await engine.poll()  # Which would ask the entry where the home is.
+    home.put("a", event("a", at(3, 9), at(3, 10)))
+    engine.server.failures["changes"] = [error] * 10
+
+    async def discover(_: FakeAccount) -> Discovery:
+        engine.server.home_url = "https://other.fake.test/1/calendars/"
+        engine.server.failures.clear()
+        return Discovery(PRINCIPAL, engine.server.home_url, frozenset())
+
+    monkeypatch.setattr(FakeAccount, "discover", discover)
+    for _ in range(3):
+        engine.now += 120
+        await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.home_url) == (AccountStatus.CONNECTED, engine.server.home_url)
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
 
 
