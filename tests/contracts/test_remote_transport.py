@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import threading
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import pytest
 
 from models.seal import Secret
+from sync import icloud, wire
+from sync.budget import Budgets
 from sync.guard import Guard
 from sync.icloud import Account, ICloud, TransportSettings
 from sync.remote import (
@@ -44,6 +48,8 @@ MEMBER = (
     "<response><href>{}</href><propstat><prop><getetag>{}</getetag></prop><status>HTTP/1.1 200 OK</status></propstat>"
     "</response>"
 )
+PRINCIPAL = "<current-user-principal><href>{}</href></current-user-principal>"
+HOME = '<calendar-home-set xmlns="urn:ietf:params:xml:ns:caldav"><href xmlns="DAV:">{}</href></calendar-home-set>'
 CHANGES = b'<multistatus xmlns="DAV:"><sync-token>t</sync-token></multistatus>'
 
 
@@ -120,10 +126,13 @@ async def account(liar: Liar) -> AsyncIterator[Account]:
 
 
 async def test_credentials_go_along_at_once_and_in_utf_8(liar: Liar, account: Account) -> None:
-    liar.answers = [http(207, CHANGES)]
+    account.apple_id, account.password = "jürgen@example.test", Secret("pässwort-€")
+    liar.answers = [http(207, CHANGES), http(200, TEXT, ETag='"1"')]
     await account.list_changes(CALENDAR, None)
-    [asked] = liar.asked
-    assert asked.headers["authorization"] == "Basic " + b64encode(f"a@icloud.com:{CANARY}".encode()).decode()
+    await account.get(HREF)
+    asked, got = liar.asked
+    signed = b64encode("jürgen@example.test:pässwort-€".encode()).decode()
+    assert asked.headers["authorization"] == got.headers["authorization"] == f"Basic {signed}"
     assert asked.headers["user-agent"].startswith("Slotwire/")
     assert (asked.method, asked.path, asked.headers["depth"]) == ("REPORT", CALENDAR, "1")
     assert asked.body.startswith(b"<?xml")
@@ -132,9 +141,10 @@ async def test_credentials_go_along_at_once_and_in_utf_8(liar: Liar, account: Ac
 async def test_a_refused_password_is_tried_once(liar: Liar, account: Account) -> None:
     challenge = b'WWW-Authenticate: X-MobileMe-AuthToken realm="a"\r\nWWW-Authenticate: Basic realm="b"\r\n'
     liar.answers = [b"HTTP/1.1 401 X\r\nContent-Length: 0\r\n" + challenge + b"\r\n"]
-    with pytest.raises(PasswordRefused):
-        await account.list_changes(CALENDAR, None)
-    assert len(liar.asked) == 1
+    for number, way in enumerate((account.list_changes(CALENDAR, None), account.get(HREF)), 1):
+        with pytest.raises(PasswordRefused):
+            await way
+        assert len(liar.asked) == number
 
 
 @pytest.mark.parametrize("body", [PACKED[:9], b"no gzip"], ids=["cut", "none"])
@@ -191,12 +201,17 @@ async def test_redirects_without_end_end(liar: Liar, account: Account) -> None:
     assert len(liar.asked) == 6
 
 
-async def test_a_home_on_a_foreign_host_gets_no_request(liar: Liar, account: Account) -> None:
-    principal = b'<multistatus xmlns="DAV:"><response><href>/</href><propstat><prop><current-user-principal><href>https://evil.test/1/</href></current-user-principal></prop></propstat></response></multistatus>'
-    liar.answers = [http(207, principal)]
+@pytest.mark.parametrize("foreign", [0, 1])
+async def test_a_principal_or_a_home_on_a_foreign_host_is_none(
+    liar: Liar, account: Account, foreign: int
+) -> None:
+    hrefs = ["/1/", "/1/"]
+    hrefs[foreign] = "https://evil.test/1/"
+    told = [PRINCIPAL.format(hrefs[0]), HOME.format(hrefs[1])]
+    liar.answers = [http(207, ALONE.format(each).encode()) for each in told]
     with pytest.raises(ForeignHost):
         await account.discover()
-    assert len(liar.asked) == 1
+    assert len(liar.asked) == 1 + foreign
 
 
 @pytest.mark.parametrize(
@@ -204,10 +219,7 @@ async def test_a_home_on_a_foreign_host_gets_no_request(liar: Liar, account: Acc
 )
 async def test_a_principal_is_one_in_any_spelling(liar: Liar, account: Account, href: str) -> None:
     """By it an Apple account is kept from being in two subaccounts."""
-    told = [
-        f"<current-user-principal><href>{href.format(liar.port)}</href></current-user-principal>",
-        '<calendar-home-set xmlns="urn:ietf:params:xml:ns:caldav"><href xmlns="DAV:">/1/</href></calendar-home-set>',
-    ]
+    told = [PRINCIPAL.format(href.format(liar.port)), HOME.format("/1/")]
     liar.answers = [http(207, ALONE.format(each).encode()) for each in told]
     assert (await account.discover()).principal_path == "/u%40v/principal/"
 
@@ -221,6 +233,31 @@ async def test_a_bomb_of_gzip_is_cut_off(liar: Liar, account: Account) -> None:
 async def test_an_honest_gzip_is_read(liar: Liar, account: Account) -> None:
     liar.answers = [http(207, gzip.compress(CHANGES), Content_Encoding="gzip")]
     assert (await account.list_changes(CALENDAR, None)).token == "t"
+
+
+async def test_what_is_big_is_unpacked_and_read_apart_from_the_event_loop(
+    liar: Liar, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, apart = threading.get_ident(), list[bool]()
+
+    def noting(module: ModuleType, name: str) -> None:
+        real = getattr(module, name)
+
+        def noted(*given: object) -> object:
+            apart.append(threading.get_ident() != here)
+            return real(*given)
+
+        monkeypatch.setattr(module, name, noted)
+
+    noting(wire, "inflate")
+    noting(icloud, "read_members")
+    members = "".join(MEMBER.format(f"{CALENDAR}{number}.ics", f'"{number}"') for number in range(4000))
+    big = CHANGES.replace(b"<sync-token>", f"{members}<sync-token>".encode())
+    liar.answers = [http(207, gzip.compress(each), Content_Encoding="gzip") for each in (CHANGES, big)]
+    await account.list_changes(CALENDAR, None)
+    assert apart == [False, False]
+    await account.list_changes(CALENDAR, None)
+    assert apart == [False, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -313,9 +350,12 @@ async def test_an_object_that_may_have_been_cut_off_is_none(
 
 
 async def test_too_long_an_answer_is_cut_off(liar: Liar, account: Account) -> None:
-    liar.answers = [http(207, CHANGES + b" " * 1_000_001)]
+    """By either way: a poll's own, and that of what is asked seldom."""
+    liar.answers = [http(207, CHANGES + b" " * 1_000_001), http(200, TEXT + b" " * 1_000_001, ETag='"1"')]
     with pytest.raises(UnexpectedAnswer):
         await account.list_changes(CALENDAR, None)
+    with pytest.raises(UnexpectedAnswer):
+        await account.get(HREF)
 
 
 async def test_a_drip_ends_at_the_deadline_of_the_whole_request(liar: Liar, account: Account) -> None:
@@ -331,6 +371,16 @@ async def test_a_drip_ends_at_the_deadline_of_the_whole_request(liar: Liar, acco
     with pytest.raises(Unreachable):
         await account.list_changes(CALENDAR, None)
     assert asyncio.get_running_loop().time() - began < 2
+
+
+async def test_a_redirect_gets_no_deadline_of_its_own(liar: Liar, account: Account) -> None:
+    async def send_on(_: Asked, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.4)
+        writer.write(http(307, Location=CALENDAR))
+
+    liar.answers = [send_on]
+    with pytest.raises(Unreachable):
+        await account.list_changes(CALENDAR, None)
 
 
 async def test_a_kept_connection_that_was_closed_is_opened_anew(liar: Liar, account: Account) -> None:
@@ -367,10 +417,27 @@ async def test_what_came_to_the_wrong_server_is_asked_once_more_elsewhere(
         await account.list_changes(CALENDAR, None)
 
 
+async def test_accounts_share_what_connections_there_are(liar: Liar, account: Account) -> None:
+    other = account.server.sign_in("o@icloud.com", Secret(CANARY), home_url=account.home_url)
+    liar.answers = [http(207, CHANGES)]
+    for each in (account, other):
+        await each.list_changes(CALENDAR, None)
+        await each.glance(account.home_url or "")
+    assert liar.connections == 1
+    liar.answers = [http(200, TEXT, ETag='"1"')]
+    await account.get(HREF)
+    await other.get(HREF)
+    assert liar.connections == 2  # What is asked seldom has a pool of its own.
+
+
 async def test_a_cookie_of_one_account_goes_with_none(liar: Liar, account: Account) -> None:
+    other = account.server.sign_in("o@icloud.com", Secret(CANARY), home_url=account.home_url)
     liar.answers = [http(207, CHANGES, Set_Cookie="session=1; Path=/")]
     await account.list_changes(CALENDAR, None)
-    await account.list_changes(CALENDAR, None)
+    await other.list_changes(CALENDAR, None)
+    liar.answers = [http(200, TEXT, ETag='"1"', Set_Cookie="session=1; Path=/")]
+    await account.get(HREF)
+    await other.get(HREF)
     assert all("cookie" not in asked.headers for asked in liar.asked)
 
 
@@ -492,6 +559,7 @@ async def test_past_its_budget_an_account_waits_and_does_not_fail(liar: Liar) ->
         Guard(f"http://127.0.0.1:{liar.port}/"),
         TransportSettings(request_seconds=0.5, requests_per_minute=60),
     )
+    budgets = server.budgets = Budgets(60, lambda: 0.0)
     liar.answers = [http(207, CHANGES)]
     anna = server.sign_in("a@icloud.com", Secret(CANARY))
     otto = server.sign_in("o@icloud.com", Secret(CANARY))
@@ -499,6 +567,8 @@ async def test_past_its_budget_an_account_waits_and_does_not_fail(liar: Liar) ->
         await anna.list_changes(CALENDAR, None)
     waiting = asyncio.create_task(anna.list_changes(CALENDAR, None))
     await otto.list_changes(CALENDAR, None)
-    assert not waiting.done()
+    assert (
+        budgets.of("a@icloud.com").reserve() == 2.0
+    )  # It has a minute's requests at once, and one a second then.
     assert (await waiting).token == "t"  # Longer than a request may take, and none the worse for it.
     await server.close()

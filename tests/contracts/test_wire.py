@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from models.seal import Secret
+from sync import wire
 from sync.answers import Answer
 from sync.guard import Admitted, Guard
 from sync.remote import ForeignHost, UnexpectedAnswer, Unreachable
@@ -136,8 +138,13 @@ async def test_what_is_not_http_or_too_much_is_refused(pool: Pool, liar: Liar, a
 
 def test_no_more_of_a_bomb_is_made_than_is_allowed() -> None:
     assert inflate(gzip.compress(b"a" * MOST), MOST) == b"a" * MOST
+    bomb = gzip.compress(b"a" * 100 * MOST)
+    tracemalloc.start()
     with pytest.raises(UnexpectedAnswer):
-        inflate(gzip.compress(b"a" * (MOST + 1)), MOST)
+        inflate(bomb, MOST)
+    _, made = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert made < 10 * MOST
     assert inflate(b"", MOST) == b""
 
 
@@ -146,6 +153,16 @@ async def test_a_connection_is_kept_for_the_next(pool: Pool, liar: Liar) -> None
     for _ in range(5):
         await ask(pool, liar)
     assert liar.connections == 1
+
+
+async def test_one_that_was_idle_for_long_is_trusted_no_more(
+    pool: Pool, liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_KEPT", -1.0)
+    liar.answers = [http(207, b"<a/>")]
+    await ask(pool, liar)
+    await ask(pool, liar)
+    assert liar.connections == 2
 
 
 async def test_one_that_asks_to_be_closed_is_not_kept(pool: Pool, liar: Liar) -> None:

@@ -67,6 +67,7 @@ def test_icloud_and_its_partitions_are_allowed(url: str, plain: str) -> None:
         "https://caldav.icloud.com:99999/",
         "https://caldav.icloud.com:443x/",
         "https://[caldav.icloud.com]/",
+        "https://caldav.icloud.com/1/#evil.test",
         "https://%63aldav.icloud.com/",
         "https://p١-caldav.icloud.com/",
         "/only/a/path",
@@ -115,7 +116,9 @@ def test_an_href_is_resolved_as_rfc_3986_says(base: str, href: str) -> None:
     assert guard.resolve(base, href) == guard.check(urljoin(base, href))
 
 
-@pytest.mark.parametrize("href", ["//[", "https://[?", "//a.test:]", "https://[::1/"])
+@pytest.mark.parametrize(
+    "href", ["//[", "https://[?", "//a.test:]", "https://[::1/", "/1/\thome/", "ho\nme/", "\\home/"]
+)
 def test_an_href_that_cant_be_read_is_refused(href: str) -> None:
     with pytest.raises(ForeignHost):
         ICLOUD.resolve("https://p1-caldav.icloud.com/1/", href)
