@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
-from models.resources import forget_resources, note_not_given
+from models.resources import forget_resources, held_bodies, note_not_given
 from models.rows import ReadResource
 from models.settle import settle_conflicts
 from sync.own import note_deleted
@@ -33,6 +33,8 @@ class Closing:
     listed_token: str | None
     doubtful: AbstractSet[Href]
     ungiven: AbstractSet[Href]
+    gone_unheld: AbstractSet[Href]
+    "Told as gone, and not held by then."
     is_proved: bool
     is_half_proved: bool
     ends_poll: bool
@@ -56,6 +58,9 @@ class Closing:
         """`calendar`: as it is under the lock."""
         poll = self.poll
         left = len((self.lagging | self.doubtful) - self.ungiven)
+        if self.gone_unheld:
+            # One whose write was put on record since: it is to be told as gone once more.
+            left += len(await held_bodies(ledger.db, calendar, sorted(self.gone_unheld)))
         self.is_whole = self.is_proved and _is_whole(poll, calendar, left)
         if self.is_whole and self.lagging:
             await note_not_given(ledger, calendar, sorted(self.lagging))

@@ -28,6 +28,7 @@ from sync.remote import (
     ETag,
     Forbidden,
     ForeignHost,
+    Gone,
     Href,
     NameTooLong,
     NotThere,
@@ -185,6 +186,7 @@ async def _read_calendar(
         return False
     items, known = await _held(poll, calendar, changes.items, is_full=is_full)
     plan = plan_pull(known, items, full_listing=is_full)
+    gone_unheld = {change.href for change in items if isinstance(change, Gone)} - known.keys()
     is_first_read = calendar.last_synced_at is None
     is_spared = spares and bool(plan.forget) and not is_first_read
     if is_spared:
@@ -207,6 +209,7 @@ async def _read_calendar(
         listed_token=listed_token,
         doubtful=doubtful,
         ungiven=ungiven,
+        gone_unheld=gone_unheld,
         is_proved=is_proved and not (changes.too_long or is_spared),
         is_half_proved=is_full and not is_doubted and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,

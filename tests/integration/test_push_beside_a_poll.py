@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from models.database import Database
 from models.outbox import WriteState
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import Engine, at, engine_on
+from tests.integration.engine import Engine, at, engine_on, event
 
 
 @pytest.fixture
@@ -79,6 +80,34 @@ async def test_the_owners_deletion_that_was_read_before_the_writes_answer_was_he
     await sync(engine)
     assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
     assert await engine.events() == []
+
+
+async def test_the_owners_deletion_that_is_being_read_when_the_write_is_put_on_record_is_told(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    is_told, is_on_record, polls = asyncio.Event(), asyncio.Event(), asyncio.TaskGroup()
+
+    async def stand_still(asked: str, _: str) -> None:
+        if asked == "fetch":
+            engine.server.after = None
+            is_told.set()
+            await is_on_record.wait()
+
+    async def delete(_: str) -> None:
+        home.delete(only(home)[0])
+        home.put("other", event("other", at(4, 9), at(4, 10)))
+        engine.server.after = stand_still
+        polls.create_task(engine.poll(engine.context("process-2")))
+        await is_told.wait()
+
+    engine.server.done = delete
+    async with polls:
+        await engine.push()
+        is_on_record.set()
+    await sync(engine)
+    assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
+    assert await engine.slots() == [(at(4, 9), at(4, 10))]
 
 
 @pytest.mark.parametrize("is_seen_to_go_first", [True, False])
