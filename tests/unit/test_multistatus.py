@@ -168,6 +168,26 @@ def test_a_calendar_with_a_path_that_is_too_long_is_left_out() -> None:
     assert [each.path for each in found] == ["/1/calendars/home/"]
 
 
+def test_of_what_is_told_twice_the_last_word_counts() -> None:
+    listed = [response("/1/calendars/home/a.ics", etag(f'"{number}"')) for number in (1, 2)]
+    gone = [
+        f'<response xmlns="DAV:"><href>/1/calendars/home/a.ics</href><status>HTTP/1.1 {status} X</status></response>'
+        for status in (404, 410)
+    ]
+    for told, last in (
+        (listed, Listed(Href("/1/calendars/home/a.ics"), ETag('"2"'))),
+        ([*listed, gone[0]], Gone(Href("/1/calendars/home/a.ics"))),
+        ([*listed, gone[1]], Gone(Href("/1/calendars/home/a.ics"))),
+        ([*gone, *listed], Listed(Href("/1/calendars/home/a.ics"), ETag('"2"'))),
+    ):
+        assert read_changes(read_members(answer(*told)), CALENDAR).items == (last,)
+
+
+def test_changes_of_another_calendar_are_no_answer() -> None:
+    with pytest.raises(UnexpectedAnswer):
+        read_changes(read_members(answer(response("/1/calendars/work/a.ics", etag('"1"')))), CALENDAR)
+
+
 def test_changes_without_a_token_are_no_answer() -> None:
     with pytest.raises(UnexpectedAnswer):
         read_changes(read_members(answer(token="")), CALENDAR)
@@ -202,6 +222,15 @@ def test_a_listing_that_names_nothing_is_no_proof_that_nothing_is_there() -> Non
         read_resources(read_members(answer(token="")), CALENDAR)
 
 
+def test_a_listing_that_is_cut_short_is_no_proof_that_the_rest_is_gone() -> None:
+    itself = (
+        '<response xmlns="DAV:"><href>/1/calendars/home/</href><status>HTTP/1.1 507 X</status></response>'
+    )
+    told = answer(itself, response("/1/calendars/home/a.ics", etag('"1"')), token="")
+    with pytest.raises(UnexpectedAnswer):
+        read_resources(read_members(told), CALENDAR)
+
+
 def _privileges(*names: str) -> str:
     each = "".join(f"<privilege>{name}</privilege>" for name in names)
     return f"<current-user-privilege-set>{each}</current-user-privilege-set>"
@@ -221,6 +250,8 @@ def test_only_calendars_are_listed_each_as_what_it_is() -> None:
                 calendar("/1/calendars/ro/", more=read),
                 calendar("/1/calendars/tasks/", more=todo),
                 calendar("/1/calendars/sub/", types="<cs:subscribed/>", more=write),
+                calendar("/1/calendars/both/", types="<C:calendar/><cs:subscribed/>", more=write),
+                calendar("/2/calendars/another-home/"),
                 calendar("/1/calendars/inbox/", types="<c:schedule-inbox/>"),
                 calendar("/1/calendars/outbox/", types="<c:schedule-outbox/>"),
                 calendar("/1/calendars/notification/", types="<cs:notification/>"),
@@ -234,9 +265,24 @@ def test_only_calendars_are_listed_each_as_what_it_is() -> None:
         "ro": (CalendarKind.EVENTS, False),
         "tasks": (CalendarKind.REMINDERS, True),
         "sub": (CalendarKind.SUBSCRIPTION, False),
+        "both": (CalendarKind.SUBSCRIPTION, False),
     }
     assert (found[0].name, found[0].color, found[0].token) == ("Home", "#1E4C63", "HwoQ==")
     assert found[1].name == "ro"
+
+
+@pytest.mark.parametrize(
+    ("names", "can_write"),
+    [
+        *((["read", name], True) for name in ("all", "write", "write-content", "bind")),
+        (["read", "read-current-user-privilege-set", "write-properties", "unbind"], False),
+        ([], False),
+    ],
+)
+def test_a_calendar_takes_writes_where_one_privilege_says_so(names: list[str], *, can_write: bool) -> None:
+    given = _privileges(*(f"<{name}/>" for name in names))
+    [found] = read_listing(read_multistatus(listing(calendar("/1/calendars/home/", more=given))), HOME)
+    assert found.can_write is can_write
 
 
 def test_the_principal_and_home_are_taken_from_the_one_response() -> None:
@@ -252,17 +298,18 @@ def test_the_principal_and_home_are_taken_from_the_one_response() -> None:
     assert href == "https://p1-caldav.icloud.com:443/1/calendars/"
     assert addresses == {"me@example.com", "urn:uuid:1"}
     with pytest.raises(UnexpectedAnswer):
-        read_home_set(read_multistatus(answer(response("/a/"), response("/b/"))))
+        read_home_set(read_multistatus(answer(response("/principal/", home), response("/b/"))))
 
 
 def test_texts_are_only_those_that_were_asked_for() -> None:
     data = '<calendar-data xmlns="urn:ietf:params:xml:ns:caldav">x</calendar-data>'
-    asked = [Href("/1/calendars/home/a%40b.ics"), Href("/1/calendars/home/c.ics")]
+    asked = [Href(f"/1/calendars/home/{name}.ics") for name in ("a%40b", "c", "d")]
     found = read_texts(
         read_members(
             answer(
                 response("/1/calendars/home/a@b.ics", data + etag('"1"')),
                 response("/1/calendars/home/z.ics", data),
+                response("/1/calendars/home/d.ics", data.replace(">x<", ">\r\n <")),
             )
         ),
         CALENDAR,
