@@ -24,10 +24,11 @@ import httpx2
 from benchmarks.client import Client
 from benchmarks.databases import fresh_database
 from benchmarks.percentile import p99
+from benchmarks.ports import free_ports
 from benchmarks.sync import raw
 from benchmarks.sync.accounts import add_accounts
 from benchmarks.sync.replay import a_replay
-from benchmarks.world import Process, free_ports
+from benchmarks.world import Process
 from models.database import Database, fetch
 from schema.scalars import format_date_time
 from server.database import open_database

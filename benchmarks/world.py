@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx2
 
 from benchmarks.client import Client
 from benchmarks.forked import Forked
+from benchmarks.ports import free_ports
 from server.demo_seed import People, seed_in_loop
 from standin.owner import Phone
 from standin.seed import Owner
@@ -180,14 +180,3 @@ async def world(
         for process in [*made.servers, standin]:
             if process.running is not None:
                 process.stop()
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for opened in sockets:
-            opened.bind(("127.0.0.1", 0))
-        return [opened.getsockname()[1] for opened in sockets]
-    finally:
-        for opened in sockets:
-            opened.close()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import hypothesis
 import pytest
 
+from benchmarks.own_postgres import is_installed, own_server
 from models.bell import Bell
 from models.database import Database
 from server.database import migrate, open_database
@@ -23,6 +27,29 @@ if os.environ.get("CI") == "true":
 
 POSTGRES = os.environ.get("SLOTWIRE_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres")
 IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: more than there are cores, as tests also wait; but each first collects all of them anew."""
+    return min((os.cpu_count() or 1) + 2, 12)
+
+
+_SPARES_THE_DISK = "-c fsync=off -c full_page_writes=off -c max_connections=300"
+"""What a server does that need not outlive a power cut: to make and drop a database takes a tenth of the time."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run in several processes has a PostgreSQL of its own, where its programs are installed and none is named."""
+    is_alone = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    if is_alone or "SLOTWIRE_TEST_POSTGRES" in os.environ or not is_installed():
+        return
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="slotwire-postgres-"))
+        server = stack.enter_context(own_server(Path(folder), options=_SPARES_THE_DISK))
+        os.environ["SLOTWIRE_TEST_POSTGRES"] = server.url
+        # Told to end, a run ends as by Ctrl-C: the server is not left behind.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        config.add_cleanup(stack.pop_all().close)
 
 
 async def _reachable() -> bool:

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.api import data
-from benchmarks.world import ROOT, free_ports
+from benchmarks.ports import free_ports
+from benchmarks.world import ROOT
 
 PACKAGES = ("tsdav@2.3.4", "ical.js@2.2.1")
 _SCRIPT = ROOT / "benchmarks" / "peers" / "caldav_live.mjs"

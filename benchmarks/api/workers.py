@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.world import ROOT, free_ports
+from benchmarks.ports import free_ports
+from benchmarks.world import ROOT
 
 
 @dataclass(frozen=True, slots=True)

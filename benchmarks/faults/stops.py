@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import shutil
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -21,67 +15,24 @@ from benchmarks.campaigns.tally import Tally
 from benchmarks.client import Client, GraphQLError, Json
 from benchmarks.databases import fresh_database
 from benchmarks.faults.row import LeftOutError, Scene
-from benchmarks.world import World, free_ports, world
+from benchmarks.own_postgres import is_installed, own_server
+from benchmarks.world import World, world
 from models.database import fetch
 from server.database import open_database
 from tests.e2e import queries as q
 
-_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 _BACK_WITHIN = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A PostgreSQL server of our own, run by the user that Debian made for it where we are root."""
-
-    binaries: Path
-    data: Path
-    port: int
-
-    def run(self, *arguments: str) -> None:
-        asked = [str(self.binaries / arguments[0]), *arguments[1:]]
-        as_other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        subprocess.run([*as_other, *asked], check=True, capture_output=True, cwd="/", timeout=60)
-
-    def start(self) -> None:
-        options = (
-            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=16MB"
-        )
-        log = str(self.data / "log")
-        self.run("pg_ctl", "-w", "-D", str(self.data), "-l", log, "-o", options, "start")
-
-    def stop(self) -> None:
-        self.run("pg_ctl", "-w", "-D", str(self.data), "-m", "immediate", "stop")
-
-
-@asynccontextmanager
-async def own_server(folder: Path) -> AsyncIterator[Server]:
-    if not _BIN:
-        raise LeftOutError("PostgreSQL's own programs are not installed")
-    folder.chmod(0o755)
-    data = folder / "postgres"
-    data.mkdir()
-    if os.geteuid() == 0:
-        shutil.chown(data, "postgres")
-    [port] = free_ports(1)
-    server = Server(_BIN[-1], data, port)
-    server.run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync")
-    server.start()
-    try:
-        yield server
-    finally:
-        with suppress(subprocess.CalledProcessError):
-            server.stop()
 
 
 async def hard(scene: Scene) -> Tally:
     """A booking app books on while PostgreSQL is stopped and started; acknowledged is stored, once."""
     tally = Tally(scene.name, scene.where)
     chance = random.Random(scene.seed)
-    async with own_server(scene.folder) as server:
-        url = f"postgres://postgres@127.0.0.1:{server.port}/postgres"
+    if not is_installed():
+        raise LeftOutError("PostgreSQL's own programs are not installed")
+    with own_server(scene.folder, options="-c shared_buffers=16MB") as server:
         async with (
-            fresh_database("postgres", scene.folder, postgres=url) as database,
+            fresh_database("postgres", scene.folder, postgres=server.url) as database,
             world(scene.folder, database) as running,
         ):
             acknowledged: dict[str, str] = {}

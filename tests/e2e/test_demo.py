@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.client import Client
-from benchmarks.world import ROOT, free_ports
+from benchmarks.ports import free_ports
+from benchmarks.world import ROOT
 
 FACTS = {
     *("graphqlUrl", "websocketUrl", "graphiqlUrl", "webUrl", "adminKey", "ownerKey", "bookingKey"),

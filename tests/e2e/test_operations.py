@@ -20,7 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.campaigns.connected import connect
 from benchmarks.client import Client
-from benchmarks.world import APPLE_ID, PASSWORD, ROOT, Process, World, free_ports, world
+from benchmarks.ports import free_ports
+from benchmarks.world import APPLE_ID, PASSWORD, ROOT, Process, World, world
 from domain.work import Work
 from models.bell import Bell
 from models.database import Database

@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from benchmarks.campaigns.connected import connect
-from benchmarks.world import APPLE_ID, ROOT, World, free_ports, world
+from benchmarks.ports import free_ports
+from benchmarks.world import APPLE_ID, ROOT, World, world
 from models.database import fetch
 from server.database import open_database
 from tests.clients.proxy import wire_to_database

@@ -23,7 +23,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from benchmarks.client import Client
-from benchmarks.world import ROOT, free_ports
+from benchmarks.ports import free_ports
+from benchmarks.world import ROOT
 from server.pages import page_routes
 from standin.owner import Phone
 from tests.e2e import queries as q
