@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
-import os
+import multiprocessing
 import sys
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 
-from benchmarks.campaigns.tally import Tally
-from benchmarks.faults.row import LeftOutError, Place, Row, Scene
+from benchmarks.faults.row import Place, Row
 from benchmarks.faults.table import ROWS
+from benchmarks.faults.tried import Told, one, quietly
 
-POSTGRES_URL = "postgres://postgres@127.0.0.1:5432/postgres"
 
-
-async def run(asked: argparse.Namespace) -> int:
+def run(asked: argparse.Namespace) -> int:
     print(f"{'fault':<18} {'where':<22} {'trials':>6} {'failures':>8}", flush=True)
+    chosen = [row for row in ROWS if not asked.only or row.name in asked.only]
+    tried = [(row.name, place) for row in chosen for place in row.places if _is_asked(row, place, asked)]
     is_good = True
-    for row in ROWS:
-        if asked.only and row.name not in asked.only:
-            continue
-        for place in row.places:
-            if _is_asked(row, place, asked):
-                is_good = await _one(row, place, asked) and is_good
+    for lines, is_survived in _each(tried, asked):
+        print(lines, flush=True)
+        is_good = is_survived and is_good
     return 0 if is_good else 1
 
 
@@ -36,32 +30,17 @@ def _is_asked(row: Row, place: Place, asked: argparse.Namespace) -> bool:
     return kind in asked.database and processes in asked.processes and not is_left_out
 
 
-async def _one(row: Row, place: Place, asked: argparse.Namespace) -> bool:
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        scene = Scene(
-            name=row.name,
-            kind=place[0],
-            processes=place[1],
-            count=row.small if asked.small else max(round(row.trials * asked.scale), 1),
-            seed=asked.seed,
-            folder=Path(folder),
-            postgres=os.environ.get("SLOTWIRE_TEST_POSTGRES", POSTGRES_URL),
-        )
-        try:
-            tally = await row.run(scene)
-        except LeftOutError as lacking:
-            print(f"{row.name:<18} {scene.where:<22} left out: {lacking}", flush=True)
-            return True
-    tally.facts["seconds"] = round(time.monotonic() - started)
-    _print(tally)
-    return tally.is_good
-
-
-def _print(tally: Tally) -> None:
-    print(tally.line(), flush=True)
-    for story in tally.failures[:10]:
-        print(f"    {story}", flush=True)
+def _each(tried: Sequence[tuple[str, Place]], asked: argparse.Namespace) -> Iterator[Told]:
+    """In the table's order, however many are tried at once: then each in a process of its own."""
+    if asked.beside == 1:
+        yield from (one(name, place, asked) for name, place in tried)
+        return
+    processes = ProcessPoolExecutor(asked.beside, multiprocessing.get_context("spawn"), quietly)
+    try:
+        trying = [processes.submit(one, name, place, asked) for name, place in tried]
+        yield from (each.result() for each in trying)
+    finally:
+        processes.shutdown(cancel_futures=True)
 
 
 def main() -> int:
@@ -77,9 +56,10 @@ def main() -> int:
         "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
     )
     parser.add_argument("--processes", nargs="+", type=int, choices=[1, 4], default=[1, 4])
+    parser.add_argument("--beside", type=int, default=1, help="so many rows at once; printed in order")
     asked = parser.parse_args()
-    logging.disable(logging.ERROR)  # What goes wrong here, goes wrong on purpose.
-    return asyncio.run(run(asked))
+    quietly()
+    return run(asked)
 
 
 if __name__ == "__main__":
