@@ -58,10 +58,11 @@ await tell({
   },
 
   'it pings the server and is answered': async () => {
-    let latency;
-    const client = make({ lazy: false, keepAlive: 50, on: { pong: (received) => (latency ??= received) } });
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    equal(latency, true, 'pong');
+    let client;
+    const received = await new Promise((resolve) => {
+      client = make({ lazy: false, keepAlive: 50, on: { pong: resolve } });
+    });
+    equal(received, true, 'pong');
     await client.dispose();
   },
 

@@ -15,7 +15,7 @@ from tests.clients.conftest import HERE, Told, run_script
 from tests.e2e.serving import serving
 from tests.integration.world import world_on
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # The first run fetches the packages.
+pytestmark = pytest.mark.slow  # The first run fetches the packages.
 
 DROPS = os.environ.get("SLOTWIRE_CLIENT_DROPS", "2000")
 SEED = os.environ.get("SLOTWIRE_CLIENT_SEED", "1")

@@ -26,7 +26,7 @@ from tests.integration.world import world_on
 CLIENT = Path(__file__).parents[2] / "web/client"
 WEEK = ("2026-10-26T00:00:00Z", "2026-11-02T00:00:00Z")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # The first run fetches the packages.
+pytestmark = pytest.mark.slow  # The first run fetches the packages.
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ async def send(opened: ClientConnection, **frame: object) -> None:
     await opened.send(json.dumps(frame))
 
 
-async def receive(opened: ClientConnection, *, within: float = 5) -> Json:
+async def receive(opened: ClientConnection, *, within: float = 60) -> Json:
     async with asyncio.timeout(within):
         frame: Json = {"type": "ping"}
         while frame == {"type": "ping"}:

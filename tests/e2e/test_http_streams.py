@@ -43,7 +43,7 @@ class Reader:
         self._chunks = response.aiter_raw()
         self.read = b""
 
-    async def until(self, end: bytes, *, within: float = 10) -> bytes:
+    async def until(self, end: bytes, *, within: float = 60) -> bytes:
         """What comes up to and with `end`."""
         async with asyncio.timeout(within):
             while end not in self.read:
@@ -51,7 +51,7 @@ class Reader:
         found, _, self.read = self.read.partition(end)
         return found + end
 
-    async def rest(self, *, within: float = 10) -> bytes:
+    async def rest(self, *, within: float = 60) -> bytes:
         """All that comes until the server is done."""
         async with asyncio.timeout(within):
             async for chunk in self._chunks:
@@ -236,7 +236,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
         reader.setblocking(False)
         await loop.sock_connect(reader, ("127.0.0.1", served.port))
         await loop.sock_sendall(reader, (head + body).encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not any(record.message == "stream closed" for record in caplog.records):
                 await asyncio.sleep(0.1)
     [said] = [record.said for record in caplog.records if record.message == "stream closed"]  # type: ignore[attr-defined]
@@ -306,6 +306,6 @@ async def test_a_server_that_stops_cuts_its_streams_and_tells_its_sockets_1012(
         await reader.until(b":\n\n")
         served.server.should_exit = True
         with pytest.raises(httpx2.RemoteProtocolError):
-            await reader.rest(within=5)
+            await reader.rest()
         await opened.wait_closed()
         assert opened.close_code == 1012

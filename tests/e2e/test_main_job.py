@@ -27,7 +27,6 @@ async def slotwire(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_the_main_job_from_connecting_to_a_window_that_opens_again(slotwire: World) -> None:
     user = slotwire.people.user_id
     async with slotwire.owner() as owner, slotwire.guest() as guest:

@@ -92,7 +92,6 @@ async def slotwire(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_the_password_shows_nowhere_in_a_whole_run(slotwire: World) -> None:
     heard = Heard(slotwire)
     for secret in (MISTYPED, PASSWORD, OWN):

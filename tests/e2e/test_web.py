@@ -57,7 +57,7 @@ EXAMPLES = {
     "BlockAnHour": '"BlockedSlotCreated"',
 }
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # The first build fetches its packages.
+pytestmark = pytest.mark.slow  # The first build fetches its packages.
 Facts = dict[str, str]
 
 
@@ -368,7 +368,7 @@ async def run_tab(browser: Page, operation: str) -> None:
 
 
 async def subscribed(browser: Page, operation: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not any('"subscribe"' in frame and operation in frame for frame in browser.frames):
             await asyncio.sleep(0.05)
 

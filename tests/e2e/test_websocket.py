@@ -37,7 +37,7 @@ async def served(database: Database, bell: Bell) -> AsyncIterator[Served]:
         yield running
 
 
-async def closed_with(opened: ClientConnection, *, within: float = 5) -> tuple[int, str]:
+async def closed_with(opened: ClientConnection, *, within: float = 60) -> tuple[int, str]:
     async with asyncio.timeout(within):
         try:
             while True:
@@ -222,7 +222,7 @@ async def test_an_odd_frame_is_closed_with_4400(
         code, reason = await closed_with(opened)
     assert code == 4400
     assert len(reason.encode()) <= 123
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while caplog.records[-1].message != "websocket closed":
             await asyncio.sleep(0.01)
     lines = [record for record in caplog.records if record.message != "websocket opened"]
@@ -337,7 +337,7 @@ async def test_subscribers_hold_no_snapshot_while_they_wait(served: Served) -> N
             told = [await receive(opened) for _ in range(20)]
             assert {frame["id"] for frame in told} == {str(number) for number in range(20)}
             assert told[0]["payload"]["data"]["appointmentChanges"]["appointment"]["user"]["name"] == "Anna"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await served.ask(served.owner, "{ viewer { role } }"))["data"]
 
 
@@ -371,7 +371,7 @@ async def test_a_reader_that_takes_nothing_is_let_go_with_4410(
         async with asyncio.timeout(60):
             while not any(record.message == "websocket closed" for record in caplog.records):
                 await asyncio.sleep(0.05)
-        assert (await closed_with(opened, within=60))[0] == 4410
+        assert (await closed_with(opened))[0] == 4410
 
 
 async def test_a_booking_keys_page_must_be_of_its_origins(served: Served) -> None:

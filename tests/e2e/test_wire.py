@@ -48,7 +48,7 @@ async def test_a_head_that_never_ends_is_waited_for_for_a_while(
     served: Served, piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "HEAD_WITHIN", 0.3)
-    assert await said_to(served, piece, within=5) == b""
+    assert await said_to(served, piece, within=9) == b""
 
 
 async def test_a_second_request_on_a_connection_is_waited_for_no_longer(
@@ -56,7 +56,7 @@ async def test_a_second_request_on_a_connection_is_waited_for_no_longer(
 ) -> None:
     monkeypatch.setattr(wire, "HEAD_WITHIN", 0.3)
     first = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
-    answer = await said_to(served, first, b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: ", within=5)
+    answer = await said_to(served, first, b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: ", within=9)
     assert answer.count(b"200 OK") == 1
 
 
@@ -138,7 +138,7 @@ async def test_an_upgrade_that_is_not_offered_is_passed_over_where_there_is_no_b
 
 async def test_a_head_over_64_kib_is_431(served: Served) -> None:
     head = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: "
-    answer = await said_to(served, head, *[b"x" * 8192] * 8, within=5)
+    answer = await said_to(served, head, *[b"x" * 8192] * 8)
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
@@ -148,7 +148,7 @@ async def test_a_body_that_never_ends_is_408(served: Served, monkeypatch: pytest
         f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {served.owner}\r\n"
         "content-type: application/json\r\ncontent-length: 40\r\n\r\n"
     )
-    answer = await said_to(served, head.encode() + b'{"query":', within=5)
+    answer = await said_to(served, head.encode() + b'{"query":', within=9)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"BAD_REQUEST" in answer
 
@@ -182,7 +182,7 @@ async def test_a_peer_that_answers_no_ping_is_dropped_so_that_it_may_come_back(
     monkeypatch.setattr(served.server.config, "ws_ping_timeout", 0.2)
     async with served.socket(served.owner) as opened:
         opened.transport.pause_reading()  # Its pongs are sent by who reads.
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(served.sockets):
                 await asyncio.sleep(0.05)
         opened.transport.resume_reading()
@@ -194,7 +194,7 @@ async def test_the_server_pings_a_silent_socket_in_words_a_page_can_see(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "PING_EVERY", 0.1)
-    async with served.socket(served.owner) as opened, asyncio.timeout(5):
+    async with served.socket(served.owner) as opened, asyncio.timeout(30):
         for _ in range(3):
             assert json.loads(await opened.recv()) == {"type": "ping"}
             await send(opened, type="pong")
@@ -234,7 +234,7 @@ async def test_more_than_may_wait_for_a_reader_is_4410_at_once(
                 await asyncio.sleep(0.05)
         assert served.sockets.waiting == 0
         with suppress(ConnectionClosed):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 async for _ in opened:
                     pass
         assert opened.close_code == 4410
@@ -257,7 +257,7 @@ async def test_what_was_told_to_go_counts_until_it_has_gone(
     async with served.raw_socket() as opened:
         opened.transport.pause_reading()  # So that it answers no goodbye.
         await send(opened, type="nonsense")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not any(record.message == "websocket closed" for record in caplog.records):
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
@@ -265,7 +265,7 @@ async def test_what_was_told_to_go_counts_until_it_has_gone(
         opened.transport.resume_reading()
         await opened.wait_closed()
         assert opened.close_code == 4400
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(served.sockets):
             await asyncio.sleep(0.02)
 

@@ -210,7 +210,6 @@ def test_every_root_field_has_a_door() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_every_field_shows_what_the_table_says_and_nothing_of_another_subaccounts(
     database: Database, bell: Bell
 ) -> None:

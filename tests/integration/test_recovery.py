@@ -343,7 +343,7 @@ async def life(database: Database, bell: Bell, fresh_url: str) -> AsyncIterator[
         await liar.close()
 
 
-@pytest.mark.timeout(0 if RUNS > 50 else 120)
+@pytest.mark.timeout(0 if RUNS > 50 else 300)
 async def test_recovery_equals_a_fresh_sync(life: Life) -> None:
     for run in range(RUNS):
         story = [life.chance.choice(HAPPENINGS) for _ in range(6)]

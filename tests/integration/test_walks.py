@@ -506,7 +506,7 @@ async def _until_equal(
 ) -> AvailabilityUpdateView:
     wanted = await walk.ask(walk.pages[0])
     starts = [each.start for each in wanted.starts]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while [each.start for each in seen.availability.starts] != starts:
             seen = await anext(frames)
     return seen
