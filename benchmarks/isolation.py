@@ -1,16 +1,25 @@
-"""How late healthy accounts are polled, and how slow the API gets, when iCloud fails a tenth of the accounts at once.
+"""How late healthy accounts are polled and written, and how slow the API gets, when others are ill or heavy.
 
 `python -m benchmarks.isolation`: a whole server process, its accounts polled every ten seconds, a client that asks for
-free time all the while; first with a healthy iCloud, then from the moment on at which each tenth account gets silence,
-half an answer, 503 or 429. The goals are those of the promise that one account never delays another, all p99: a healthy
-account is polled at most 1.2 x as late as before and a second, the API answers in at most 1.5 x the time, and the event
-loop is at most 50 ms late.
+free time all the while; first with a healthy iCloud, then from the moment on at which
+
+- `failing`: each tenth account gets silence, half an answer, 503 or 429, whatever is asked;
+- `late`: each tenth is due, and told of a change, and hangs once it is asked for; `trickle`: it comes a byte a second;
+- `writes`: thirty accounts, with three bookings each to be written, hang on each PUT;
+- `first`: sixty accounts are read for the first time, two thousand events each.
+
+The goals are those of the promise that one account never delays another, all p99: a healthy account is polled, its
+change read and its booking written at most 1.2 x as late as before and a second, the API answers in at most 1.5 x the
+time, and the event loop is at most 50 ms late.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
+import math
+import os
 import sys
 import tempfile
 import time
@@ -29,7 +38,15 @@ from benchmarks.sync import raw
 from benchmarks.sync.accounts import add_accounts
 from benchmarks.sync.replay import a_replay
 from benchmarks.world import Process
+from domain.actor import UserRef
+from domain.ids import Kind, new_id
+from models.bell import Bell
+from models.booking import Appointment
+from models.calendar import Calendar
+from models.changelog import changing
 from models.database import Database, fetch
+from models.icloud import ICloudAccount
+from models.outbox import WriteState, queue_write
 from schema.scalars import format_date_time
 from server.database import open_database
 from server.demo_seed import People, seed_in_loop
@@ -38,8 +55,15 @@ from server.secret_keys import load_keys
 EVERY = 10
 """Seconds between two polls of an account."""
 TENTH = 10
+"""Of those that are ill, and every second of each fifth, which are told of changes."""
+WRITERS, WRITES = 30, 3
+FIRST, EVENTS = 60, 2_000
 LATEST = 0.05
 """Seconds, of the event loop."""
+TROUBLES = ("failing", "late", "trickle", "writes", "first")
+_BOOKED_EVERY = 0.2
+_HOURS = itertools.count(24)
+"""Another for each booking, so that none overlap."""
 _ASKED_EVERY = 0.02
 _FREE = (
     "query ($input: AvailabilityInput!) { availability(input: $input) { __typename"
@@ -57,6 +81,8 @@ class Seen:
     answers: list[float] = field(default_factory=list)
     late: float = 0.0
     "The event loop's lag that 99 of 100 looks kept within: a bound of the histogram's."
+    waits: list[float] = field(default_factory=list)
+    "From a healthy account's change in iCloud, or here, to its being here, or there."
 
 
 def main() -> int:
@@ -66,26 +92,35 @@ def main() -> int:
     parser.add_argument(
         "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
     )
+    parser.add_argument("--beside", nargs="+", choices=TROUBLES, default=TROUBLES)
     parser.add_argument("--postgres", default="postgres://postgres@127.0.0.1:5432/postgres")
     given = parser.parse_args()
-    met = [asyncio.run(_compare(kind, given)) for kind in given.database]
+    met = [asyncio.run(_compare(kind, trouble, given)) for trouble in given.beside for kind in given.database]
     return 0 if all(met) else 1
 
 
-async def _compare(kind: str, given: argparse.Namespace) -> bool:
+async def _compare(kind: str, trouble: str, given: argparse.Namespace) -> bool:
+    events = EVENTS if trouble == "first" else 20
     with tempfile.TemporaryDirectory() as folder:
         async with (
             fresh_database(kind, Path(folder), postgres=given.postgres) as database_url,
-            _server(Path(folder), database_url, given.accounts) as (people, graphql, icloud),
+            _server(Path(folder), database_url, given.accounts, events) as (people, graphql, icloud),
             open_database(database_url) as database,
-            Client(graphql, people.admin_key) as client,
+            Client(graphql, people.admin_key, timeout=120) as client,
         ):
+            each = _each(trouble, given.accounts)
+            stretch = Stretch(database, client, people, graphql, icloud, trouble, each, given.seconds)
             # The first polls read each calendar list; what fell due meanwhile is polled by then.
-            await asyncio.sleep(3 * EVERY)
-            alone = await _watch(database, client, people, graphql, given.seconds)
-            raw.admin(icloud, f"spoil/{TENTH}")
-            beside = await _watch(database, client, people, graphql, given.seconds)
-    print(f"\n{kind}: {given.accounts} accounts, each polled every {EVERY} s; iCloud fails a tenth of them")
+            while await stretch.are_new():
+                await asyncio.sleep(1)
+            await asyncio.sleep(2 * EVERY)
+            alone = await stretch.watch()
+            await stretch.begin_trouble()
+            beside = await stretch.watch()
+    ill = len(range(0, given.accounts, each))
+    print(
+        f"\n{kind}, {trouble}: {given.accounts} accounts, each polled every {EVERY} s, of which {ill} come to be so"
+    )
     print(f"{'p99':36}{'before':>10}{'then':>10}{'goal':>10}")
     answers, loop = (_ms(alone.answers), _ms(beside.answers)), (_ms([alone.late]), _ms([beside.late]))
     met = [
@@ -93,7 +128,15 @@ async def _compare(kind: str, given: argparse.Namespace) -> bool:
         _line("free time asked for, ms", *answers, 1.5 * p99(answers[0])),
         _line("the event loop late, ms, at most", *loop, LATEST * 1000),
     ]
+    if alone.waits:
+        name = "a booking written after, s" if trouble == "writes" else "a change read after, s"
+        met.append(_line(name, alone.waits, beside.waits, 1.2 * p99(alone.waits) + 1))
     return all(met)
+
+
+def _each(trouble: str, accounts: int) -> int:
+    """Of whose multiples the ill accounts have their numbers."""
+    return {"writes": accounts // WRITERS, "first": accounts // FIRST}.get(trouble, TENTH)
 
 
 def _ms(seconds: list[float]) -> list[float]:
@@ -112,9 +155,11 @@ def _line(name: str, alone: list[float], beside: list[float], most: float) -> bo
 
 
 @asynccontextmanager
-async def _server(folder: Path, database_url: str, accounts: int) -> AsyncIterator[tuple[People, str, str]]:
+async def _server(
+    folder: Path, database_url: str, accounts: int, events: int
+) -> AsyncIterator[tuple[People, str, str]]:
     """A key of each role, where GraphQL is, and where the calendar server is."""
-    with a_replay(20) as icloud:
+    with a_replay(events) as icloud:
         [port] = free_ports(1)
         environment = {
             "SLOTWIRE_DATABASE_URL": database_url,
@@ -142,11 +187,131 @@ async def _server(folder: Path, database_url: str, accounts: int) -> AsyncIterat
             server.stop()
 
 
-async def _watch(database: Database, client: Client, people: People, graphql: str, seconds: float) -> Seen:
-    before = await _lags(graphql)
-    asking = asyncio.create_task(_ask(client, people, seconds))
-    delays = await _delays(database, seconds)
-    return Seen(delays, await asking, _within(before, await _lags(graphql)))
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is watched for so many seconds, twice."""
+
+    database: Database
+    client: Client
+    people: People
+    graphql: str
+    icloud: str
+    trouble: str
+    each: int
+    seconds: float
+
+    async def begin_trouble(self) -> None:
+        if self.trouble in {"failing", "late", "trickle", "writes"}:
+            raw.admin(self.icloud, f"spoil/{self.each}/{self.trouble}")
+        ill = [f"{number:05}" for number in range(0, await self._count(), self.each)]
+        if self.trouble == "writes":
+            for name in WRITES * ill:
+                await _book(self.database, name)
+        if self.trouble == "first":
+            async with self.database.writing() as db:
+                unread = {"listed_token": None, "sync_token": None, "last_synced_at": None}
+                await Calendar.filter(id__in=[f"cal_{name}_0" for name in ill]).using_db(db).update(**unread)
+        if self.trouble in {"late", "trickle", "first"}:
+            async with self.database.writing() as db:
+                accounts = ICloudAccount.filter(id__in=[f"acc_{name}" for name in ill])
+                await accounts.using_db(db).update(next_poll_at=time.time())
+
+    async def watch(self) -> Seen:
+        before = await _lags(self.graphql)
+        asking = asyncio.create_task(_ask(self.client, self.people, self.seconds))
+        waiting = asyncio.create_task(self._waits())
+        delays = await self._delays()
+        return Seen(delays, await asking, _within(before, await _lags(self.graphql)), await waiting)
+
+    def _is_healthy(self, row_id: str) -> bool:
+        return bool(int(row_id.split("_")[1]) % self.each)
+
+    async def are_new(self) -> bool:
+        async with self.database.reading() as db:
+            return await ICloudAccount.filter(last_polled_at=None).using_db(db).exists()
+
+    async def _count(self) -> int:
+        async with self.database.reading() as db:
+            return await ICloudAccount.all().using_db(db).count()
+
+    async def _delays(self) -> list[float]:
+        """How late each poll of a healthy account began, by its record; who is still waited for, too."""
+        began = time.time()
+        seen: dict[tuple[str, float], float] = {}
+        waiting: list[float] = []
+        while (now := time.time()) < began + self.seconds:
+            await asyncio.sleep(EVERY / 4)
+            async with self.database.reading() as db:
+                rows = await fetch(
+                    db, "SELECT id, last_polled_at, poll_lag, next_poll_at FROM icloud_account"
+                )
+            healthy = [row for row in rows if self._is_healthy(row["id"])]
+            for row in healthy:
+                if row["last_polled_at"] >= began:
+                    seen[row["id"], row["last_polled_at"]] = row["poll_lag"]
+            waiting = [
+                max(now - row["next_poll_at"], 0.0) for row in healthy if row["next_poll_at"] < now - 2
+            ]
+        return [*seen.values(), *waiting]
+
+    async def _waits(self) -> list[float]:
+        match self.trouble:
+            case "late" | "trickle":
+                return await self._changes_read()
+            case "writes":
+                return await self._bookings_written()
+        return []
+
+    async def _changes_read(self) -> list[float]:
+        """One change each; the ill ones hear of it too."""
+        before = await self._tokens()
+        raw.admin(self.icloud, f"change/1/{TENTH // 2}")
+        told = [
+            name for name in before if self._is_healthy(name) and not int(name.split("_")[1]) % (TENTH // 2)
+        ]
+        began, read = time.time(), dict[str, float]()
+        while (took := time.time() - began) < self.seconds:
+            now = await self._tokens()
+            read |= {name: took for name in told if name not in read and now[name] != before[name]}
+            await asyncio.sleep(_BOOKED_EVERY)
+        return [read.get(name, self.seconds) for name in told]
+
+    async def _tokens(self) -> dict[str, str]:
+        async with self.database.reading() as db:
+            rows = await fetch(db, "SELECT id, listed_token FROM calendar WHERE is_conflict")
+        return {row["id"]: row["listed_token"] for row in rows}
+
+    async def _bookings_written(self) -> list[float]:
+        """Of healthy accounts, one after the other."""
+        began, number = time.time(), 0
+        while time.time() < began + self.seconds:
+            number += 1
+            if number % self.each:
+                await _book(self.database, f"{number:05}")
+            await asyncio.sleep(_BOOKED_EVERY)
+        async with self.database.reading() as db:
+            rows = await fetch(
+                db, "SELECT user_id, created_at, written_at FROM appointment WHERE created_at >= $1", began
+            )
+        return [
+            (row["written_at"] or time.time()) - row["created_at"]
+            for row in rows
+            if self._is_healthy(row["user_id"])
+        ]
+
+
+async def _book(database: Database, name: str) -> None:
+    """As `bookAppointment` stores it."""
+    user, now = UserRef("sub_1", f"usr_{name}"), time.time()
+    number = new_id(Kind.APPOINTMENT, now=now, entropy=os.urandom(10))
+    starts = int(now) + 3_600 * next(_HOURS)
+    async with changing(database, Bell(), user, now=now) as ledger:
+        await Appointment.create(
+            using_db=ledger.db, id=number, subaccount_id=user.subaccount, user_id=user.user, title="Intro call",
+            starts=starts, ends=starts + 1_800, status="CONFIRMED", guest_name="Gina",
+            guest_email="gina@example.test", created_at=now, modified_at=now, write_state=WriteState.PENDING,
+        )  # fmt: skip
+        await queue_write(ledger.db, user, number, now=now)
 
 
 async def _ask(client: Client, people: People, seconds: float) -> list[float]:
@@ -165,23 +330,6 @@ async def _ask(client: Client, people: People, seconds: float) -> list[float]:
     return took
 
 
-async def _delays(database: Database, seconds: float) -> list[float]:
-    """How late each poll of a healthy account began, as the server put it on record; who is still waited for, too."""
-    began = time.time()
-    seen: dict[tuple[str, float], float] = {}
-    waiting: list[float] = []
-    while (now := time.time()) < began + seconds:
-        await asyncio.sleep(EVERY / 4)
-        async with database.reading() as db:
-            rows = await fetch(db, "SELECT id, last_polled_at, poll_lag, next_poll_at FROM icloud_account")
-        healthy = [row for row in rows if int(row["id"].rpartition("_")[2]) % TENTH]
-        for row in healthy:
-            if row["last_polled_at"] >= began:
-                seen[row["id"], row["last_polled_at"]] = row["poll_lag"]
-        waiting = [max(now - row["next_poll_at"], 0.0) for row in healthy if row["next_poll_at"] < now - 2]
-    return [*seen.values(), *waiting]
-
-
 async def _lags(graphql: str) -> dict[float, float]:
     """The histogram of the event loop's lag: how many looks were within each bound."""
     async with httpx2.AsyncClient(trust_env=False) as http:
@@ -193,7 +341,8 @@ async def _lags(graphql: str) -> dict[float, float]:
 def _within(before: dict[float, float], after: dict[float, float]) -> float:
     """Seconds: the least bound that 99 of 100 looks between the two kept within."""
     grown = {bound: after[bound] - before[bound] for bound in after}
-    return min(bound for bound, count in grown.items() if count >= 0.99 * max(grown.values()))
+    kept = (bound for bound, count in grown.items() if count >= 0.99 * max(grown.values()))
+    return min(kept, default=math.inf)  # Not even asked for so much is it told.
 
 
 if __name__ == "__main__":

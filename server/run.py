@@ -37,8 +37,8 @@ _LOOP_ENDS_WITHIN = 6.0
 _GONE_WITHIN = 9.5
 """Seconds from when it begins to end: then a process goes, whatever holds it. It loses no more than a crash does."""
 _BACKLOG = 2048
-_OTHER_FILES = 1536
-"""Connections to the calendar server, nearly all of them, and some of everything else."""
+_OTHER_FILES = 2048
+"""Connections to the calendar server, of polls and writes, nearly all of them, and some of everything else."""
 # A peer that is gone without a word is noticed within the two.
 _PING_EVERY = 15.0
 _PONG_WITHIN = 15.0

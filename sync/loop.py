@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from itertools import takewhile
 
 from domain.work import Work
 from models.bell import SYNC
@@ -24,6 +23,7 @@ from sync.push import push
 from sync.quiet import look
 from sync.record import finish, give_up
 from sync.remote import UnexpectedAnswer
+from sync.room import Place, Room
 from sync.settings import SyncSettings
 from sync.waiting import Queue, Waiting
 
@@ -42,6 +42,7 @@ class RunningPoll:
     began: float
     "By the event loop's clock, which is never set back."
     task: asyncio.Task[PullOutcome]
+    place: Place
 
 
 class Loop:
@@ -53,11 +54,7 @@ class Loop:
         self._leases = Leases(context)
         self._polls: dict[str, RunningPoll] = {}
         self._failing: set[str] = set()
-        self._unanswered: dict[str, float] = {}
-        "Polls that iCloud has said nothing to yet, the oldest first, and when they began."
-        self._places = asyncio.Semaphore(context.settings.concurrent_polls)
-        self._at_work: set[str] = set()
-        "Those that iCloud has answered, and that go on from there: each has a place."
+        self._room = Room(context.settings, context.settings.concurrent_polls)
         self._waiting = Waiting()
         self._begun = 0
         self._takes_turns = False
@@ -66,6 +63,8 @@ class Loop:
         self._may_begin = asyncio.Event()
         self._writes: set[asyncio.Task[None]] = set()
         self._may_write = asyncio.Event()
+        self._desks = Room(context.settings, context.settings.concurrent_pushes, left=self._look_for_writes)
+        "Where writes are made."
 
     async def run(self) -> None:
         """Until cancelled; then what is under way may end, for as long as the drain allows."""
@@ -94,9 +93,10 @@ class Loop:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-        self._polls.clear()  # One that was cancelled before it began has not ended itself.
+        for running in self._polls.values():
+            running.place.leave()  # One that was cancelled before it began has not ended itself.
+        self._polls.clear()
         self._failing.clear()
-        self._unanswered.clear()
         self._waiting.clear()
         try:
             async with asyncio.timeout(_GIVEN_BACK_WITHIN):
@@ -187,22 +187,17 @@ class Loop:
         return self._waiting.failing, self._waiting.healthy
 
     def _is_full(self) -> bool:
-        """Where a whole partition of iCloud hangs, its accounts would soon have all places."""
-        settings, held = self.context.settings, len(self._polls)
-        if held < settings.concurrent_polls:
-            return False
-        late = asyncio.get_running_loop().time() - settings.word_within
-        waiting = sum(1 for _ in takewhile(lambda began: began <= late, self._unanswered.values()))
-        return held >= settings.most_polls or held - waiting >= settings.concurrent_polls
+        return len(self._polls) >= self.context.settings.most_polls or self._room.is_full_of_new
 
     def _start_poll(self, lease: Lease, now: float, *, is_awaited: bool = False) -> RunningPoll:
         account_id = lease.account_id
         if (running := self._polls.get(account_id)) is not None:
             # Its lease could not be renewed for a time, and was ours for the taking: one poll of it is enough.
             return running
-        task = asyncio.create_task(self._watched_poll(lease, now, is_awaited=is_awaited))
-        running = self._polls[account_id] = RunningPoll(asyncio.get_running_loop().time(), task)
-        self._unanswered[account_id] = running.began
+        # Who is waited for takes no turn behind others.
+        place = Place() if is_awaited else self._room.begin()
+        task = asyncio.create_task(self._watched_poll(lease, now, place, is_awaited=is_awaited))
+        running = self._polls[account_id] = RunningPoll(asyncio.get_running_loop().time(), task, place)
         self._begun += 1
         if lease.is_failing:
             self._failing.add(account_id)
@@ -210,23 +205,13 @@ class Loop:
             self._keeping = asyncio.create_task(self._keep_leases())
         return running
 
-    async def _go_on(self, account_id: str, *, is_awaited: bool) -> None:
-        """Those that waited long may all be answered at once: what is to be read then, is read by as many as ever."""
-        self._unanswered.pop(account_id, None)
-        if not is_awaited:
-            await self._places.acquire()
-            self._at_work.add(account_id)
-
     def _end_poll(self, account_id: str) -> None:
-        """Rings where somebody may have waited for its place: not at each poll's end."""
-        if account_id in self._failing or len(self._polls) >= self.context.settings.concurrent_polls:
+        """Rings where somebody may have waited for it: not at each poll's end."""
+        if account_id in self._failing or self._is_full():
             self._may_begin.set()
-        self._polls.pop(account_id, None)
-        self._unanswered.pop(account_id, None)
         self._failing.discard(account_id)
-        if account_id in self._at_work:
-            self._at_work.discard(account_id)
-            self._places.release()
+        if (running := self._polls.pop(account_id, None)) is not None:
+            running.place.leave()
 
     async def _keep_leases(self) -> None:
         """Where no turn does it: of a process that polls only what it is asked for."""
@@ -237,12 +222,12 @@ class Loop:
             except Exception:
                 log.exception("leases could not be renewed")
 
-    async def _watched_poll(self, lease: Lease, now: float, *, is_awaited: bool) -> PullOutcome:
+    async def _watched_poll(self, lease: Lease, now: float, place: Place, *, is_awaited: bool) -> PullOutcome:
         late = None if lease.due_at is None else max(now - lease.due_at, 0.0)
         work = Work("poll", facts={"account": lease.account_id}, late=late)
         try:
             with self.context.watch(work):
-                outcome = await self._poll(lease, work, is_awaited=is_awaited)
+                outcome = await self._poll(lease, work, place, is_awaited=is_awaited)
                 work.facts["changes"] = outcome.changes
                 if outcome.error is not None:
                     work.outcome = type(outcome.error).__name__
@@ -253,7 +238,7 @@ class Loop:
             # Here, and not when the task is done: that would be another turn of the event loop for each poll.
             self._end_poll(lease.account_id)
 
-    async def _poll(self, lease: Lease, work: Work, *, is_awaited: bool) -> PullOutcome:
+    async def _poll(self, lease: Lease, work: Work, place: Place, *, is_awaited: bool) -> PullOutcome:
         try:
             found = await look(self.context, lease)
             if isinstance(found, Stamp):
@@ -261,12 +246,7 @@ class Loop:
                 if is_awaited:
                     await self._tell_at_once()
                 return _QUIET
-            outcome = await pull(
-                self.context,
-                lease,
-                found,
-                answered=lambda: self._go_on(lease.account_id, is_awaited=is_awaited),
-            )
+            outcome = await pull(self.context, lease, found, place=place)
         except UNAVAILABLE:
             log.exception("the poll of account %s could not be put on record", lease.account_id)
             work.outcome = "unavailable"
@@ -306,8 +286,7 @@ class Loop:
 
     async def _start_writes(self) -> None:
         context = self.context
-        free = context.settings.concurrent_pushes - len(self._writes)
-        if free <= 0:
+        if (free := self._desks.free) <= 0:
             return
         async with context.database.writing() as db:
             taken = await take_due(db, now=context.clock(), lease=context.settings.lease, limit=free)
@@ -317,14 +296,22 @@ class Loop:
             task.add_done_callback(self._end_write)
 
     async def _push(self, write: TakenWrite) -> None:
+        place = Place(self._desks)
         with self.context.watch(Work("write", facts={"appointment": write.appointment_id})):
-            await push(self.context, write)
+            try:
+                await place.take()
+                await push(self.context, write, place)
+            finally:
+                place.leave()
 
     def _end_write(self, task: asyncio.Task[None]) -> None:
         self._writes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a write failed; its lease ends by itself", exc_info=error)
         # The account's next one may have waited for this one's end.
+        self._look_for_writes()
+
+    def _look_for_writes(self) -> None:
         self._may_write.set()
 
     # --- Housekeeping

@@ -56,7 +56,7 @@ async def fetch_pages(
                 asked = {href: wanted[href] for href in batches.pop(0)}
                 under_way.append(asyncio.create_task(_fetch_page(poll, calendar, asked)))
             try:
-                held.append(await under_way.popleft())
+                held.append(await _waited(poll, under_way.popleft(), keeps_place=bool(held)))
             except RemoteError:
                 if held:
                     yield _one_page(held)  # What came before it is not asked for again.
@@ -69,6 +69,11 @@ async def fetch_pages(
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _waited(poll: Poll, page: asyncio.Task[Page], *, keeps_place: bool) -> Page:
+    """With others in hand it keeps its place: their texts in any number of polls would fill the memory."""
+    return await (page if keeps_place else poll.place.answer(page))
 
 
 def _one_page(pages: Sequence[Page], *, is_last: bool = False) -> Page:

@@ -19,6 +19,7 @@ from models.settle import closes_time
 from sync.context import SyncContext
 from sync.plan import latest_comparison, plan_window
 from sync.remote import Glance, PasswordUnreadable, RemoteCalendars, RemoteError
+from sync.room import Patient, Place
 
 
 class SupersededError(Exception):
@@ -39,8 +40,10 @@ class Poll:
     "Those that are linked or read, gone or not."
     facts: frozenset[Facts]
     "On record of all calendars that the home showed."
-    remote: RemoteCalendars = field(init=False)
+    signed_in: RemoteCalendars = field(init=False)
     "From the sign-in on."
+    place: Place = field(default_factory=Place)
+    "At which it works once the home has answered."
     verified: set[str] = field(default_factory=set)
     "Calendars that are stored as they were in iCloud when this poll began."
     missing: set[str] = field(default_factory=set)
@@ -63,6 +66,10 @@ class Poll:
     @property
     def user(self) -> UserRef:
         return self.lease.user
+
+    @property
+    def remote(self) -> RemoteCalendars:
+        return Patient(self.signed_in, self.place)
 
     @property
     def chosen(self) -> list[Calendar]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -41,6 +41,7 @@ from sync.remote import (
     TokenRefused,
     UnexpectedAnswer,
 )
+from sync.room import Place
 from sync.spelling import as_held, beginning, is_odd
 
 log = logging.getLogger(__name__)
@@ -57,27 +58,23 @@ class PullOutcome:
     error: RemoteError | None = None
 
 
-async def _at_once() -> None:
-    """Goes on."""
-
-
 async def pull(
     context: SyncContext,
     lease: Lease,
     looked: Looked | None = None,
     *,
-    answered: Callable[[], Awaitable[None]] = _at_once,
+    place: Place | None = None,
 ) -> PullOutcome:
     """Never raises what the calendar server did; frees the lease at its end.
 
-    `looked`: the home was asked already. `answered`: awaited as soon as it has answered, before anything is read.
+    `looked`: the home was asked already. `place`: taken as soon as it has answered, before anything is read.
     """
     poll = await begin(context, lease, started=None if looked is None else looked.started)
     if poll is None:
         return PullOutcome(is_complete=True)
-    poll.seen = None if looked is None else looked.met
+    poll.seen, poll.place = None if looked is None else looked.met, place or Place()
     try:
-        met = await _look(poll, answered)
+        met = await _look(poll)
         if met is not None:
             # What it passed through holds the whole answer, and it: a circle, which may wait long for the collector.
             met.__traceback__ = None
@@ -88,12 +85,12 @@ async def pull(
     return PullOutcome(is_complete=True, changes=poll.changes, error=met)
 
 
-async def _look(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteError | None:
+async def _look(poll: Poll) -> RemoteError | None:
     limit = asyncio.timeout(poll.context.settings.poll_seconds)
     try:
-        poll.remote = sign_in(poll.context, poll.account)
+        poll.signed_in = sign_in(poll.context, poll.account)
         async with limit:
-            return await _pull(poll, answered)
+            return await _pull(poll)
     except TimeoutError:
         if not limit.expired():
             raise  # The database did not answer.
@@ -104,10 +101,10 @@ async def _look(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteEr
         return error
 
 
-async def _pull(poll: Poll, answered: Callable[[], Awaitable[None]]) -> RemoteError | None:
+async def _pull(poll: Poll) -> RemoteError | None:
     """Raises what concerns the whole account; what one calendar met is returned after the others had their turn."""
     listed = await list_home(poll)
-    await answered()
+    await poll.place.take()
     await keep_listing(poll, listed)
     await keep_expanded(poll)
     tokens = {calendar.path: calendar.token for calendar in listed}

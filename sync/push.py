@@ -32,6 +32,7 @@ from sync.ical import read_resource
 from sync.places import find_left_behind, find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
 from sync.remote import PasswordRefused, RemoteError
+from sync.room import Place
 from sync.write import GivenUp, Intent, Later, Removed, Result, Tidied, Written, carry_out
 
 log = logging.getLogger(__name__)
@@ -39,14 +40,14 @@ log = logging.getLogger(__name__)
 LATER = "iCloud did not take it yet; it is tried again by itself."
 
 
-async def push(context: SyncContext, taken: TakenWrite) -> None:
+async def push(context: SyncContext, taken: TakenWrite, place: Place | None = None) -> None:
     """Writes one leased row of the outbox; never raises what the calendar server did."""
     try:
         intent = await _intend(context, taken)
         if intent is None:
             return
         context.at("outbox taken")
-        result = await carry_out(context, intent)
+        result = await carry_out(context, intent, place or Place())
         context.at("write answered")
         await _conclude(context, taken, intent, result)
         context.at("write marked")

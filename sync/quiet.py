@@ -141,7 +141,7 @@ def remember(poll: Poll, tokens: Mapping[str, str | None]) -> None:
         digest=poll.digest,
         fingerprint=None,
         until=_until(poll.context, account.id, account.expanded_rules, min([roll, *due])),
-        remote=poll.remote,
+        remote=poll.signed_in,
         home_url=account.home_url,
         connected_at=account.connected_at,
         last_changed_at=account.last_changed_at,

@@ -67,6 +67,9 @@ class SyncSettings:
     most_polls: int = 1024
     "Those too that wait for iCloud's first word: after `word_within` they take no other's place."
     word_within: float = 0.2
+    "Seconds that a poll or a write waits at its place for what iCloud says; then another has it."
+    most_silent: int = 256
+    "Of polls, and of writes, that have given up their place so; others keep theirs. Each may bring much to be read."
     concurrent_pushes: int = 16
     lease: float = 30
     "How long a process that died keeps an account or a write from the others; renewed while it lives."

@@ -26,6 +26,7 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
+from sync.room import Patient, Place
 
 _MOST_ROUNDS = 4
 """How often one write looks and tries again before it waits: the owner may be editing just now."""
@@ -93,11 +94,11 @@ class Later:
 Result = Written | Removed | Tidied | GivenUp | Later
 
 
-async def carry_out(context: SyncContext, intent: Intent) -> Result:
+async def carry_out(context: SyncContext, intent: Intent, place: Place) -> Result:
     try:
         # Shorter than the lease: nobody else writes this object meanwhile.
         async with asyncio.timeout(context.settings.lease * 0.8):
-            return await _carry_out(context, sign_in(context, intent.account), intent)
+            return await _carry_out(context, Patient(sign_in(context, intent.account), place), intent)
     except TimeoutError:
         return Later(Unreachable("no answer in time"))
     except RemoteError as error:

@@ -2,8 +2,10 @@
 
 Run in a process of its own (`python -m benchmarks.sync.replay --events 10000`), so that what is measured is the client.
 It knows one owner's calendars under any account: `/NAME/calendars/cal0/` has the events, `cal1/` and on are empty.
-`POST /change/COUNT` changes so many events; `GET /asked` counts what was asked, by method, and starts anew. From
-`POST /spoil/N` on, of the accounts `/aNUMBER/` each Nth gets no whole answer any more: one in turn of SPOILT.
+`POST /change/COUNT` changes so many events, and `/change/COUNT/N` shows it to each Nth of the accounts `/aNUMBER/`
+alone. `GET /asked` counts what was asked, by method, and starts anew. From `POST /spoil/N/KIND` on each Nth account
+gets no whole answer any more: `failing` has one in turn of SPOILT to whatever is asked; `late` hangs once changes are
+asked for, `trickle` answers then a byte a second, and `writes` is silent to PUT alone.
 """
 
 from __future__ import annotations
@@ -84,8 +86,11 @@ class Replay:
     asked: Counter[str] = field(default_factory=Counter)
     changed: list[tuple[int, int]] = field(default_factory=list)
     "The version at which an event changed, in order."
+    shown: int = 1
+    "To each account of whose number it is a divisor, what changed last."
     spoilt: int = 0
-    "Each account of whose number it is a divisor; 0: none."
+    "Likewise; 0: none."
+    kind: str = "failing"
 
     def __post_init__(self) -> None:
         self.all_changes: bytes | None = None
@@ -95,16 +100,23 @@ class Replay:
         self.places = {f"event{number}.ics".encode(): number for number in range(len(self.texts))}
         self._build()
 
-    def spoils(self, path: bytes) -> str | None:
+    def spoils(self, method: bytes, path: bytes) -> str | None:
         """What this account gets in place of answers."""
         number = path[2:].partition(b"/")[0]
         if not self.spoilt or not path.startswith(b"/a") or int(number) % self.spoilt:
             return None
-        return SPOILT[int(number) // self.spoilt % len(SPOILT)]
+        match self.kind, method:
+            case "failing", _:
+                return SPOILT[int(number) // self.spoilt % len(SPOILT)]
+            case ("late", b"REPORT") | ("writes", b"PUT"):
+                return "silence"
+            case "trickle", b"REPORT":
+                return "a byte a second"
+        return None
 
-    def change(self, count: int) -> None:
+    def change(self, count: int, shown: int = 1) -> None:
         """Titles, spread over the calendar: as a device changes an event."""
-        self.version += 1
+        self.version, self.shown = self.version + 1, shown
         step = max(len(self.texts) // max(count, 1), 1)
         for number in range(self.version % step, len(self.texts), step)[:count]:
             self.etags[number] = f'"v{self.version:x}n{number:x}"'
@@ -119,7 +131,8 @@ class Replay:
         match method, rest:
             case "PROPFIND", b"calendars/":
                 self.asked["home"] += 1
-                return 207, self.home.replace(_ACCOUNT, account)
+                home = self.home if self.shown == 1 or not int(account[1:]) % self.shown else self.before
+                return 207, home.replace(_ACCOUNT, account)
             case "PROPFIND", b"":
                 self.asked["principal"] += 1
                 return 207, self.principal
@@ -138,6 +151,9 @@ class Replay:
             case "GET", _ if (number := self.places.get(rest.rpartition(b"/")[2])) is not None:
                 self.asked["get"] += 1
                 return 200, self.texts[number].encode()
+            case "PUT", _:
+                self.asked["put"] += 1
+                return 201, b""
         self.asked["unknown"] += 1
         return 404, b""
 
@@ -213,6 +229,8 @@ class Replay:
             _propstat('<calendar-color xmlns="http://apple.com/ns/ical/"/>', "404 Not Found"),
         )
         self.home = _PROLOG + "".join([own, *calendars]).encode() + b"</multistatus>"
+        "As those see it to whom no change is shown."
+        self.before = self.home.replace(token.encode(), token_of(1).encode())
         self.alone = self.empty(b"calendars/cal0/")
         principal = "<current-user-principal><href>/one/principal/</href></current-user-principal>"
         self.principal = _PROLOG + _response("/", _propstat(principal)).encode() + b"</multistatus>"
@@ -249,10 +267,11 @@ class Connection(asyncio.Protocol):
     def _serve(self, head: bytes, lower: bytes, body: bytes) -> None:
         method, path, _ = head.partition(b"\r\n")[0].split(b" ", 2)
         if path.startswith(b"/change/"):
-            self.replay.change(int(path.rpartition(b"/")[2]))
+            self.replay.change(*map(int, path.split(b"/")[2:]))
             status, answer = 200, b""
         elif path.startswith(b"/spoil/"):
-            self.replay.spoilt = int(path.rpartition(b"/")[2])
+            _, _, each, kind = path.split(b"/")
+            self.replay.spoilt, self.replay.kind = int(each), kind.decode()
             status, answer = 200, b""
         elif path == b"/asked":
             status, answer = 200, repr(dict(self.replay.asked)).encode()
@@ -260,8 +279,8 @@ class Connection(asyncio.Protocol):
         elif b"authorization" not in lower:
             self._send(401, b"", b'WWW-Authenticate: Basic realm="MMCalDav"\r\n')
             return
-        elif (kind := self.replay.spoils(path)) is not None:
-            self._spoil(kind)
+        elif (spoilt := self.replay.spoils(method, path)) is not None:
+            self._spoil(spoilt)
             return
         else:
             depth = _value(lower, b"depth") or b"0"
@@ -272,8 +291,17 @@ class Connection(asyncio.Protocol):
         assert self.transport is not None
         if kind == "half an answer":
             self.transport.write(b"HTTP/1.1 207 X\r\nContent-Length: 1000\r\n\r\n<?xml")
+        elif kind == "a byte a second":
+            self.transport.write(b"HTTP/1.1 207 X\r\nContent-Length: 1000\r\n\r\n")
+            self._trickle(_PROLOG)
         elif kind != "silence":
             self._send(int(kind), b"", b"Retry-After: 30\r\n" if kind == "429" else b"")
+
+    def _trickle(self, left: bytes) -> None:
+        assert self.transport is not None
+        if left and not self.transport.is_closing():
+            self.transport.write(left[:1])
+            asyncio.get_running_loop().call_later(1, self._trickle, left[1:])
 
     def _send(self, status: int, body: bytes, extra: bytes = b"") -> None:
         assert self.transport is not None

@@ -13,6 +13,7 @@ import pytest
 from tortoise.exceptions import OperationalError
 
 from domain.accounts import AccountStatus
+from domain.actor import UserRef
 from domain.work import Watch, Work, unwatched
 from models.bell import SYNC, Bell
 from models.booking import Hold, IdempotentCall
@@ -27,7 +28,9 @@ from models.seal import Secret
 from sync.ical_guarded import ORDINARY_CHARACTERS
 from sync.loop import keep_house
 from sync.plan import ProblemCode
+from sync.pull import pull
 from sync.remote import PasswordRefused, RemoteError, Throttled, Unreachable
+from sync.room import Room
 from sync.service import Sync
 from sync.settings import SyncSettings
 from tests.fakes.calendar_server import APPLE_ID, PASSWORD
@@ -118,6 +121,15 @@ async def add_account(engine: Engine, name: str, **facts: object) -> None:
         await ICloudAccount.create(
             using_db=db, id=f"acc_{name}", subaccount_id="sub_1", user_id=f"usr_{name}", **(stands | facts)
         )
+
+
+async def add_calendar(engine: Engine, name: str, **facts: bool) -> None:
+    async with engine.database.writing() as db:
+        await Calendar.create(
+            using_db=db, id=f"cal_{name}", subaccount_id="sub_1", user_id=f"usr_{name}", account_id=f"acc_{name}",
+            path="/1/calendars/home/", name="Home", color="#1E4C63", kind="EVENTS", can_write=True,
+            **({"is_conflict": False, "is_linked": False} | facts),
+        )  # fmt: skip
 
 
 async def test_who_watches_is_told_how_late_a_poll_began(engine: Engine) -> None:
@@ -235,9 +247,13 @@ async def test_a_lease_that_ended_is_anyones(engine: Engine) -> None:
         assert await lease_account(db, "acc_1", owner="b", now=NOW + 30, lease=30)
 
 
-@pytest.mark.parametrize(("failures", "under_way"), [(3, 2), (0, 20)], ids=["known to fail", "at once"])
+@pytest.mark.parametrize(
+    ("failures", "under_way", "step"),
+    [(3, 2, "list"), (0, 20, "list"), (0, 20, "changes")],
+    ids=["known to fail", "at once", "once changes are asked for"],
+)
 async def test_accounts_that_hang_do_not_delay_the_others(
-    engine: Engine, failures: int, under_way: int
+    engine: Engine, failures: int, under_way: int, step: str
 ) -> None:
     """A quarter of the places for those known to fail; those that begin to only now lose theirs in a moment."""
     settings = SyncSettings(look_every=0.02, drain=0.1, concurrent_polls=8, usual_every=60)
@@ -245,11 +261,12 @@ async def test_accounts_that_hang_do_not_delay_the_others(
     for number in range(20):
         facts = {"next_poll_at": 1.0, "failures": failures, "apple_id": "hangs@icloud.com"}
         await add_account(engine, f"bad{number}", **facts)
+        await add_calendar(engine, f"bad{number}", is_conflict=True)
     hanging = 0
 
-    async def hang(_: str, apple_id: str) -> None:
+    async def hang(name: str, apple_id: str) -> None:
         nonlocal hanging
-        if apple_id.startswith("hangs"):
+        if apple_id.startswith("hangs") and name == step:
             hanging += 1
             await asyncio.sleep(60)
 
@@ -260,13 +277,13 @@ async def test_accounts_that_hang_do_not_delay_the_others(
     async def is_hanging() -> bool:
         return hanging >= under_way
 
-    await until(is_hanging)
+    await until(is_hanging, seconds=30)
     await engine.choose("Home")
 
     async def is_connected() -> bool:
         return (await engine.account()).status == AccountStatus.CONNECTED
 
-    await until(is_connected, seconds=3)
+    await until(is_connected, seconds=20)
     assert hanging == under_way
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -275,27 +292,20 @@ async def test_accounts_that_hang_do_not_delay_the_others(
 
 async def test_those_that_hung_go_on_by_as_many_as_ever(engine: Engine) -> None:
     """Answered all at once, they would all read their calendars at once."""
-    settings = SyncSettings(look_every=0.02, concurrent_polls=3, most_polls=8, usual_every=60)
-    path = engine.server.calendars["/1/calendars/home/"].path
+    settings = SyncSettings(look_every=0.02, concurrent_polls=3, most_polls=8, usual_every=60, most_silent=0)
     for number in range(20):
-        name = f"n{number}"
-        await add_account(engine, name, next_poll_at=1.0)
-        async with engine.database.writing() as db:
-            await Calendar.create(
-                using_db=db, id=f"cal_{name}", subaccount_id="sub_1", user_id=f"usr_{name}",
-                account_id=f"acc_{name}", path=path, name="Home", color="#1E4C63", kind="EVENTS", can_write=True,
-                is_conflict=True, is_linked=False,
-            )  # fmt: skip
+        await add_account(engine, f"n{number}", next_poll_at=1.0)
+        await add_calendar(engine, f"n{number}", is_conflict=True)
     under_way: dict[str, int] = Counter()
     most: dict[str, int] = Counter()
     read = 0
-    may_go_on = asyncio.Event()
+    may_go_on, may_be_read = asyncio.Event(), asyncio.Event()
 
     async def linger(name: str, _: str) -> None:
         nonlocal read
         under_way[name] += 1
         most[name] = max(most[name], under_way[name])
-        await (may_go_on.wait() if name == "list" else asyncio.sleep(0.05))
+        await (may_go_on if name == "list" else may_be_read).wait()
         under_way[name] -= 1
         read += name == "changes"
 
@@ -306,17 +316,89 @@ async def test_those_that_hung_go_on_by_as_many_as_ever(engine: Engine) -> None:
     async def are_hanging() -> bool:
         return under_way["list"] >= 8
 
+    async def are_going_on() -> bool:
+        return under_way["changes"] >= 3
+
     async def are_read() -> bool:
         return read >= 20
 
-    await until(are_hanging)
+    await until(are_hanging, seconds=30)
     await asyncio.sleep(2 * settings.word_within)
     may_go_on.set()
-    await until(are_read, seconds=20)
+    await until(are_going_on, seconds=30)
+    await asyncio.sleep(2 * settings.word_within)
+    may_be_read.set()
+    await until(are_read, seconds=30)
     assert (most["list"], most["changes"]) == (8, 3)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await sync.close()
+
+
+async def test_writes_that_hang_do_not_delay_those_of_the_others(engine: Engine) -> None:
+    """And of an account that hangs no second one begins."""
+    settings = SyncSettings(look_every=0.02, drain=0.1, concurrent_pushes=2, usual_every=60)
+    engine.server.passwords["hangs@icloud.com"] = PASSWORD
+    for number in range(5):
+        await add_account(engine, f"bad{number}", apple_id="hangs@icloud.com")
+        await add_calendar(engine, f"bad{number}", is_linked=True)
+        theirs = replace(engine, user=UserRef("sub_1", f"usr_bad{number}"))
+        for booking in range(2):
+            await theirs.book(soon(24 + booking), soon(25 + booking), name=f"apt_{1 + number}{booking:025}")
+    hanging = 0
+
+    async def hang(name: str, apple_id: str) -> None:
+        nonlocal hanging
+        if name == "create" and apple_id.startswith("hangs"):
+            hanging += 1
+            await asyncio.sleep(60)
+
+    engine.server.after = hang
+    await engine.choose(linked="Work")
+    sync = sync_on(engine, settings)
+    task = asyncio.create_task(sync.run())
+
+    async def is_hanging() -> bool:
+        return hanging >= 5
+
+    await until(is_hanging, seconds=30)
+    name = await engine.book(soon(24), soon(25))
+
+    async def is_written() -> bool:
+        return (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+    await until(is_written, seconds=30)
+    assert hanging == 5
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await sync.close()
+
+
+async def test_who_has_texts_in_hand_keeps_their_place_until_they_are_stored(engine: Engine) -> None:
+    """Else any number of polls could wait with as much in memory as is stored at once."""
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(2):
+        home.put(f"e{number}", event(f"e{number}", soon(24 + number), soon(25 + number)))
+    await engine.choose("Home")
+    engine.settings = SyncSettings(word_within=0.0, batch=1, requests_in_flight=1)
+    room = Room(engine.settings, 1)
+    free: list[int] = []
+
+    async def linger(name: str, _: str) -> None:
+        await asyncio.sleep(0.05)
+        if name == "fetch":
+            free.append(room.free)
+
+    engine.server.after = linger
+    context = engine.context()
+    async with engine.database.writing() as db:
+        lease = await lease_account(db, engine.account_id, owner=context.owner, now=engine.now, lease=30)
+    assert lease is not None
+    place = room.begin()
+    await pull(context, lease, place=place)
+    place.leave()
+    assert (free, room.free) == ([1, 0], 1)
+    assert len(await engine.slots()) == 2
 
 
 async def test_at_its_end_leases_are_freed(engine: Engine) -> None:

@@ -1,0 +1,85 @@
+"""Places to work at, and who has them while iCloud says nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sync.room import Place, Room
+from sync.settings import SyncSettings
+
+AT_ONCE = SyncSettings(word_within=0.0)
+
+
+async def asked(said: asyncio.Event) -> str:
+    await said.wait()
+    return "said"
+
+
+async def turns() -> None:
+    """What is due at once, and what follows from it, has had its turn."""
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+
+
+async def silent_one(room: Room, said: asyncio.Event, told: list[str]) -> None:
+    place = Place(room)
+    await place.take()
+    told.append(await place.answer(asked(said)))
+    place.leave()
+
+
+async def test_who_waits_long_leaves_their_place_and_works_on_when_there_is_one_again() -> None:
+    room, said, told = Room(AT_ONCE, 1), asyncio.Event(), list[str]()
+    waiting = asyncio.create_task(silent_one(room, said, told))
+    await turns()
+    assert (room.free, room.silent) == (1, 1)
+    other = Place(room)
+    await other.take()
+    said.set()
+    await turns()
+    assert (told, room.free) == ([], 0)
+    other.leave()
+    await waiting
+    assert (told, room.free, room.silent) == (["said"], 1, 0)
+
+
+async def test_where_too_many_are_silent_others_keep_their_place() -> None:
+    room, said = Room(SyncSettings(word_within=0.0, most_silent=2), 3), asyncio.Event()
+    waiting = [asyncio.create_task(silent_one(room, said, [])) for _ in range(3)]
+    await turns()
+    assert (room.free, room.silent) == (2, 2)
+    said.set()
+    await asyncio.gather(*waiting)
+    assert (room.free, room.silent) == (3, 0)
+
+
+async def test_what_is_asked_ahead_leaves_the_place_to_who_works_at_it() -> None:
+    room, said = Room(AT_ONCE, 1), asyncio.Event()
+    place = Place(room)
+    await place.take()
+    ahead = asyncio.create_task(place.answer(asked(said)))
+    await turns()
+    assert (room.free, room.silent) == (0, 0)
+    said.set()
+    await ahead
+
+
+async def test_who_is_ended_while_silent_waits_for_no_place() -> None:
+    room, waiting = Room(AT_ONCE, 1), asyncio.Event()
+    ended = asyncio.create_task(silent_one(room, waiting, []))
+    await turns()
+    await Place(room).take()
+    ended.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ended
+    assert (room.free, room.silent) == (0, 0)
+
+
+async def test_who_is_told_hears_when_a_place_is_given_up() -> None:
+    heard, said = asyncio.Event(), asyncio.Event()
+    waiting = asyncio.create_task(silent_one(Room(AT_ONCE, 1, left=heard.set), said, []))
+    await heard.wait()
+    said.set()
+    await waiting
