@@ -7,7 +7,8 @@ import functools
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from copy import copy
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -65,6 +66,10 @@ class Database:
     once, because a deferred transaction that reads and then writes fails with "database is locked".
     """
 
+    _whole: Database | None = None
+    _turns: asyncio.Semaphore | None = None
+    "Of a part: what it is one of, and its connections."
+
     def __init__(self, writer: BaseDBAsyncClient, readers: Sequence[BaseDBAsyncClient] = ()) -> None:
         self._writer = writer
         self._readers: asyncio.Queue[BaseDBAsyncClient] = asyncio.Queue()
@@ -75,11 +80,27 @@ class Database:
             _PostgresGlances(writer) if isinstance(writer, AsyncpgDBClient) else _SqliteGlances(writer)
         )
 
+    def part(self, connections: int) -> Database:
+        """The same, for who may wait: has no more of its connections at once, and leaves the others to the whole.
+
+        On SQLite all of it: one writes at a time, and who reads is soon done.
+        """
+        if not self.is_postgres:
+            return self
+        part = copy(self)
+        part._whole, part._turns = self, asyncio.Semaphore(connections)
+        return part
+
+    @property
+    def whole(self) -> Database:
+        """What this is a part of, or itself: for what is not to wait behind others."""
+        return self._whole or self
+
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Db]:
         """One transaction: committed at the end, undone on any exception."""
         begin = _begin_postgres if self.is_postgres else _begin_sqlite
-        async with begin(self._writer) as db:
+        async with self._turns or nullcontext(), begin(self._writer) as db:
             yield db
 
     @asynccontextmanager
@@ -118,6 +139,15 @@ class Database:
         await self._glances.close()
 
     async def open_snapshot(self) -> Snapshot:
+        if self._turns is None:
+            return await self._open_snapshot()
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._turns)
+            snapshot = await self._open_snapshot()
+            turn.push_async_callback(snapshot.close)
+            return Snapshot(snapshot.db, turn.pop_all().aclose)
+
+    async def _open_snapshot(self) -> Snapshot:
         if isinstance(self._writer, AsyncpgDBClient):
             return await _postgres_snapshot(self._writer)
         reader = await self._readers.get()

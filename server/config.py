@@ -161,7 +161,7 @@ SETTINGS = (
     Setting(
         "SLOTWIRE_DATABASE_POOL",
         "10",
-        "connections to PostgreSQL, at most, of one process",
+        "connections to PostgreSQL, at most, of one process; half of them for the sync loop",
         "database_pool",
         _number(2, 1000),
     ),

@@ -62,7 +62,8 @@ async def open_parts(
             keep_clock(database) as clock,
         ):
             sync = Sync(
-                database=database,
+                # The other half is for requests, and to lease by: a process full of first reads answers as any.
+                database=database.part(max(settings.database_pool // 2, 1)),
                 bell=bell,
                 sealer=sealer,
                 settings=sync_settings(settings),
@@ -105,7 +106,7 @@ def resolver_settings(settings: Settings) -> ResolverSettings:
 def _services(settings: Settings, keys: SecretKeys, epoch: str, sync: Sync) -> Services:
     shared = sync.context
     return Services(
-        database=shared.database,
+        database=shared.database.whole,
         bell=shared.bell,
         sealer=shared.sealer,
         identity_key=keys.identity,

@@ -71,6 +71,7 @@ class Memory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncContext:
     database: Database
+    "A part of it, where others are to be answered beside."
     bell: Bell
     sealer: Sealer
     server: CalendarServer

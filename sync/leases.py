@@ -34,7 +34,7 @@ class Leases:
                 return []
             self._has_taken = True
             try:
-                async with context.database.writing() as db:
+                async with context.database.whole.writing() as db:
                     taken = await trade_leases(
                         db,
                         owner=context.owner,
@@ -63,7 +63,7 @@ class Leases:
             stamp = self._stamps.pop(account_id, None)
             now, owner, self._has_taken = context.clock(), context.owner, True
             try:
-                async with context.database.writing() as db:
+                async with context.database.whole.writing() as db:
                     lease = await lease_account(
                         db, account_id, owner=owner, now=now, lease=context.settings.lease
                     )
@@ -94,7 +94,7 @@ class Leases:
             return
         try:
             await self.trade()
-            async with self._context.database.writing() as db:
+            async with self._context.database.whole.writing() as db:
                 await release_all(db, owner=self._context.owner)
         finally:
             self._has_taken = False

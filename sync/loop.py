@@ -288,7 +288,7 @@ class Loop:
         context = self.context
         if (free := self._desks.free) <= 0:
             return
-        async with context.database.writing() as db:
+        async with context.database.whole.writing() as db:
             taken = await take_due(db, now=context.clock(), lease=context.settings.lease, limit=free)
         for write in taken:
             task = asyncio.create_task(self._push(write))

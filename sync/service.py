@@ -164,21 +164,21 @@ class Sync:
                 return RefreshOutcome(is_complete=True, changes=outcome.changes, error=outcome.error)
 
     async def _ask(self, account_id: str, asked_at: float) -> None:
-        async with self.context.database.writing() as db:
+        async with self.context.database.whole.writing() as db:
             await ask_for_poll(db, account_id, now=asked_at)
         await self.context.bell.ring(SYNC)
 
     async def _account(self, user: UserRef) -> ICloudAccount | None:
-        async with self.context.database.reading() as db:
+        async with self.context.database.whole.reading() as db:
             mine = ICloudAccount.filter(subaccount_id=user.subaccount, user_id=user.user)
             return await mine.using_db(db).first()
 
     async def _position(self, user: UserRef) -> int:
-        async with self.context.database.reading() as db:
+        async with self.context.database.whole.reading() as db:
             return await read_position(db, user)
 
     async def _changes(self, user: UserRef, after: int) -> int:
-        async with self.context.database.reading() as db:
+        async with self.context.database.whole.reading() as db:
             rows = await fetch(
                 db,
                 "SELECT COUNT(*) AS count FROM change WHERE user_id = $1 AND seq > $2 AND kind LIKE 'slot.%'",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from models.database import Database, execute, execute_many, fetch
+from server.services import open_parts
+from tests.e2e.serving import settings_with
 
 INSERT = "INSERT INTO deployment_fact (name, value) VALUES ($2, $1)"
 
@@ -25,9 +28,11 @@ async def test_marks_take_their_values_by_number_in_any_order_and_more_than_once
     assert rows == [{"name": "b", "value": "2"}]
 
 
+@pytest.mark.parametrize("is_part", [False, True])
 async def test_a_snapshot_that_is_cancelled_while_it_opens_leaves_nothing_open(
-    database: Database, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture, *, is_part: bool
 ) -> None:
+    database = database.part(1) if is_part else database
     for turns in range(60):
         opening = asyncio.ensure_future(database.open_snapshot())
         for _ in range(turns):
@@ -38,6 +43,45 @@ async def test_a_snapshot_that_is_cancelled_while_it_opens_leaves_nothing_open(
     async with database.reading() as db:
         await fetch(db, "SELECT 1")
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def crowd(database: Database, inside: list[int], may_end: asyncio.Event) -> None:
+    async with database.writing() as db:
+        await fetch(db, "SELECT 1")
+        inside.append(1)
+        await may_end.wait()
+
+
+async def test_a_part_has_so_many_connections_at_once_and_the_whole_has_the_others(
+    database: Database,
+) -> None:
+    part, inside, may_end = database.part(2), list[int](), asyncio.Event()
+    async with asyncio.timeout(60):
+        waiting = [asyncio.create_task(crowd(part, inside, may_end)) for _ in range(30)]
+        while not inside:
+            await asyncio.sleep(0.01)
+        async with database.reading() as db:
+            await fetch(db, "SELECT 1")
+        assert len(inside) <= 2
+        may_end.set()
+        await asyncio.gather(*waiting)
+    assert len(inside) == 30
+
+
+async def test_who_asks_a_server_is_answered_while_its_polls_wait_for_the_database(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = settings_with(DATABASE_URL=database_url, SEALING_KEY_FILE=str(tmp_path / "s.key"))
+    inside, may_end = list[int](), asyncio.Event()
+    async with open_parts(settings, {}) as parts, asyncio.timeout(60):
+        of_polls = parts.sync.context.database
+        waiting = [asyncio.create_task(crowd(of_polls, inside, may_end)) for _ in range(30)]
+        while not inside:
+            await asyncio.sleep(0.01)
+        async with parts.services.database.reading() as db:
+            await fetch(db, "SELECT 1")
+        may_end.set()
+        await asyncio.gather(*waiting)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

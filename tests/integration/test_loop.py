@@ -26,6 +26,7 @@ from models.people import User
 from models.polling import Places, ask_for_poll, lease_account, trade_leases
 from models.seal import Secret
 from sync.ical_guarded import ORDINARY_CHARACTERS
+from sync.leases import Leases
 from sync.loop import keep_house
 from sync.plan import ProblemCode
 from sync.pull import pull
@@ -372,6 +373,15 @@ async def test_writes_that_hang_do_not_delay_those_of_the_others(engine: Engine)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await sync.close()
+
+
+async def test_accounts_are_leased_though_polls_wait_for_the_database(engine: Engine) -> None:
+    engine.database = engine.database.part(1)
+    leases = Leases(engine.context())
+    async with engine.database.reading(), asyncio.timeout(30):
+        assert await leases.take(engine.account_id) is not None
+        await leases.give_back_all()
+    assert (await engine.account()).lease_owner is None
 
 
 async def test_who_has_texts_in_hand_keeps_their_place_until_they_are_stored(engine: Engine) -> None:
