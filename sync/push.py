@@ -47,7 +47,7 @@ async def push(context: SyncContext, taken: TakenWrite, place: Place | None = No
         if intent is None:
             return
         context.at("outbox taken")
-        result = await carry_out(context, intent, place or Place())
+        result = await carry_out(context, intent, place or Place(), until=taken.lease_until)
         context.at("write answered")
         await _conclude(context, taken, intent, result)
         context.at("write marked")

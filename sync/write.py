@@ -94,10 +94,14 @@ class Later:
 Result = Written | Removed | Tidied | GivenUp | Later
 
 
-async def carry_out(context: SyncContext, intent: Intent, place: Place) -> Result:
+async def carry_out(context: SyncContext, intent: Intent, place: Place, *, until: float) -> Result:
+    """`until`: the end of its lease. Well before that it is over: nobody else writes this object meanwhile."""
+    lease = context.settings.lease
+    left = min(until - context.clock(), lease) - 0.2 * lease
+    if left <= 0:
+        return Later(Unreachable("the database took as long as the lease lasts"))
     try:
-        # Shorter than the lease: nobody else writes this object meanwhile.
-        async with asyncio.timeout(context.settings.lease * 0.8):
+        async with asyncio.timeout(left):
             return await _carry_out(context, Patient(sign_in(context, intent.account), place), intent)
     except TimeoutError:
         return Later(Unreachable("no answer in time"))

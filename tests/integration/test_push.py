@@ -713,3 +713,29 @@ async def test_what_was_written_after_the_backup_is_known_when_it_is_restored(
     assert len(home.texts) == 1
     assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
     assert await engine.slots() == []
+
+
+async def test_one_that_waited_for_the_database_until_its_lease_was_over_overwrites_no_later_change(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.change(name, starts=at(3, 12), ends=at(3, 13))
+
+    def wait(step: str) -> None:
+        if step == "outbox taken":
+            engine.now += engine.settings.lease
+
+    async def change(step: str, _: str) -> None:
+        if step == "replace":
+            engine.server.after = None
+            await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+            await engine.push(engine.context("another"))
+
+    engine.server.after = change
+    await engine.push(engine.context("late", wait))
+    for _ in range(2):
+        engine.now += HOUR
+        await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
