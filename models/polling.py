@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
+from domain.accounts import AccountStatus
 from domain.actor import UserRef
 from models.database import Db, Row, execute, fetch
 
@@ -179,14 +180,21 @@ async def free_accounts(db: Db) -> None:
     )
 
 
-async def ask_for_poll(db: Db, account_id: str, *, now: float) -> None:
-    """Whoever has the account is to poll it again from now; ring SYNC after the commit."""
-    await execute(
+async def ask_for_poll(db: Db, account_id: str, *, now: float) -> float | None:
+    """Whoever has the account is to poll it again from now, or when Apple lets us; ring SYNC after the commit.
+
+    Gives when. None where it is not polled at all: a password that Apple refused is not tried again for being asked.
+    """
+    rows = await fetch(
         db,
-        "UPDATE icloud_account SET poll_asked_at = $1, next_poll_at = $1 WHERE id = $2",
+        "UPDATE icloud_account SET poll_asked_at = $1, next_poll_at = CASE WHEN retry_at > $1 THEN retry_at ELSE $1 END"
+        " WHERE id = $2 AND status NOT IN ($3, $4) RETURNING next_poll_at",
         now,
         account_id,
+        str(AccountStatus.NEEDS_CALENDARS),
+        str(AccountStatus.NEEDS_NEW_PASSWORD),
     )
+    return float(rows[0]["next_poll_at"]) if rows else None
 
 
 def _lease(row: Row) -> Lease:

@@ -10,9 +10,9 @@ from models.calendar import Calendar, is_readable
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.outbox import relink_writes
+from models.polling import ask_for_poll
 from models.resources import settle_copies
 from models.settle import settle_calendar, settle_conflicts
-from resolvers import polls
 from resolvers.account_state import (
     CONFLICT_CALENDAR_UNREADABLE,
     LINKED_CALENDAR_UNUSABLE,
@@ -92,5 +92,4 @@ async def _store(ledger: Ledger, account: ICloudAccount) -> None:
             "progress_total",
         ],
     )
-    if polls.is_polled(account):
-        await polls.ask(ledger.db, account, now=ledger.now)
+    account.next_poll_at = await ask_for_poll(ledger.db, account.id, now=ledger.now)

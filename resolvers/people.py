@@ -15,7 +15,8 @@ from models.changelog import Change, Timeline, lock
 from models.database import fetch
 from models.icloud import ICloudAccount
 from models.people import Key, Subaccount, User
-from resolvers import audit, polls, scope
+from models.polling import ask_for_poll
+from resolvers import audit, scope
 from resolvers.account_state import forget
 from resolvers.context import Context, Services
 from resolvers.inputs import UNSET, Absent, check_zone, invalid, not_null
@@ -163,10 +164,9 @@ async def _store(ctx: Context, ref: UserRef, fields: dict[str, Any]) -> bool:
             return False
         ledger.note(ChangeKind.HOURS, ref.user)
         account = await ICloudAccount.filter(user_id=ref.user).using_db(ledger.db).first()
-        if account is None or not polls.is_polled(account):
+        if account is None:
             return False
-        await polls.ask(ledger.db, account, now=ctx.now)
-        return account.next_poll_at == ctx.now
+        return await ask_for_poll(ledger.db, account.id, now=ctx.now) == ctx.now
 
 
 def _checked(
