@@ -183,7 +183,9 @@ async def disconnect(ctx: Context, *, user_id: str) -> UserView | NotFound:
             return NOT_CONNECTED
         await forget(ledger, row)
         await audit.note(ledger.db, ctx, "icloud.disconnected", row.id)
-        return user_view(await User.filter(id=user.user).using_db(ledger.db).get())
+        view = user_view(await User.filter(id=user.user).using_db(ledger.db).get())
+    ctx.services.icloud.forget(row.id)
+    return view
 
 
 async def refresh(

@@ -32,11 +32,13 @@ MOST_TYPES = 10_000
 
 
 class ICloud(Protocol):
-    """The two ways from here to the calendar server, and how well the loop keeps up."""
+    """The ways from here to the calendar server, and what is remembered of it."""
 
     async def connect(self, apple_id: str, password: Secret) -> Discovered: ...
 
     async def refresh(self, user: UserRef, *, wait: float) -> RefreshOutcome: ...
+
+    def forget(self, account_id: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,8 @@ async def remove_user(
         await User.filter(id=user_id).using_db(db).delete()
         await audit.note(db, ctx, "user.removed", user_id)
     ctx.services.keyring.forget_user(user_id)
+    if account is not None:
+        ctx.services.icloud.forget(account.id)
     await ctx.services.bell.ring(user_id)
     return user_id
 

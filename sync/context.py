@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from domain.work import Watch, unwatched
 from models.bell import Bell
@@ -13,6 +15,8 @@ from models.seal import Sealer
 from sync.remote import CalendarServer, RemoteCalendars
 from sync.settings import SyncSettings
 from sync.zone_rules import rules_in_use
+
+V = TypeVar("V")
 
 
 def pass_by(step: str) -> None:
@@ -61,11 +65,32 @@ class Memory:
     missed: int = 0
     "Calendars compared in full since the start, and resources that they had and no delta had told."
 
+    def forget(self, account: str) -> None:
+        """Disconnected: the password goes with what was signed in by it."""
+        self.quiet.pop(account, None)
+
+    def keep_only(self, accounts: AbstractSet[str], calendars: AbstractSet[str]) -> None:
+        """By their ids: others are gone, whoever removed them."""
+        _drop_all_but(accounts, self.quiet)
+        _drop_all_but(accounts, self.behind)
+        _drop_all_but(
+            {name for name in self.missing_since if name.split(" ")[0] in accounts}, self.missing_since
+        )
+        _drop_all_but(calendars, self.removals_since)
+        _drop_all_but(calendars, self.missing_polls)
+        _drop_all_but(calendars, self.unexplained_polls)
+        self.without_changes &= calendars
+
     def turn_of(self, account: str, *, now: float, every: float) -> float:
         """When this one of those behind may be read again: they come one after the other, however many they are."""
         # Never later than it was: by a clock that ran ahead, it would be days.
         turn = self.behind[account] = min(self.behind.get(account, math.inf), now + len(self.behind) * every)
         return turn
+
+
+def _drop_all_but(names: AbstractSet[str], remembered: dict[str, V]) -> None:
+    for name in remembered.keys() - names:
+        del remembered[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from domain.work import Work
 from models.bell import SYNC
 from models.changelog import trim
-from models.database import UNAVAILABLE, execute
+from models.database import UNAVAILABLE, execute, fetch
 from models.deployment import note_zone_rules, zone_rules_in_force
 from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
@@ -347,6 +347,7 @@ async def keep_house(context: SyncContext) -> None:
             in_force,
         )
     await trim(context.database, before=now - settings.keep_changes, most_rows=settings.most_changes)
+    await _forget_what_is_gone(context)
     async with context.database.writing() as db:
         await execute(db, "DELETE FROM hold WHERE expires_at < $1", now - settings.keep_holds)
         # By the calls' own time too: a clock that is ahead by days ends none, and the last ones stay until others come.
@@ -357,6 +358,14 @@ async def keep_house(context: SyncContext) -> None:
             now - settings.keep_calls,
             settings.keep_calls,
         )
+
+
+async def _forget_what_is_gone(context: SyncContext) -> None:
+    """Another process disconnected it: here, too, nothing stays signed in."""
+    async with context.database.reading() as db:
+        accounts = await fetch(db, "SELECT id FROM icloud_account")
+        calendars = await fetch(db, "SELECT id FROM calendar")
+    context.memory.keep_only({row["id"] for row in accounts}, {row["id"] for row in calendars})
 
 
 async def _ring_or(rung: asyncio.Event, seconds: float) -> None:

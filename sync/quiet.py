@@ -36,6 +36,8 @@ async def look(context: SyncContext, lease: Lease) -> Stamp | Looked | None:
     quiet = memory.get(lease.account_id)
     if quiet is None or quiet.revision != lease.revision:
         quiet = await _recall(context, lease)
+        if quiet is not None:
+            memory[lease.account_id] = quiet
     if quiet is None or started >= quiet.until:
         return None
     try:
@@ -44,7 +46,6 @@ async def look(context: SyncContext, lease: Lease) -> Stamp | Looked | None:
         return Looked(started, error)
     if not _is_the_same(found, quiet):
         return Looked(started, found)
-    memory[lease.account_id] = quiet
     return _stamp(context, lease, quiet, started, found)
 
 

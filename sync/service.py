@@ -1,4 +1,4 @@
-"""The two ways from use cases to the calendar server, connect and refresh, and the loop that keeps all in step."""
+"""The ways from use cases to the calendar server, connect and refresh, and the loop that keeps all in step."""
 
 from __future__ import annotations
 
@@ -114,6 +114,10 @@ class Sync:
                 return await self._look(user, asked)
         except TimeoutError:
             return RefreshOutcome(is_complete=False, changes=0, error=None)
+
+    def forget(self, account_id: str) -> None:
+        """After a disconnect: the password goes at once."""
+        self.context.memory.forget(account_id)
 
     async def run(self) -> None:
         await self._loop.run()

@@ -33,7 +33,10 @@ CALENDARS = (
 
 @dataclass
 class FakeICloud:
-    """`people`: principals by the Apple IDs that name them. `asked` counts sign-ins, `polled` refreshes."""
+    """`people`: principals by the Apple IDs that name them.
+
+    `asked` counts sign-ins, `polled` refreshes, `forgotten` accounts that were disconnected.
+    """
 
     people: dict[str, str] = field(
         default_factory=lambda: {"a@icloud.com": "/1/principal/", "alias@icloud.com": "/1/principal/"}
@@ -46,6 +49,7 @@ class FakeICloud:
     meanwhile: Callable[[], Awaitable[object]] | None = None
     asked: list[str] = field(default_factory=list)
     polled: list[UserRef] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     async def connect(self, apple_id: str, password: Secret) -> Discovered:
         self.asked.append(password.reveal())
@@ -67,3 +71,6 @@ class FakeICloud:
     async def refresh(self, user: UserRef, *, wait: float) -> RefreshOutcome:
         self.polled.append(user)
         return self.outcome
+
+    def forget(self, account_id: str) -> None:
+        self.forgotten.append(account_id)

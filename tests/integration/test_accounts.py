@@ -14,7 +14,7 @@ from domain.ids import Kind
 from models.bell import SYNC
 from models.booking import Appointment, PendingWrite
 from models.seal import Secret
-from resolvers import accounts, calendars, events, health
+from resolvers import accounts, calendars, events, health, people
 from resolvers.credentials import HELP_URL
 from resolvers.outcomes import (
     AlreadyConnected,
@@ -363,6 +363,14 @@ async def pending(world: World, **fields: object) -> str:
             using_db=db, appointment_id=appointment_id, **of, due_at=due_at, created_at=NOW
         )
     return appointment_id
+
+
+async def test_the_loop_is_told_of_each_account_that_goes(world: World) -> None:
+    """It may be signed in."""
+    names = [(await world.connect(user)).id for user in (world.anna, world.ben)]
+    await world.admin(accounts.disconnect, user_id=world.anna.user)
+    await world.admin(people.remove_user, user_id=world.ben.user)
+    assert world.icloud.forgotten == names
 
 
 async def test_a_disconnect_takes_all_of_icloud_and_leaves_what_is_ours(world: World) -> None:

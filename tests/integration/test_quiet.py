@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from copy import copy
+from dataclasses import fields, replace
+from weakref import ref
 
 import pytest
 
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.calendar import Calendar
+from models.changelog import changing
 from models.database import Database, execute, fetch
 from models.icloud import ICloudAccount
 from models.people import User
 from models.polling import Lease, Places, Stamp, ask_for_poll, lease_account, trade_leases
 from models.seal import Sealer
-from sync.context import SyncContext
+from resolvers.account_state import forget
+from sync.context import Memory, SyncContext
 from sync.leases import Leases
+from sync.loop import keep_house
 from sync.pull import pull
 from sync.quiet import Looked, look
 from sync.remote import PasswordRefused, PasswordUnreadable, Throttled, Unreachable
 from tests.integration.engine import DAY, NOW, Engine, at, engine_on, event
+from tests.integration.test_loop import sync_on
 
 OWNER = "process-1"
 
@@ -35,6 +42,11 @@ async def engine(database: Database, bell: Bell) -> Engine:
 async def settled(engine: Engine) -> SyncContext:
     """A process that has read all there is, and then once found nothing new."""
     context = engine.context()
+    await settle(engine, context)
+    return context
+
+
+async def settle(engine: Engine, context: SyncContext) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
     await engine.poll(context)
@@ -44,7 +56,6 @@ async def settled(engine: Engine) -> SyncContext:
     await engine.poll(context)
     engine.now += 10
     engine.server.asked.clear()
-    return context
 
 
 async def leased(engine: Engine, owner: str = OWNER) -> Lease:
@@ -410,3 +421,55 @@ async def test_no_event_or_row_of_the_log_comes_of_a_hundred_quiet_polls(
     assert (await engine.kinds(), [each.id for each in await engine.events()]) == before
     assert ChangeKind.SLOT_ADDED in before[0]
     assert set(engine.server.asked) == {"list"}
+
+
+# --- Disconnected
+
+
+async def disconnect(engine: Engine) -> None:
+    async with changing(engine.database, engine.bell, engine.user, now=engine.now) as ledger:
+        await forget(ledger, await ICloudAccount.get(id=engine.account_id, using_db=ledger.db))
+
+
+def copied(memory: Memory) -> Memory:
+    return Memory(**{each.name: copy(getattr(memory, each.name)) for each in fields(memory)})
+
+
+async def test_a_process_that_disconnects_an_account_is_signed_in_no_more(engine: Engine) -> None:
+    sync = sync_on(engine, clock=lambda: engine.now)
+    await settle(engine, sync.context)
+    signed_in = ref(sync.context.memory.quiet[engine.account_id].remote)
+    await disconnect(engine)
+    sync.forget(engine.account_id)
+    gc.collect()
+    assert signed_in() is None
+    await sync.close()
+
+
+async def test_a_process_forgets_what_another_one_disconnected(engine: Engine, settled: SyncContext) -> None:
+    memory, calendar = settled.memory, (await engine.calendar("Home")).id
+    signed_in = ref(memory.quiet[engine.account_id].remote)
+    memory.behind[engine.account_id] = memory.missing_since[f"{engine.account_id} home"] = engine.now
+    memory.removals_since[calendar] = engine.now
+    memory.missing_polls[calendar] = memory.unexplained_polls[calendar] = 1
+    memory.without_changes.add(calendar)
+    before = copied(memory)
+    await keep_house(settled)
+    assert memory == before
+    del before
+    await disconnect(engine)
+    await keep_house(settled)
+    gc.collect()
+    assert signed_in() is None
+    assert memory == replace(Memory(), compared=memory.compared)
+
+
+async def test_a_poll_that_a_disconnect_overtakes_leaves_nothing_signed_in(
+    engine: Engine, settled: SyncContext
+) -> None:
+    async def gone(_: str, __: str) -> None:
+        settled.memory.forget(engine.account_id)
+
+    engine.server.after = gone
+    await look(settled, await leased(engine))
+    assert settled.memory.quiet == {}
