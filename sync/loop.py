@@ -60,6 +60,7 @@ class Loop:
         self._takes_turns = False
         self._keeping: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
+        self._is_ending = False
         self._may_begin = asyncio.Event()
         self._writes: set[asyncio.Task[None]] = set()
         self._may_write = asyncio.Event()
@@ -82,6 +83,7 @@ class Loop:
 
     async def drain(self) -> None:
         """Waits for what is under way, then ends it. Leases are freed, so that others go on at once."""
+        self._is_ending = True
         if self._keeping is not None:
             self._keeping.cancel()
         tasks: set[asyncio.Task[PullOutcome] | asyncio.Task[None]] = {
@@ -110,15 +112,22 @@ class Loop:
         return self._polls.get(account_id)
 
     async def poll_now(self, account_id: str) -> RunningPoll | None:
-        """Starts a poll, due or not; None where another process has the account."""
+        """Starts a poll, due or not; None where another process has the account, or is to have it: this one ends."""
         async with self._asking:
             if account_id in self._polls:
                 return self._polls[account_id]  # Of those who ask at once, all but the first find it begun.
-            lease = await self._leases.take(account_id)
-            if lease is None:
+            lease = None if self._is_ending else await self._leases.take(account_id)
+            if lease is None or self._is_ending:
                 return None
             self._waiting.drop(account_id)
             return self._start_poll(lease, self.context.clock(), is_awaited=True)
+
+    async def tell_at_once(self) -> None:
+        """Who waits for a poll reads its stamp. Where the database takes none now, the next turn tells it."""
+        try:
+            await self._leases.trade()
+        except Exception:
+            log.exception("a poll went well, and could not be put on record yet")
 
     # --- What is due
 
@@ -196,7 +205,7 @@ class Loop:
             return running
         # Who is waited for takes no turn behind others.
         place = Place() if is_awaited else self._room.begin()
-        task = asyncio.create_task(self._watched_poll(lease, now, place, is_awaited=is_awaited))
+        task = asyncio.create_task(self._watched_poll(lease, now, place))
         running = self._polls[account_id] = RunningPoll(asyncio.get_running_loop().time(), task, place)
         self._begun += 1
         if lease.is_failing:
@@ -222,12 +231,12 @@ class Loop:
             except Exception:
                 log.exception("leases could not be renewed")
 
-    async def _watched_poll(self, lease: Lease, now: float, place: Place, *, is_awaited: bool) -> PullOutcome:
+    async def _watched_poll(self, lease: Lease, now: float, place: Place) -> PullOutcome:
         late = None if lease.due_at is None else max(now - lease.due_at, 0.0)
         work = Work("poll", facts={"account": lease.account_id}, late=late)
         try:
             with self.context.watch(work):
-                outcome = await self._poll(lease, work, place, is_awaited=is_awaited)
+                outcome = await self._poll(lease, work, place)
                 work.facts["changes"] = outcome.changes
                 if outcome.error is not None:
                     work.outcome = type(outcome.error).__name__
@@ -238,13 +247,11 @@ class Loop:
             # Here, and not when the task is done: that would be another turn of the event loop for each poll.
             self._end_poll(lease.account_id)
 
-    async def _poll(self, lease: Lease, work: Work, place: Place, *, is_awaited: bool) -> PullOutcome:
+    async def _poll(self, lease: Lease, work: Work, place: Place) -> PullOutcome:
         try:
             found = await look(self.context, lease)
             if isinstance(found, Stamp):
                 self._leases.stamp(found)
-                if is_awaited:
-                    await self._tell_at_once()
                 return _QUIET
             outcome = await pull(self.context, lease, found, place=place)
         except UNAVAILABLE:
@@ -259,13 +266,6 @@ class Loop:
             outcome = PullOutcome(is_complete=True)
         self._leases.forget(lease.account_id)
         return outcome
-
-    async def _tell_at_once(self) -> None:
-        """Who waits for a poll reads its stamp. Where the database takes none now, the next turn tells it."""
-        try:
-            await self._leases.trade()
-        except Exception:
-            log.exception("a poll went well, and could not be put on record yet")
 
     async def _set_aside(self, lease: Lease) -> None:
         context = self.context

@@ -164,6 +164,8 @@ class Sync:
                 continue
             # By what it met, whether or not the database took it: iCloud is not asked again for want of a record.
             outcome = await asyncio.shield(running.task)
+            # Whoever began it: what is read next is to be of this poll.
+            await self._loop.tell_at_once()
             if running.began >= asked and outcome.is_complete:
                 return RefreshOutcome(is_complete=True, changes=outcome.changes, error=outcome.error)
 

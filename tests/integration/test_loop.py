@@ -750,3 +750,19 @@ async def test_a_process_that_could_not_renew_its_lease_polls_an_account_once(en
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
     await sync.close()
+
+
+async def test_no_poll_begins_once_the_process_ends(engine: Engine) -> None:
+    """Nobody would wait for its end, nor cut it off."""
+    await add_account(engine, "other")
+    await engine.choose("Home")
+    sync = sync_on(engine, replace(QUICK, drain=60))
+    hangs = engine.server.hangs = asyncio.Event()
+    begun = await sync._loop.poll_now(engine.account_id)
+    assert begun is not None
+    ending = asyncio.create_task(sync.close())
+    await asyncio.sleep(0)
+    assert await sync._loop.poll_now("acc_other") is None
+    hangs.set()
+    await ending
+    assert begun.task.done()

@@ -473,3 +473,22 @@ async def test_a_poll_that_a_disconnect_overtakes_leaves_nothing_signed_in(
     engine.server.after = gone
     await look(settled, await leased(engine))
     assert settled.memory.quiet == {}
+
+
+# --- Awaited
+
+
+async def test_a_poll_that_began_by_itself_just_after_it_was_asked_for_is_on_record_for_who_asked(
+    engine: Engine,
+) -> None:
+    sync = sync_on(engine, clock=lambda: engine.now)
+    await settle(engine, sync.context)
+    asked = asyncio.get_running_loop().time()
+    lease = await sync._loop._leases.take(engine.account_id)
+    assert lease is not None
+    hangs = engine.server.hangs = asyncio.Event()
+    sync._loop._start_poll(lease, engine.now)
+    asyncio.get_running_loop().call_later(0.5, hangs.set)  # By then it is awaited.
+    assert (await sync._look(engine.user, asked)).is_complete
+    assert (await row(engine))["last_synced_at"] == engine.now
+    await sync.close()
