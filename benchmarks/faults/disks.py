@@ -191,6 +191,8 @@ async def _started_somehow(running: World) -> AsyncIterator[None]:
         except AssertionError:
             continue
         break
+    else:
+        raise AssertionError(f"it never was up in {_STARTS} starts: nothing was tried")
     yield
     running.servers[0].kill()
 
@@ -220,6 +222,8 @@ async def _book_through(running: World, scene: Scene, tally: Tally) -> dict[str,
                 acknowledged[saved["appointment"]["id"]] = saved["appointment"]["start"]
                 break
     tally.facts |= {"acknowledged": len(acknowledged), "refused": failed}
+    tally.hold(acknowledged, "nothing was acknowledged that could be lost")
+    tally.hold(failed, "no write failed")
     return acknowledged
 
 

@@ -118,6 +118,7 @@ async def bell(scene: Scene) -> Tally:
             for number in range(scene.count):
                 tally.trials += 1
                 cut = await _cut(url)
+                tally.hold(cut, f"trial {number}: no line was there to be cut")
                 await _block(running, writer, number)
                 try:
                     await asyncio.wait_for(asyncio.shield(following), 15)
@@ -132,12 +133,17 @@ async def bell(scene: Scene) -> Tally:
 
 
 async def _cut(url: str) -> int:
+    """How many; what was cut the last time has a while to come back."""
     connection = await asyncpg.connect(url)
     try:
-        rows = await connection.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query ILIKE 'LISTEN%'"
-        )
+        for _ in range(100):
+            rows = await connection.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query ILIKE 'LISTEN%'"
+            )
+            if rows:
+                break
+            await asyncio.sleep(0.1)
     finally:
         await connection.close()
     return len(rows)
