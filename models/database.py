@@ -34,7 +34,12 @@ UNAVAILABLE = (
     asyncpg.InterfaceError,
     OSError,
 )
-"""What is met where the database is away, locked by another for too long, or full: who asked is not to blame."""
+"""What is met where the database is away, locked by another for too long, or full: who asked is not to blame.
+
+And where it does not take a statement; see `is_unavailable`.
+"""
+
+_NOT_TAKEN = (asyncpg.SyntaxOrAccessError, asyncpg.DataError)
 
 GOODBYE = 1.0
 """Seconds that a server has to end what nobody waits for any more. A process that ends has ten for all."""
@@ -44,6 +49,16 @@ _LONGEST = 600.0
 _WORTH_COPYING = 20
 """Rows. PostgreSQL's COPY takes half the CPU of INSERT at both ends, and one more round trip."""
 _MARK = re.compile(r"\$(\d+)")
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether trying again soon can help. A statement that the database can't make sense of is our own fault."""
+    if not isinstance(error, UNAVAILABLE):
+        return False
+    met = error.__cause__ if isinstance(error, OperationalError) else error
+    if isinstance(met, sqlite3.OperationalError):
+        return getattr(met, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
+    return not isinstance(met, _NOT_TAKEN)
 
 
 class Snapshot:

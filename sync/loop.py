@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from domain.work import Work
 from models.bell import SYNC
 from models.changelog import trim
-from models.database import UNAVAILABLE, execute, fetch
+from models.database import execute, fetch, is_unavailable
 from models.deployment import note_zone_rules, zone_rules_in_force
 from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
 from sync.clocks import WallClock
 from sync.context import SyncContext
+from sync.faults import Faults
 from sync.leases import Leases
 from sync.poll import begin
 from sync.pull import PullOutcome, pull
-from sync.push import push
+from sync.push import push, put_off
 from sync.quiet import look
 from sync.record import finish, give_up
-from sync.remote import UnexpectedAnswer
+from sync.remote import Broken
 from sync.room import Place, Room
 from sync.settings import SyncSettings
 from sync.waiting import Queue, Waiting
@@ -52,6 +53,7 @@ class Loop:
         self.context = context
         self._wall = WallClock(context)
         self._leases = Leases(context)
+        self._faults = Faults()
         self._polls: dict[str, RunningPoll] = {}
         self._failing: set[str] = set()
         self._room = Room(context.settings, context.settings.concurrent_polls)
@@ -254,33 +256,37 @@ class Loop:
                 self._leases.stamp(found)
                 return _QUIET
             outcome = await pull(self.context, lease, found, place=place)
-        except UNAVAILABLE:
-            log.exception("the poll of account %s could not be put on record", lease.account_id)
-            work.outcome = "unavailable"
-            await self._let_go(lease)
-            outcome = PullOutcome(is_complete=False)
-        except Exception:
-            log.exception("the poll of account %s failed", lease.account_id)
-            work.outcome = "broken"
-            await self._set_aside(lease)
-            outcome = PullOutcome(is_complete=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on.
+            outcome = await self._broken_off(lease, work, error)
         self._leases.forget(lease.account_id)
         return outcome
+
+    async def _broken_off(self, lease: Lease, work: Work, error: Exception) -> PullOutcome:
+        """Where the database is to blame, nothing is known of the account, and it is polled again soon."""
+        if is_unavailable(error):
+            log.error("the poll of account %s could not be put on record", lease.account_id, exc_info=error)
+            work.outcome = "unavailable"
+            await self._let_go(lease, wait=self.context.settings.watched_every)
+            return PullOutcome(is_complete=False)
+        self._faults.tell(error, f"the poll of account {lease.account_id} failed")
+        work.outcome = "broken"
+        await self._set_aside(lease)
+        return PullOutcome(is_complete=True, error=Broken("the poll broke"))
 
     async def _set_aside(self, lease: Lease) -> None:
         context = self.context
         try:
             poll = await begin(context, lease)
             if poll is not None:
-                await finish(poll, UnexpectedAnswer("the poll broke"))
-        except Exception:
-            log.exception("account %s waits for its lease to end", lease.account_id)
+                await finish(poll, Broken("the poll broke"))
+        except Exception as error:  # noqa: BLE001 - the same.
+            self._faults.tell(error, f"what broke the poll of account {lease.account_id} can't be told")
+            await self._let_go(lease, wait=context.settings.longest_outage_retry)
 
-    async def _let_go(self, lease: Lease) -> None:
-        """The database is to blame, and nothing is known of the account: it is polled again soon."""
+    async def _let_go(self, lease: Lease, *, wait: float) -> None:
         context = self.context
         try:
-            await give_up(context, lease, due_at=context.clock() + context.settings.watched_every)
+            await give_up(context, lease, due_at=context.clock() + wait)
         except Exception:
             log.exception("account %s waits for its lease to end", lease.account_id)
 
@@ -296,18 +302,24 @@ class Loop:
             task.add_done_callback(self._end_write)
 
     async def _push(self, write: TakenWrite) -> None:
-        place = Place(self._desks)
-        with self.context.watch(Work("write", facts={"appointment": write.appointment_id})):
+        place, work = Place(self._desks), Work("write", facts={"appointment": write.appointment_id})
+        with self.context.watch(work):
             try:
                 await place.take()
                 await push(self.context, write, place)
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                self._faults.tell(error, f"the write of appointment {write.appointment_id} failed")
+                work.outcome = "broken"
+                await put_off(self.context, write)
             finally:
                 place.leave()
 
     def _end_write(self, task: asyncio.Task[None]) -> None:
         self._writes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a write failed; its lease ends by itself", exc_info=error)
+            self._faults.tell(error, "a write failed, and its lease ends by itself")
         # The account's next one may have waited for this one's end.
         self._look_for_writes()
 

@@ -11,6 +11,7 @@ from domain.accounts import AccountStatus
 from domain.interval import Span
 from domain.zones import DAY, day_at, day_edges
 from sync.remote import (
+    Broken,
     ETag,
     ForeignHost,
     Gone,
@@ -218,6 +219,10 @@ def describe(error: RemoteError) -> tuple[ProblemCode, str]:
             return ProblemCode.UNEXPECTED_ANSWER, (
                 "An event's address in iCloud is too long to be kept, so the times of its calendar stay closed: delete "
                 "the event there, or make it anew."
+            )
+        case Broken():
+            return ProblemCode.UNEXPECTED_ANSWER, (
+                "Something went wrong on our side while iCloud was read; it is tried again by itself."
             )
         case _:
             return ProblemCode.UNEXPECTED_ANSWER, (

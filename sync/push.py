@@ -31,13 +31,14 @@ from sync.context import SyncContext
 from sync.ical import read_resource
 from sync.places import find_left_behind, find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
-from sync.remote import PasswordRefused, RemoteError
+from sync.remote import Broken, PasswordRefused, RemoteError
 from sync.room import Place
 from sync.write import GivenUp, Intent, Later, Removed, Result, Tidied, Written, carry_out
 
 log = logging.getLogger(__name__)
 
 LATER = "iCloud did not take it yet; it is tried again by itself."
+OUR_FAULT = "Something went wrong on our side while it was written to iCloud; it is tried again by itself."
 
 
 async def push(context: SyncContext, taken: TakenWrite, place: Place | None = None) -> None:
@@ -51,6 +52,19 @@ async def push(context: SyncContext, taken: TakenWrite, place: Place | None = No
         context.at("write answered")
         await _conclude(context, taken, intent, result)
         context.at("write marked")
+    except NoSuchUserError:
+        log.info("the user of a write is gone")
+
+
+async def put_off(context: SyncContext, taken: TakenWrite) -> None:
+    """After a fault of our own: tried again ever less often, and the account's other writes have their turn."""
+    try:
+        async with changing(context.database, context.bell, taken.user, now=context.clock()) as ledger:
+            own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
+            if own is None or not await is_ours(ledger.db, taken):
+                return
+            own.write_attempts = taken.attempts + 1
+            await _wait(context, ledger, taken, own, Broken("the write broke"), problem=OUR_FAULT)
     except NoSuchUserError:
         log.info("the user of a write is gone")
 
@@ -227,7 +241,13 @@ async def _tell_the_polls(context: SyncContext, ledger: Ledger, taken: TakenWrit
 
 
 async def _wait(
-    context: SyncContext, ledger: Ledger, taken: TakenWrite, own: Appointment, error: RemoteError
+    context: SyncContext,
+    ledger: Ledger,
+    taken: TakenWrite,
+    own: Appointment,
+    error: RemoteError,
+    *,
+    problem: str = LATER,
 ) -> None:
     attempts = taken.attempts + 1
     due_at = plan_write_retry(
@@ -237,8 +257,8 @@ async def _wait(
     log.info("appointment %s is written later: %s", own.id, error)
     if own.write_state not in UNSENT:
         return
-    has_news = own.write_problem != LATER
-    own.write_problem = LATER
+    has_news = own.write_problem != problem
+    own.write_problem = problem
     await own.save(using_db=ledger.db, update_fields=["write_attempts", "write_problem"])
     if has_news:
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)

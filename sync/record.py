@@ -20,7 +20,7 @@ from sync.plan import (
     plan_recovery,
 )
 from sync.poll import Poll
-from sync.remote import PasswordRefused, PasswordUnreadable, RemoteError, Throttled, Unreachable
+from sync.remote import Broken, PasswordRefused, PasswordUnreadable, RemoteError, Throttled, Unreachable
 
 
 async def finish(poll: Poll, error: RemoteError | None) -> None:
@@ -183,7 +183,7 @@ def _refusals(account: ICloudAccount, error: RemoteError) -> int:
     match error:
         case PasswordRefused():
             return account.refusals + 1
-        case Unreachable() | Throttled() | PasswordUnreadable():
+        case Unreachable() | Throttled() | PasswordUnreadable() | Broken():
             return account.refusals
         case _:
             return 0

@@ -6,6 +6,7 @@ RemoteError
 - Throttled: asked to wait
 - Unreachable: no answer in time, a broken connection, a server's 5xx (ServerFailed)
 - UnexpectedAnswer: an answer that is not what was asked for
+- Broken: a fault of our own; the server is not to blame
 - ForeignHost: an address outside the allow-list; nothing was sent to it
 - TokenRefused: the sync token is no longer good; list anew
 - StaleWrite: the object is not in the state that the write was made for
@@ -75,6 +76,10 @@ class Stalled(Unreachable):
 
 class UnexpectedAnswer(RemoteError):
     """The answer is not of the form that was asked for, so nothing can be concluded from it."""
+
+
+class Broken(UnexpectedAnswer):
+    """We broke on it: a fault of our own, which the log tells, and which is told as a failure like any other."""
 
 
 class ForeignHost(RemoteError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from models.bell import SYNC, Bell
 from models.booking import Hold, IdempotentCall
 from models.calendar import Calendar
 from models.changelog import Timeline
-from models.database import Database, Db, Row, Snapshot
+from models.database import Database, Db, Row, Snapshot, execute, fetch
 from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.people import User
@@ -30,7 +30,8 @@ from sync.leases import Leases
 from sync.loop import keep_house
 from sync.plan import ProblemCode
 from sync.pull import pull
-from sync.remote import PasswordRefused, RemoteError, Throttled, Unreachable
+from sync.push import OUR_FAULT
+from sync.remote import Broken, PasswordRefused, RemoteError, Throttled, Unreachable
 from sync.room import Room
 from sync.service import Sync
 from sync.settings import SyncSettings
@@ -674,6 +675,76 @@ async def test_an_event_that_no_worker_can_be_started_for_is_told_and_tried_agai
         return await engine.slots() == [(start, end)]
 
     await until(is_read)
+
+
+async def wrong_statement(engine: Engine) -> None:
+    async with engine.database.writing() as db:
+        await fetch(db, "SELECT nothing FROM nowhere")
+
+
+async def wrong_value(_: Engine) -> None:
+    raise TypeError("a bug")
+
+
+@pytest.mark.parametrize("break_it", [wrong_statement, wrong_value])
+async def test_a_fault_of_our_own_in_a_poll_is_told_waits_longer_each_time_and_is_logged_whole_once(
+    engine: Engine, break_it: Callable[[Engine], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    await engine.choose("Home")
+    sync = sync_on(engine, SyncSettings(jitter=0))
+
+    async def broken(asked: str, _: str) -> None:
+        if asked == "changes":
+            await break_it(engine)
+
+    engine.server.after = broken
+    for failures, wait in ((1, 30), (2, 60)):
+        outcome = await sync.refresh(USER, wait=5)
+        account = await engine.account()
+        assert (outcome.is_complete, type(outcome.error)) == (True, Broken)
+        assert (account.status, account.problem_code) == (
+            AccountStatus.UNREACHABLE,
+            ProblemCode.UNEXPECTED_ANSWER,
+        )
+        assert "on our side" in (account.problem_message or "")
+        assert account.failures == failures
+        assert (account.next_poll_at or 0) - (account.last_polled_at or 0) >= wait
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
+    await sync.close()
+
+
+async def test_a_fault_of_our_own_that_can_not_even_be_told_waits_too(
+    engine: Engine, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    await engine.choose("Home")
+    asked_at = time.time()
+    async with engine.database.writing() as db:
+        await execute(db, "ALTER TABLE users RENAME COLUMN time_zone TO another")
+    assert isinstance((await sync.refresh(USER, wait=5)).error, Broken)
+    async with engine.database.reading() as db:
+        [row] = await fetch(db, "SELECT next_poll_at, lease_owner FROM icloud_account")
+    assert row["next_poll_at"] >= asked_at + 300
+    assert row["lease_owner"] is None
+    assert "can't be told" in caplog.text
+
+
+async def test_a_write_that_breaks_on_a_fault_of_our_own_waits_and_others_go_before_it(
+    engine: Engine, running: Sync, bell: Bell, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No date of iCalendar is so late."""
+    await engine.choose(linked="Home")
+    broken = await engine.book(soon(24), 10**12)
+    other = await engine.book(soon(22), soon(23), name="apt_00000000000000000000000002")
+    await bell.ring(SYNC)
+
+    async def is_written() -> bool:
+        return (await engine.appointment(other)).write_state == WriteState.WRITTEN
+
+    await until(is_written, seconds=20)
+    own = await engine.appointment(broken)
+    assert (own.write_state, own.write_problem) == (WriteState.PENDING, OUR_FAULT)
+    assert own.write_attempts >= 1
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
 
 
 async def test_what_is_kept_for_a_time_is_dropped_after_it(engine: Engine) -> None:

@@ -81,6 +81,22 @@ async def test_a_poll_without_news_asks_once_and_notes_nothing(engine: Engine) -
     assert (await engine.calendar("Work")).last_synced_at == engine.now
 
 
+async def test_the_next_poll_comes_by_the_last_change_and_by_who_watches(engine: Engine) -> None:
+    async def next_after() -> float:
+        await engine.poll()
+        return ((await engine.account()).next_poll_at or 0) - engine.now
+
+    await engine.choose("Home")
+    assert await next_after() == 60
+    engine.now += 2 * DAY
+    assert await next_after() == 300
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(6, 9), at(6, 10)))
+    assert await next_after() == 60
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(watched_until=engine.now + 1)
+    assert await next_after() == 15
+
+
 async def test_added_moved_and_deleted_events_are_noted(engine: Engine) -> None:
     home = engine.server.calendars["/1/calendars/home/"]
     await engine.choose("Home")
