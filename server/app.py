@@ -25,6 +25,7 @@ from server.health import Health, metrics_routes
 from server.http import GraphQLOverHTTP
 from server.pages import page_routes
 from server.persisted import Documents
+from server.replies import give_up
 from server.sockets import Caps, Sockets
 from server.telemetry import Telemetry
 from server.websocket import GraphQLOverWebSocket
@@ -88,10 +89,17 @@ class _App(Starlette):
     straight: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.straight is not None and scope["type"] == "http" and scope["path"] == _GRAPHQL:
-            await self.straight(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        try:
+            if self.straight is not None and scope["type"] == "http" and scope["path"] == _GRAPHQL:
+                await self.straight(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            # By the process's end, which waited as long as it may. Uvicorn would tell of a fault, with its trace.
+            log.warning("A request was given up: the process ends.")
+            await give_up(scope, receive, send)
 
 
 def _app(

@@ -13,7 +13,7 @@ from server.access import Denied
 from server.engine import Answer, refused_by
 from server.framing import FRAMINGS, whole
 from server.negotiation import GRAPHQL_JSON, JSON
-from server.wire import send_whole
+from server.wire import cut, has_begun, send_whole
 
 
 def answered(answer: Answer, media_type: str) -> Response:
@@ -41,6 +41,16 @@ def denied(denied: Denied, media_type: str) -> Response:
     if denied.retry_at is not None:
         reply.headers["retry-after"] = str(max(1, round(denied.retry_at - time.time())))
     return reply
+
+
+async def give_up(scope: Scope, receive: Receive, send: Send) -> None:
+    """Whoever asked may ask another process."""
+    if has_begun(scope):
+        cut(scope)
+        return
+    message = "This process ends: ask again."
+    reply = refused(503, JSON, Code.UNAVAILABLE, message, connection="close", **{"retry-after": "1"})
+    await reply(scope, receive, send)
 
 
 def fault(problem: Exception) -> Response:

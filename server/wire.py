@@ -73,6 +73,13 @@ def cut(scope: Scope) -> None:
     wire.cut()
 
 
+def has_begun(scope: Scope) -> bool:
+    """Whether an answer to it may have. Where requests are sent ahead, uvicorn does not tell."""
+    wire = scope["state"][_WIRE]
+    assert isinstance(wire, HTTPWire)
+    return wire.cycle.scope is not scope or wire.cycle.response_started
+
+
 async def send_whole(response: Response, scope: Scope, send: Send) -> None:
     """Head and body in one write: uvicorn's two are two system calls and, mostly, two packets.
 

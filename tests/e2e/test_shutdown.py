@@ -16,9 +16,14 @@ import pytest
 from benchmarks.campaigns.connected import connect
 from benchmarks.ports import free_ports
 from benchmarks.world import APPLE_ID, ROOT, World, world
-from models.database import fetch
+from models.bell import Bell
+from models.database import Database, fetch
+from server import run
 from server.database import open_database
 from tests.clients.proxy import wire_to_database
+from tests.e2e.serving import serving
+from tests.fakes.icloud import PASSWORD
+from tests.integration.world import world_on
 
 
 @pytest.fixture
@@ -71,6 +76,32 @@ async def test_it_ends_within_ten_seconds_though_the_database_and_icloud_are_sil
             assert await asyncio.to_thread(slotwire.servers[0].stop, within=30) == 0
             assert time.monotonic() - began < 10
             asking.cancel()
+
+
+async def test_who_asks_for_longer_than_the_process_lasts_is_told_to_ask_again(
+    database: Database, bell: Bell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(run, "_REQUESTS_END_WITHIN", 0)
+    begun, never = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await never.wait()
+
+    tenants = await world_on(database, bell)
+    tenants.icloud.meanwhile = hang
+    given = {"userId": tenants.anna.user, "appleId": "a@icloud.com", "appSpecificPassword": PASSWORD}
+    document = "mutation($i: ConnectICloudInput!) { connectICloud(input: $i) { __typename } }"
+    async with serving(tenants) as served:
+        body = {"query": document, "variables": {"i": given}}
+        asking = asyncio.create_task(served.post(served.admin, body))
+        await asyncio.wait_for(begun.wait(), 20)
+        served.server.should_exit = True
+        answer = await asyncio.wait_for(asking, 20)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["errors"][0]["extensions"] == {"code": "UNAVAILABLE"}
+    assert "A request was given up" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 _STANDS_STILL = """
