@@ -234,5 +234,13 @@ async def engine_on(database: Database, bell: Bell, settings: SyncSettings | Non
     return engine
 
 
+async def linked_engine_on(database: Database, bell: Bell) -> Engine:
+    """Home is read, Work is linked; both were read once."""
+    engine = await engine_on(database, bell)
+    await engine.choose("Home", linked="Work")
+    await engine.poll()
+    return engine
+
+
 def fresh_id(kind: Kind) -> str:
     return new_id(kind, now=NOW, entropy=os.urandom(10))

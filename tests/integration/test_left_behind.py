@@ -13,7 +13,7 @@ from models.settle import forget_account
 from sync.context import SyncContext
 from sync.remote import Href, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import HOUR, USER, Engine, at, engine_on
+from tests.integration.engine import HOUR, USER, Engine, at, linked_engine_on
 from tests.integration.test_push import spans
 from tests.integration.test_push_places import relinked
 
@@ -23,10 +23,7 @@ LONGER = (at(3, 14), at(3, 16, 30))
 
 @pytest.fixture
 async def engine(database: Database, bell: Bell) -> Engine:
-    engine = await engine_on(database, bell)
-    await engine.choose("Home", linked="Work")
-    await engine.poll()
-    return engine
+    return await linked_engine_on(database, bell)
 
 
 @pytest.fixture

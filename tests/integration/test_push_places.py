@@ -18,16 +18,13 @@ from models.settle import forget_account, settle_calendar
 from sync.plan import ProblemCode
 from sync.remote import Forbidden, Href, RemoteError, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import HOUR, USER, Engine, at, engine_on
+from tests.integration.engine import HOUR, USER, Engine, at, linked_engine_on
 from tests.integration.test_push import spans
 
 
 @pytest.fixture
 async def engine(database: Database, bell: Bell) -> Engine:
-    engine = await engine_on(database, bell)
-    await engine.choose("Home", linked="Work")
-    await engine.poll()
-    return engine
+    return await linked_engine_on(database, bell)
 
 
 async def link(engine: Engine, name: str) -> None:

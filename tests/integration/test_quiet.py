@@ -21,6 +21,7 @@ from models.people import User
 from models.polling import Lease, Places, Stamp, ask_for_poll, lease_account, trade_leases
 from models.seal import Sealer
 from resolvers.account_state import forget
+from sync import quiet
 from sync.context import Memory, SyncContext
 from sync.leases import Leases
 from sync.loop import keep_house
@@ -269,6 +270,13 @@ async def test_what_is_due_meanwhile_is_due_for_a_process_that_begins(
 async def test_who_keeps_another_horizon_reads_all(engine: Engine, other: SyncContext) -> None:
     farther = replace(other, settings=replace(other.settings, horizon_days=500))
     assert await look(farther, await taken_over(engine)) is None
+
+
+async def test_what_was_put_on_record_before_polls_came_to_do_more_is_read_anew(
+    engine: Engine, other: SyncContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "_FORM", quiet._FORM + 1)
+    assert await look(other, await taken_over(engine)) is None
 
 
 async def test_who_cannot_open_the_password_leaves_it_to_the_whole_poll(
