@@ -33,7 +33,7 @@ class Admin:
         if self._token is not None and not _carries(request, self._token):
             return _json(401, {"error": "send the admin token: Authorization: Bearer …"})
         try:
-            said = json.loads(request.body or b"{}")
+            said = _object(request.body)
             return await self._routed(request, said)
         except LookupError as error:
             return _json(404, {"error": str(error)})
@@ -93,6 +93,13 @@ class Admin:
         commands = faults.commands()
         if name not in commands:
             raise LookupError(f"no fault {name!r}; there are {', '.join(commands)}")
+        taken = inspect.signature(commands[name])
+        try:
+            taken.bind(**said)
+        except TypeError as error:
+            raise ValueError(
+                f"{name}: {error}; it takes {', '.join(taken.parameters) or 'nothing'}"
+            ) from None
         done = commands[name](**said)
         if inspect.isawaitable(done):
             done = await done
@@ -131,6 +138,13 @@ def _calendar_facts(said: dict[str, object]) -> CalendarFacts:
 def _carries(request: Request, token: str) -> bool:
     sent = request.headers.get("authorization", "")
     return hmac.compare_digest(sent.encode(), f"Bearer {token}".encode())
+
+
+def _object(body: bytes) -> dict[str, object]:
+    said = json.loads(body or b"{}")
+    if not isinstance(said, dict):
+        raise TypeError("the body is a JSON object")
+    return said
 
 
 def _text(said: Mapping[str, object], key: str) -> str:

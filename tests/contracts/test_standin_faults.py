@@ -194,6 +194,22 @@ async def test_the_admin_api_wants_its_token_and_names_what_is_wrong() -> None:
         assert await probe(dav) == 503
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "told"),
+    [
+        ("allow", '{"password": "x"}', "it takes passwords"),
+        ("inject", "{}", "it takes fault, times, on, skip"),
+        ("clear", '{"all": true}', "it takes nothing"),
+        ("clear", "[1]", "a JSON object"),
+    ],
+)
+async def test_the_admin_api_says_what_it_takes(name: str, said: str, told: str) -> None:
+    async with StandIn() as icloud:
+        dav = Dav(icloud, icloud.add_account(APPLE_ID))
+        refused = await dav.call("POST", f"/-/accounts/{APPLE_ID}/{name}", said, password=None)
+    assert (refused.status, told in refused.text) == (400, True)
+
+
 async def test_the_admin_api_adds_accounts_and_calendars_and_reads_the_log() -> None:
     async with StandIn() as icloud:
         said = {"appleId": "new@x.example", "appPasswords": ["abcd-efgh-ijkl-mnop"], "dsid": "7"}
