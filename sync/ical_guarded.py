@@ -150,7 +150,10 @@ async def _ask(worker: Process, request: Request) -> Reading | None:
     assert worker.stdout is not None
     try:
         async with asyncio.timeout(_LONGEST_WAIT):
-            worker.stdin.write(await asyncio.to_thread(framed, request))
+            given = await asyncio.to_thread(framed, request)
+            if worker.stdin.is_closing():  # It is gone; uvloop would raise RuntimeError.
+                return None
+            worker.stdin.write(given)
             await worker.stdin.drain()
             (length,) = LENGTH.unpack(await worker.stdout.readexactly(LENGTH.size))
             body = await worker.stdout.readexactly(length)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+import uvloop
 
 from benchmarks.calendars import OWNER, make_calendar
 from domain.busy import BusyPolicy, blocked_span
@@ -101,8 +103,10 @@ async def test_one_over_its_limit_is_killed_reported_and_closes_time_and_the_nex
     assert following == read(request(ODD))
 
 
-async def test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_another(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("seen_after", [0, 0.5])
+def test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_another(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[Coroutine[Any, Any, None]], None], seen_after: float
 ) -> None:
     """As where the whole process ends: what it stores last is to be true all the same."""
     started: list[Process] = []
@@ -112,10 +116,14 @@ async def test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_an
         started.append(await start(*command, **how))
         if len(started) == 1:
             started[0].terminate()
+            await asyncio.sleep(seen_after)
         return started[-1]
 
+    async def is_read() -> None:
+        assert await read_guarded([request(ODD)]) == [read(request(ODD))]
+
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end_the_first)
-    assert await read_guarded([request(ODD)]) == [read(request(ODD))]
+    run(is_read())
     assert len(started) == 2
 
 
