@@ -51,10 +51,10 @@ class Unthreaded(Connection):
         super().__init__(str(path), patience=0)
         self._turns = turns
 
-    async def _breathe(self) -> None:
-        await self._turns.pause()
+    async def _here(self, act: Callable[[], T], *, may_end: bool = False) -> T:
+        return await self._whole(act)
 
-    async def _away(self, act: Callable[[], T]) -> T:
+    async def _whole(self, act: Callable[[], T]) -> T:
         await self._turns.pause()
         return act()
 
