@@ -40,6 +40,8 @@ RESPONSE = "__MONACO.editor.getModels().find(({uri}) => uri.path.includes('respo
 VARIABLES = "__MONACO.editor.getModels().find(({uri}) => uri.path.includes('variables')).getValue()"
 CHANGES = "document.querySelector('#changes').innerText"
 TABS = "[...document.querySelectorAll('[role=tab]')]"
+DOCS = "document.querySelector('.graphiql-doc-explorer')"
+DOCS_BUTTON = "document.querySelector('.graphiql-sidebar button[aria-label*=\"Documentation\"]')"
 NOTICE = "document.querySelector('.key-bar output').innerText"
 IS_LIVE = "document.querySelector('#socket').innerText === 'Live'"
 IS_CONNECTED = "document.querySelector('#account').innerText.includes('iCloud is connected. Last read')"
@@ -244,7 +246,7 @@ async def test_graphiql_shows_the_docs_and_completes_to_an_owner(facts: Facts, b
     await browser.resize(1400, 900, dark=True)
     await open_graphiql(facts, browser)
     await open_docs(browser)
-    docs = "document.querySelector('.graphiql-doc-explorer').innerText"
+    docs = f"{DOCS}.innerText"
     await browser.wait_until(f"{docs}.includes('Mutation') && {docs}.includes('keeps iCloud calendars')")
     await browser.screenshot(PICTURES / "graphiql-docs.png")
     await browser.run(
@@ -260,7 +262,10 @@ async def test_graphiql_tells_a_booking_key_that_it_opens_no_docs_and_runs_its_o
     connected: Facts, browser: Page
 ) -> None:
     await open_graphiql(connected, browser)
-    await browser.wait_until("!document.querySelector('.graphiql-spinner')")
+    await open_docs(browser)
+    await browser.wait_until(f"{DOCS}.innerText.includes('Mutation')")  # Until then there are none to keep.
+    await browser.run(f"{DOCS_BUTTON}.click()")
+    await browser.wait_until(f"!{DOCS}")
     await browser.run("[...document.querySelectorAll('.offered button')].at(-1).click()")
     await browser.wait_until(f"{NOTICE}.includes('are of the key before')")
     await browser.run("location.reload()")
@@ -349,10 +354,8 @@ async def open_graphiql(facts: Facts, browser: Page) -> None:
 
 
 async def open_docs(browser: Page) -> None:
-    await browser.wait_until(
-        "(document.querySelector('.graphiql-sidebar button[aria-label*=\"Documentation\"]').click(), true)"
-    )
-    await browser.wait_until("document.querySelector('.graphiql-doc-explorer')")
+    await browser.wait_until(f"({DOCS_BUTTON}.click(), true)")
+    await browser.wait_until(DOCS)
 
 
 async def show_tab(browser: Page, operation: str) -> None:
