@@ -99,6 +99,7 @@ def _follow(metrics: Metrics, parts: Parts) -> None:
 
 async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None:
     """Raises ConfigError or DatabaseUnusableError where it can't start."""
+    _make_room(settings.connections)
     async with _watched_parts(settings, environment) as (parts, telemetry):
         stopping = asyncio.Event()
         _on_signals(stopping.set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import subprocess
 import sys
 import threading
@@ -280,6 +281,33 @@ async def test_a_loop_by_itself_can_be_watched_too(tmp_path: Path) -> None:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
             assert "slotwire_pending_writes 0.0" in (await http.get("/metrics")).text
             assert (await http.post("/graphql", json=VIEWER)).status_code == 404
+    finally:
+        assert await asyncio.to_thread(process.stop) == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "sync"])
+async def test_a_process_takes_as_many_open_files_as_it_may_need(tmp_path: Path, command: str) -> None:
+    """Where a partition of iCloud hangs, a loop by itself has over a thousand connections too."""
+    [port] = free_ports(1)
+    settings = {
+        "SLOTWIRE_DATABASE_URL": f"sqlite:///{tmp_path / 'slotwire.sqlite3'}",
+        "SLOTWIRE_SEALING_KEY_FILE": str(tmp_path / "sealing.key"),
+        "SLOTWIRE_METRICS": "on",
+        "SLOTWIRE_GRAPHIQL": "off",
+        "SLOTWIRE_PORT": str(port),
+    }
+    await migrate(settings["SLOTWIRE_DATABASE_URL"])
+    process = Process(["-m", "server", command], settings, tmp_path / "server.log")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        process.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        await process.answers(f"http://127.0.0.1:{port}/readyz")
+        assert isinstance(process.running, subprocess.Popen)
+        assert resource.prlimit(process.running.pid, resource.RLIMIT_NOFILE)[0] > 1024
     finally:
         assert await asyncio.to_thread(process.stop) == 0
 
