@@ -27,6 +27,7 @@ from sync.remote import Broken
 from sync.room import Place, Room
 from sync.settings import SyncSettings
 from sync.waiting import Queue, Waiting
+from sync.write import GivenUp, Later, Result
 
 log = logging.getLogger(__name__)
 
@@ -306,7 +307,7 @@ class Loop:
         with self.context.watch(work):
             try:
                 await place.take()
-                await push(self.context, write, place)
+                work.outcome = _outcome_of(await push(self.context, write, place))
             except Exception as error:
                 if is_unavailable(error):
                     raise
@@ -337,6 +338,16 @@ class Loop:
             await asyncio.sleep(
                 self.context.settings.housekeeping_every * (0.9 + 0.2 * self.context.chance())
             )
+
+
+def _outcome_of(result: Result | None) -> str:
+    match result:
+        case Later(error):
+            return type(error).__name__
+        case GivenUp():
+            return "given up"
+        case _:
+            return "ok"
 
 
 def _share_of_failing(settings: SyncSettings) -> int:

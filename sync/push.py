@@ -41,12 +41,12 @@ LATER = "iCloud did not take it yet; it is tried again by itself."
 OUR_FAULT = "Something went wrong on our side while it was written to iCloud; it is tried again by itself."
 
 
-async def push(context: SyncContext, taken: TakenWrite, place: Place | None = None) -> None:
-    """Writes one leased row of the outbox; never raises what the calendar server did."""
+async def push(context: SyncContext, taken: TakenWrite, place: Place | None = None) -> Result | None:
+    """Writes one leased row of the outbox; never raises what the calendar server did. None: there was nothing to do."""
     try:
         intent = await _intend(context, taken)
         if intent is None:
-            return
+            return None
         context.at("outbox taken")
         result = await carry_out(context, intent, place or Place(), until=taken.lease_until)
         context.at("write answered")
@@ -54,6 +54,8 @@ async def push(context: SyncContext, taken: TakenWrite, place: Place | None = No
         context.at("write marked")
     except NoSuchUserError:
         log.info("the user of a write is gone")
+        return None
+    return result
 
 
 async def put_off(context: SyncContext, taken: TakenWrite) -> None:

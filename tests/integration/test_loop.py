@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -31,7 +31,7 @@ from sync.loop import keep_house
 from sync.plan import ProblemCode
 from sync.pull import pull
 from sync.push import OUR_FAULT
-from sync.remote import Broken, PasswordRefused, RemoteError, Throttled, Unreachable
+from sync.remote import Broken, Forbidden, PasswordRefused, RemoteError, Throttled, Unreachable
 from sync.room import Room
 from sync.service import Sync
 from sync.settings import SyncSettings
@@ -224,6 +224,39 @@ async def test_a_booking_is_written_by_it(engine: Engine, running: Sync, bell: B
         return (await engine.appointment(name)).write_state == WriteState.WRITTEN
 
     await until(is_written)
+
+
+@pytest.mark.parametrize(
+    ("failures", "outcomes"),
+    [
+        ([Unreachable("502"), Throttled(0.1)], ["Unreachable", "Throttled", "ok"]),
+        ([Forbidden("read-only")], ["given up"]),
+    ],
+)
+async def test_who_watches_is_told_how_a_write_ended(
+    engine: Engine, bell: Bell, failures: list[BaseException], outcomes: list[str]
+) -> None:
+    works: list[Work] = []
+
+    @contextmanager
+    def watch(work: Work) -> Iterator[None]:
+        yield
+        works.append(work)
+
+    await engine.choose(linked="Home")
+    engine.server.failures["create"] = list(failures)
+    sync = sync_on(engine, replace(QUICK, first_write_retry=0.05), watch=watch)
+    task = asyncio.create_task(sync.run())
+    await engine.book(soon(24), soon(25))
+    await bell.ring(SYNC)
+
+    async def has_ended() -> bool:
+        return [work.outcome for work in works if work.kind == "write"][: len(outcomes)] == outcomes
+
+    await until(has_ended, seconds=60)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await sync.close()
 
 
 async def test_two_processes_share_accounts_and_never_one_at_once(engine: Engine) -> None:
