@@ -87,6 +87,12 @@ class Loop:
     async def drain(self) -> None:
         """Waits for what is under way, then ends it. Leases are freed, so that others go on at once."""
         self._is_ending = True
+        try:
+            await self._end_all()
+        finally:
+            self._is_ending = False
+
+    async def _end_all(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
         tasks: set[asyncio.Task[PullOutcome] | asyncio.Task[None]] = {
@@ -115,7 +121,7 @@ class Loop:
         return self._polls.get(account_id)
 
     async def poll_now(self, account_id: str) -> RunningPoll | None:
-        """Starts a poll, due or not; None where another process has the account, or is to have it: this one ends."""
+        """Starts a poll, due or not; None where another process has the account, or is to have it: this one drains."""
         async with self._asking:
             if account_id in self._polls:
                 return self._polls[account_id]  # Of those who ask at once, all but the first find it begun.
