@@ -65,21 +65,25 @@ class Memory:
     missed: int = 0
     "Calendars compared in full since the start, and resources that they had and no delta had told."
 
-    def forget(self, account: str) -> None:
-        """Disconnected: the password goes with what was signed in by it."""
-        self.quiet.pop(account, None)
+    @property
+    def accounts(self) -> set[str]:
+        """Of which something is remembered, by id."""
+        return {*self.quiet, *self.behind, *map(_account_of, self.missing_since)}
 
-    def keep_only(self, accounts: AbstractSet[str], calendars: AbstractSet[str]) -> None:
-        """By their ids: others are gone, whoever removed them."""
-        _drop_all_but(accounts, self.quiet)
-        _drop_all_but(accounts, self.behind)
-        _drop_all_but(
-            {name for name in self.missing_since if name.split(" ")[0] in accounts}, self.missing_since
-        )
-        _drop_all_but(calendars, self.removals_since)
-        _drop_all_but(calendars, self.missing_polls)
-        _drop_all_but(calendars, self.unexplained_polls)
-        self.without_changes &= calendars
+    @property
+    def calendars(self) -> set[str]:
+        """Likewise."""
+        return {*self.removals_since, *self.missing_polls, *self.unexplained_polls, *self.without_changes}
+
+    def forget(self, accounts: AbstractSet[str], calendars: AbstractSet[str] = frozenset()) -> None:
+        """They are gone, and the password with what was signed in by it."""
+        _drop(accounts, self.quiet)
+        _drop(accounts, self.behind)
+        _drop({name for name in self.missing_since if _account_of(name) in accounts}, self.missing_since)
+        _drop(calendars, self.removals_since)
+        _drop(calendars, self.missing_polls)
+        _drop(calendars, self.unexplained_polls)
+        self.without_changes -= calendars
 
     def turn_of(self, account: str, *, now: float, every: float) -> float:
         """When this one of those behind may be read again: they come one after the other, however many they are."""
@@ -88,9 +92,14 @@ class Memory:
         return turn
 
 
-def _drop_all_but(names: AbstractSet[str], remembered: dict[str, V]) -> None:
-    for name in remembered.keys() - names:
-        del remembered[name]
+def _account_of(name: str) -> str:
+    """Of a calendar that is named by account and path."""
+    return name.partition(" ")[0]
+
+
+def _drop(names: AbstractSet[str], remembered: dict[str, V]) -> None:
+    for name in names:
+        remembered.pop(name, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

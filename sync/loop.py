@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from domain.work import Work
 from models.bell import SYNC
 from models.changelog import trim
-from models.database import execute, fetch, is_unavailable
+from models.database import Db, execute, fetch, is_unavailable, marks
 from models.deployment import note_zone_rules, zone_rules_in_force
 from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
+from models.settle import chunks
 from sync.clocks import WallClock
 from sync.context import SyncContext
 from sync.faults import Faults
@@ -391,10 +392,19 @@ async def keep_house(context: SyncContext) -> None:
 
 async def _forget_what_is_gone(context: SyncContext) -> None:
     """Another process disconnected it: here, too, nothing stays signed in."""
+    memory = context.memory
     async with context.database.reading() as db:
-        accounts = await fetch(db, "SELECT id FROM icloud_account")
-        calendars = await fetch(db, "SELECT id FROM calendar")
-    context.memory.keep_only({row["id"] for row in accounts}, {row["id"] for row in calendars})
+        accounts = await _gone(db, "icloud_account", memory.accounts)
+        calendars = await _gone(db, "calendar", memory.calendars)
+    memory.forget(accounts, calendars)
+
+
+async def _gone(db: Db, table: str, known: set[str]) -> set[str]:
+    there: set[str] = set()
+    for part in chunks(known):
+        rows = await fetch(db, f"SELECT id FROM {table} WHERE id IN ({marks(len(part))})", *part)  # noqa: S608
+        there |= {row["id"] for row in rows}
+    return known - there
 
 
 async def _ring_or(rung: asyncio.Event, seconds: float) -> None:

@@ -117,7 +117,7 @@ class Sync:
 
     def forget(self, account_id: str) -> None:
         """After a disconnect: the password goes at once."""
-        self.context.memory.forget(account_id)
+        self.context.memory.forget({account_id})
 
     async def run(self) -> None:
         await self._loop.run()

@@ -50,12 +50,7 @@ async def settled(engine: Engine) -> SyncContext:
 async def settle(engine: Engine, context: SyncContext) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
-    await engine.poll(context)
-    engine.now += 150  # Past the comparison that follows a first reading.
-    await engine.poll(context)
-    engine.now += 10
-    await engine.poll(context)
-    engine.now += 10
+    await engine.settle(context)
     engine.server.asked.clear()
 
 
@@ -476,7 +471,7 @@ async def test_a_poll_that_a_disconnect_overtakes_leaves_nothing_signed_in(
     engine: Engine, settled: SyncContext
 ) -> None:
     async def gone(_: str, __: str) -> None:
-        settled.memory.forget(engine.account_id)
+        settled.memory.forget({engine.account_id})
 
     engine.server.after = gone
     await look(settled, await leased(engine))
