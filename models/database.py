@@ -26,7 +26,7 @@ Db = BaseDBAsyncClient
 Row = dict[str, Any]
 M = TypeVar("M", bound=Model)
 
-UNAVAILABLE = (
+_UNAVAILABLE = (
     DBConnectionError,
     OperationalError,
     sqlite3.OperationalError,
@@ -36,7 +36,7 @@ UNAVAILABLE = (
 )
 """What is met where the database is away, locked by another for too long, or full: who asked is not to blame.
 
-And where it does not take a statement; see `is_unavailable`.
+And where it does not take a statement; see `is_unavailable`, which is what to ask.
 """
 
 _NOT_TAKEN = (asyncpg.SyntaxOrAccessError, asyncpg.DataError)
@@ -53,9 +53,10 @@ _MARK = re.compile(r"\$(\d+)")
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether trying again soon can help. A statement that the database can't make sense of is our own fault."""
-    if not isinstance(error, UNAVAILABLE):
+    if not isinstance(error, _UNAVAILABLE):
         return False
-    met = error.__cause__ if isinstance(error, OperationalError) else error
+    # Tortoise's own is raised where the driver's is met, and names it as its cause or not.
+    met = (error.__cause__ or error.__context__) if isinstance(error, OperationalError) else error
     if isinstance(met, sqlite3.OperationalError):
         return getattr(met, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
     return not isinstance(met, _NOT_TAKEN)

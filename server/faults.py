@@ -7,7 +7,7 @@ import re
 
 from graphql import GraphQLError
 
-from models.database import UNAVAILABLE
+from models.database import is_unavailable
 from schema.errors import Code, error
 
 log = logging.getLogger(__name__)
@@ -27,12 +27,11 @@ def mended(problem: GraphQLError) -> GraphQLError:
     cause = _cause(problem)
     if cause is None:
         return _located(problem, error(Code.BAD_REQUEST, without_values(problem.message)))
-    if isinstance(cause, UNAVAILABLE):
-        log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
+    log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
+    if is_unavailable(cause):
         return _located(
             problem, error(Code.UNAVAILABLE, "This can't be answered right now: try again in a minute.")
         )
-    log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
     return _located(problem, error(Code.INTERNAL, "Something went wrong on our side: try again later."))
 
 

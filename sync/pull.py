@@ -130,6 +130,7 @@ async def _pull(poll: Poll) -> RemoteError | None:
         except PasswordRefused:
             # The home took it in this poll; whether it does still tells a password revoked meanwhile from one calendar.
             await poll.remote.glance(poll.account.home_url)
+            log.warning("calendar %s refuses whom the home lets in", calendar.id)
             met = UnexpectedAnswer("a calendar refuses whom the home lets in")
     if met is None:
         remember(poll, tokens)

@@ -9,6 +9,8 @@ import pytest
 
 from models.bell import Bell
 from models.database import Database
+from server.database import open_database
+from tests.clients.proxy import wire_to_database
 from tests.e2e.serving import Served, serving
 from tests.integration.world import world_on
 
@@ -226,18 +228,52 @@ async def test_no_answer_suggests_a_field(served: Served) -> None:
     assert "Did you mean" not in answer.text
 
 
-async def test_a_database_that_fails_is_told_without_a_detail(served: Served) -> None:
+async def test_a_statement_that_the_database_can_make_no_sense_of_is_our_fault_and_told_without_a_detail(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     await served.world.write("DROP TABLE subaccount")
-    answer = await served.post(served.admin, {"query": "{ viewer { role } }"})
-    assert codes(answer.json()) == ["UNAVAILABLE"]
+    answer = await served.post(served.admin, VIEWER)
+    assert codes(answer.json()) == ["INTERNAL"]
     assert "subaccount" not in answer.text
+    assert "subaccount" in caplog.text
 
 
-async def test_a_key_that_can_not_be_looked_at_is_503(served: Served) -> None:
+async def test_a_key_that_a_statement_of_ours_fails_to_look_at_is_500(served: Served) -> None:
     await served.world.write("ALTER TABLE api_key RENAME TO api_key_gone")
     answer = await served.post(served.admin, VIEWER)
-    assert (answer.status_code, codes(answer.json())) == (503, ["UNAVAILABLE"])
+    assert (answer.status_code, codes(answer.json())) == (500, ["INTERNAL"])
     assert "api_key" not in answer.text
+
+
+async def rename(served: Served) -> list[str]:
+    query = 'mutation($id: ID!) { updateUser(input: {userId: $id, name: "Anna M."}) { __typename } }'
+    answer = await served.post(served.admin, {"query": query, "variables": {"id": served.world.anna.user}})
+    assert "readonly" not in answer.text
+    return codes(answer.json())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_disk_that_takes_no_writes_is_told_as_unavailable(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    await served.world.write("PRAGMA query_only = ON")
+    assert await rename(served) == ["UNAVAILABLE"]
+    assert "readonly" in caplog.text
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_database_that_hangs_up_is_told_as_unavailable(
+    database_url: str, bell: Bell, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        wire_to_database(database_url) as (wire, through),
+        open_database(through) as database,
+        serving(await world_on(database, bell)) as served,
+    ):
+        wire.cut()
+        assert await rename(served) == ["UNAVAILABLE"]
+        assert "An operation failed" in caplog.text
+        wire.mend()
 
 
 ODD = ["", "\x00", "\u202e\x07\r\n", "\uffff", "'; DROP TABLE users; --", "x" * 9_000, "\U0001f600" * 300]

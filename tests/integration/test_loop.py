@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 from tortoise.exceptions import OperationalError
+from tortoise.expressions import RawSQL
 
 from domain.accounts import AccountStatus
 from domain.actor import UserRef
@@ -715,11 +716,16 @@ async def wrong_statement(engine: Engine) -> None:
         await fetch(db, "SELECT nothing FROM nowhere")
 
 
+async def wrong_query(engine: Engine) -> None:
+    async with engine.database.reading() as db:
+        await Calendar.all().annotate(nothing=RawSQL("nowhere")).using_db(db)
+
+
 async def wrong_value(_: Engine) -> None:
     raise TypeError("a bug")
 
 
-@pytest.mark.parametrize("break_it", [wrong_statement, wrong_value])
+@pytest.mark.parametrize("break_it", [wrong_statement, wrong_query, wrong_value])
 async def test_a_fault_of_our_own_in_a_poll_is_told_waits_longer_each_time_and_is_logged_whole_once(
     engine: Engine, break_it: Callable[[Engine], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -668,7 +668,9 @@ async def test_one_calendar_that_fails_does_not_hold_up_the_others(
     assert (await engine.account()).last_synced_at is None
 
 
-async def test_a_calendar_that_refuses_whom_the_home_lets_in_is_no_refused_password(engine: Engine) -> None:
+async def test_a_calendar_that_refuses_whom_the_home_lets_in_is_no_refused_password(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     engine.server.calendars["/1/calendars/work/"].put("b", event("b", at(3, 12), at(3, 13)))
     await engine.choose("Home", "Work")
     for _ in range(4):
@@ -679,6 +681,7 @@ async def test_a_calendar_that_refuses_whom_the_home_lets_in_is_no_refused_passw
     assert await engine.slots() == [(at(3, 12), at(3, 13))]
     account = await engine.account()
     assert (account.status, account.refusals) == (AccountStatus.UNREACHABLE, 0)
+    assert f"calendar {(await engine.calendar('Home')).id} refuses" in caplog.text
 
 
 async def test_a_password_that_is_revoked_amid_a_poll_counts_as_refused(engine: Engine) -> None:
