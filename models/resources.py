@@ -111,7 +111,7 @@ async def _look_up(database: Database, calendar: Calendar, hrefs: Iterable[str])
     return found
 
 
-async def count_resources(database: Database, calendar: Calendar, *, most: int) -> int:
+async def count_resources(database: Database, calendar: Calendar, *, most: int = 1 << 31) -> int:
     """Up to `most`: what a calendar has beyond it costs nothing."""
     async with database.reading() as db:
         counted = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -23,27 +24,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
-class Closing:
-    """Once, in the transaction that stores the last of what was fetched; in one of its own where none did."""
+class Ending(ABC):
+    """Of a reading: in the transaction that stores the last of what was fetched; where none was, in one of its own."""
 
     poll: Poll
     calendar: Calendar
-    plan: PullPlan
     token: SyncToken | None
-    listed_token: str | None
-    doubtful: AbstractSet[Href]
-    ungiven: AbstractSet[Href]
-    gone_unheld: AbstractSet[Href]
-    "Told as gone, and not held by then."
-    is_proved: bool
-    is_half_proved: bool
-    ends_poll: bool
-    "Nothing else is to be read: the poll's end is put on record with it."
+    ungiven: AbstractSet[Href] = frozenset()
+    "Listed and not given, as is on record."
     lagging: set[Href] = field(default_factory=set)
     "What was not given, or in another state than the listing told, or was left as it is."
     is_whole: bool | None = None
     "Whether nothing is left to fetch; None until closed."
-    is_recorded: bool = False
 
     async def mark(self, ledger: Ledger, calendar: Calendar, stored: Iterable[ReadResource]) -> None:
         """Of what was stored just now, what is still not given as it is listed: no later delta tells of it again.
@@ -54,8 +46,58 @@ class Closing:
         if still:
             await note_not_given(ledger, calendar, sorted(still))
 
+    async def finish(self) -> None:
+        """After the last page, if there was one."""
+        if self.is_whole is None:
+            async with self.poll.changing(self.calendar) as (ledger, fresh):
+                assert fresh is not None
+                await self.close(ledger, fresh)
+        self.poll.context.at("token saved")
+        if self.is_whole:
+            self.remember()
+
+    @abstractmethod
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         """`calendar`: as it is under the lock."""
+
+    @abstractmethod
+    def remember(self) -> None:
+        """That it is whole: once it is committed."""
+
+
+class PartEnding(Ending):
+    """One of the parts in which a calendar is told that was never read.
+
+    Its token is kept with it, and a first reading that is interrupted goes on from there (RFC 6578 section 3.6).
+    """
+
+    async def close(self, ledger: Ledger, calendar: Calendar) -> None:
+        self.is_whole = not self.lagging
+        if self.is_whole:
+            await execute(
+                ledger.db, "UPDATE calendar SET sync_token = $1 WHERE id = $2", self.token, calendar.id
+            )
+
+    def remember(self) -> None:
+        self.calendar.update_from_dict({"sync_token": self.token})
+
+
+@dataclass(slots=True, kw_only=True)
+class Closing(Ending):
+    """Of a whole calendar's reading."""
+
+    plan: PullPlan
+    listed_token: str | None
+    doubtful: AbstractSet[Href]
+    gone_unheld: AbstractSet[Href]
+    "Told as gone, and not held by then."
+    is_proved: bool
+    is_half_proved: bool
+    ends_poll: bool
+    "Nothing else is to be read: the poll's end is put on record with it."
+    is_recorded: bool = False
+
+    async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         poll = self.poll
         left = len((self.lagging | self.doubtful) - self.ungiven)
         if self.gone_unheld:
@@ -85,19 +127,12 @@ class Closing:
             if self.ends_poll and not is_comparison_due(poll, self.calendar):
                 self.is_recorded = await finish_with(ledger, poll, calendar)
 
-    async def finish(self) -> None:
-        """After the last page, if there was one."""
+    def remember(self) -> None:
         poll, calendar = self.poll, self.calendar
-        if self.is_whole is None:
-            async with poll.changing(calendar) as (ledger, fresh):
-                assert fresh is not None
-                await self.close(ledger, fresh)
-        poll.context.at("token saved")
-        if self.is_whole:
-            calendar.update_from_dict({"sync_token": self.token, "listed_token": self.listed_token})
-            calendar.last_synced_at = poll.started
-            poll.context.memory.unexplained_polls.pop(calendar.id, None)
-            poll.verified.add(calendar.id)
+        calendar.update_from_dict({"sync_token": self.token, "listed_token": self.listed_token})
+        calendar.last_synced_at = poll.started
+        poll.context.memory.unexplained_polls.pop(calendar.id, None)
+        poll.verified.add(calendar.id)
         poll.is_recorded = self.is_recorded
 
     def _compare_at(self) -> float:

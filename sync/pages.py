@@ -19,7 +19,7 @@ from models.icloud import ICloudAccount
 from models.resources import own_appointments, store_resources
 from models.rows import ReadResource
 from models.settle import settle_conflicts
-from sync.closing import Closing
+from sync.closing import Ending
 from sync.own import note_seen
 from sync.poll import Poll
 from sync.reading import read_all
@@ -145,12 +145,12 @@ def _is_other(etag: ETag, listed: ETag | None) -> bool:
 
 
 async def store_page(
-    poll: Poll, calendar: Calendar, page: Page, closing: Closing, *, is_first_read: bool
+    poll: Poll, calendar: Calendar, page: Page, ending: Ending, *, is_first_read: bool
 ) -> None:
     """With the last of the last page the calendar is closed."""
     read = await read_all(poll, calendar, page.fetched)
     poll.context.at("page read")
-    closing.lagging |= page.lagging
+    ending.lagging |= page.lagging
     clock = asyncio.get_running_loop().time
     began = clock()
     parts = list(_parts(read))
@@ -160,7 +160,7 @@ async def store_page(
             await asyncio.sleep(clock() - began)
         began = clock()
         is_last = page.is_last and part is parts[-1]
-        await _store_part(poll, calendar, part, closing, is_first_read=is_first_read, is_last=is_last)
+        await _store_part(poll, calendar, part, ending, is_first_read=is_first_read, is_last=is_last)
 
 
 def _parts(read: Sequence[ReadResource]) -> Iterator[list[ReadResource]]:
@@ -181,7 +181,7 @@ async def _store_part(
     poll: Poll,
     calendar: Calendar,
     read: Sequence[ReadResource],
-    closing: Closing,
+    ending: Ending,
     *,
     is_first_read: bool,
     is_last: bool,
@@ -191,7 +191,7 @@ async def _store_part(
         owns = await own_appointments(ledger.db, fresh, read)
         # iCloud can give the old text for a while after a write: what we wrote since is the truth, and no edit of the
         # owner's is seen in what is not yet given as it is listed.
-        unsettled = closing.lagging - closing.ungiven
+        unsettled = ending.lagging - ending.ungiven
         later = {href for href, own in owns.items() if href in unsettled or _was_written_since(poll, own)}
         current = [each for each in read if each.href not in later]
         await note_seen(ledger, fresh, current, owns)
@@ -202,12 +202,12 @@ async def _store_part(
         if is_first_read:
             await _add_progress(ledger, poll, len(read))
         poll.has_changed = True
-        closing.lagging |= {
+        ending.lagging |= {
             Href(each.href) for each in read if each.href in later and _is_not_ours(each, owns)
         }
-        await closing.mark(ledger, fresh, current)
+        await ending.mark(ledger, fresh, current)
         if is_last:
-            await closing.close(ledger, fresh)
+            await ending.close(ledger, fresh)
 
 
 def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from domain.calendars import CalendarKind, ListedCalendar
@@ -92,6 +92,8 @@ class FakeServer:
     "Told each write once it was made, before who asked hears of it: what happens meanwhile."
     refused_tokens: bool = False
     has_sync: bool = True
+    most_told: int | None = None
+    "Changes in one answer; the next goes on from its token (RFC 6578 section 3.6)."
     untold: set[Href] = field(default_factory=set)
     "Left out of what changed since a token, and of a first answer: only a plain listing shows them."
     unlisted: set[Href] = field(default_factory=set)
@@ -174,10 +176,19 @@ class FakeAccount:
             since = int(number)
         changed = list(dict.fromkeys(found.history[since:])) if token else list(found.texts)
         changed = [href for href in changed if href not in self.server.untold]
+        told, token_now = self._told(found, changed)
         items: list[RemoteChange] = [
-            Listed(href, found.texts[href][0]) if href in found.texts else Gone(href) for href in changed
+            Listed(href, found.texts[href][0]) if href in found.texts else Gone(href) for href in told
         ]
-        return _kept(items, SyncToken(found.token))
+        return replace(_kept(items, SyncToken(token_now)), is_truncated=len(told) < len(changed))
+
+    def _told(self, calendar: FakeCalendar, changed: Sequence[Href]) -> tuple[Sequence[Href], str]:
+        """As many of them as one answer has, and the token of the last."""
+        if self.server.most_told is None or len(changed) <= self.server.most_told:
+            return changed, calendar.token
+        last = {href: number for number, href in enumerate(calendar.history, 1)}
+        told = sorted(changed, key=last.__getitem__)[: self.server.most_told]
+        return told, f"{calendar.path}#{last[told[-1]]}"
 
     async def list_resources(self, calendar: str) -> Changes:
         await self._step("resources")

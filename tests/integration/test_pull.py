@@ -19,11 +19,13 @@ from models.database import Database
 from models.icloud import ICloudAccount
 from models.people import User
 from models.polling import Lease, Places, lease_account, trade_leases
+from sync.guard import LONGEST
 from sync.plan import ProblemCode
 from sync.poll import begin
 from sync.remote import (
     Discovery,
     Href,
+    NameTooLong,
     NotThere,
     PasswordRefused,
     RemoteError,
@@ -349,6 +351,86 @@ async def test_an_interrupted_first_read_goes_on_where_it_was(engine: Engine) ->
     assert engine.server.asked.count("fetch") == 1
     assert len(await engine.slots()) == 120
     assert (await engine.account()).progress_done is None
+
+
+async def test_a_first_read_that_is_told_in_parts_goes_on_from_the_last_part_stored(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(120):
+        home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
+    engine.server.most_told = 50
+    await engine.choose("Home")
+    await engine.poll(engine.context(at=_stops_at_saved_tokens(2)))
+    found = await engine.calendar("Home")
+    assert (found.sync_token, found.last_synced_at) == (f"{home.path}#100", None)
+    account = await engine.account()
+    assert (account.progress_done, account.progress_total) == (100, 100)
+    engine.server.asked.clear()
+    home.put("n7", event("n7", at(4, 9), at(4, 10)))
+    await engine.poll()
+    assert engine.server.asked == ["list", "changes", "fetch"]
+    assert len(await engine.slots()) == 120
+    assert (at(4, 9), at(4, 10)) in await engine.slots()
+    found = await engine.calendar("Home")
+    assert (found.sync_token, found.last_synced_at) == (home.token, engine.now)
+    assert found.compare_at == engine.now + engine.settings.first_comparison_after
+
+
+async def test_a_part_of_a_first_read_of_which_some_is_not_given_is_told_once_more(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(9)]
+    engine.server.most_told = 2
+    engine.server.hidden.add(hrefs[2])
+    await engine.choose("Home")
+    context = engine.context()
+    await engine.poll(context)
+    assert (await engine.calendar("Home")).sync_token == f"{home.path}#2"
+    engine.server.hidden.clear()
+    engine.now += 60
+    await engine.poll(context)
+    assert len(await engine.slots()) == 9
+    assert (await engine.calendar("Home")).last_synced_at == engine.now
+
+
+async def test_what_went_while_a_first_read_was_interrupted_closes_no_time(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(9)]
+    engine.server.most_told = 3
+    await engine.choose("Home")
+    stop = _stops_at_saved_tokens(2, 4)
+    await engine.poll(engine.context(at=stop))
+    for href in hrefs[:4]:
+        home.delete(href)
+    for _ in range(2):
+        engine.now += 60
+        await engine.poll(engine.context(at=stop))
+    assert len(await engine.slots()) == 5
+    assert (await engine.calendar("Home")).sync_token == home.token
+
+
+async def test_a_name_too_long_in_a_part_of_a_first_read_is_told_until_it_is_gone(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("n" * LONGEST, event("long", at(3, 9), at(3, 10)))
+    for number in range(5):
+        home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
+    engine.server.most_told = 2
+    await engine.choose("Home")
+    await engine.poll(engine.context(at=_stops_at_saved_tokens(2)))
+    engine.now += 60
+    assert isinstance((await engine.poll()).error, NameTooLong)
+    assert len(await engine.slots()) == 5
+
+
+def _stops_at_saved_tokens(*numbers: int) -> Callable[[str], None]:
+    """Each counted over all polls."""
+    saved = 0
+
+    def stop(step: str) -> None:
+        nonlocal saved
+        saved += step == "token saved"
+        if step == "token saved" and saved in numbers:
+            raise Unreachable("stopped here")
+
+    return stop
 
 
 async def test_what_came_before_a_broken_answer_is_stored(engine: Engine) -> None:

@@ -1,0 +1,45 @@
+"""A calendar that was never read: what is told of it in parts is stored part by part, and how far it is, is told."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from models.calendar import Calendar
+from models.resources import count_resources
+from sync.closing import PartEnding
+from sync.pages import fetch_pages, note_progress, store_page
+from sync.plan import plan_pull
+from sync.poll import Poll
+from sync.remote import Changes, Gone
+from sync.told import beside_held
+
+
+@dataclass(slots=True)
+class FirstReading:
+    poll: Poll
+    calendar: Calendar
+    is_counting: bool = False
+    "Whether what was stored before is counted already."
+
+    async def store(self, part: Changes) -> bool:
+        """Whether all that it told of is stored, and its token too: else those of later parts must not be."""
+        poll, calendar = self.poll, self.calendar
+        items, known = await beside_held(poll, calendar, part.items, is_full=False)
+        if part.too_long or any(isinstance(item, Gone) for item in items):
+            return False  # To be told once more, when the calendar is closed.
+        wanted = plan_pull(known, items, full_listing=False).fetch
+        await self.count(len(wanted))
+        ending = PartEnding(poll=poll, calendar=calendar, token=part.token)
+        async with aclosing(fetch_pages(poll, calendar, wanted)) as pages:
+            async for page in pages:
+                await store_page(poll, calendar, page, ending, is_first_read=True)
+                poll.context.at("page stored")
+        await ending.finish()
+        return bool(ending.is_whole)
+
+    async def count(self, left: int) -> None:
+        """`left`: resources that are to be fetched now."""
+        stored = 0 if self.is_counting else await count_resources(self.poll.context.database, self.calendar)
+        self.is_counting = True
+        await note_progress(self.poll, self.calendar, done=stored, total=stored + left)

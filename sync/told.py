@@ -1,0 +1,110 @@
+"""What a server tells of a calendar: its changes, in the spellings that we hold, beside what we hold of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from models.calendar import Calendar
+from models.resources import etags_of, hrefs_from, known_etags, not_given
+from sync.poll import Poll
+from sync.remote import Changes, ETag, Href, RemoteChange, SyncToken, TokenRefused, UnexpectedAnswer
+from sync.spelling import as_held, beginning, is_odd
+
+log = logging.getLogger(__name__)
+
+_MOST_PARTS = 1000
+
+OnPart = Callable[[Changes], Awaitable[bool]]
+"""Hears of each part of an answer but the last, and says whether it is to hear of the next."""
+
+
+async def ask_for_changes(
+    poll: Poll, calendar: Calendar, *, anew: bool, on_part: OnPart | None = None
+) -> tuple[Changes, bool]:
+    """All that changed since the last time, and whether it is a full listing."""
+    memory = poll.context.memory
+    if calendar.id in memory.without_changes:
+        return await poll.remote.list_resources(calendar.path), True
+    token = SyncToken(calendar.sync_token) if calendar.sync_token else None
+    if anew or calendar.id in memory.removals_since:
+        token = None  # From the start, and what is stored of it already is known by its ETag.
+    if token is not None:
+        try:
+            return await _all_changes(poll, calendar, token, on_part), False
+        except TokenRefused:
+            log.info("calendar %s is listed anew: its token was refused", calendar.id)
+    try:
+        return await _all_changes(poll, calendar, None, on_part), True
+    except TokenRefused:
+        memory.without_changes.add(calendar.id)
+        return await poll.remote.list_resources(calendar.path), True
+
+
+async def _all_changes(
+    poll: Poll, calendar: Calendar, token: SyncToken | None, on_part: OnPart | None
+) -> Changes:
+    """Until the server says that it has told all (RFC 6578 section 3.6)."""
+    items: list[RemoteChange] = []
+    too_long, asked = 0, set[SyncToken | None]()
+    while token not in asked and len(asked) < _MOST_PARTS:
+        asked.add(token)
+        changes = await poll.remote.list_changes(calendar.path, token)
+        items += changes.items
+        too_long += changes.too_long
+        if not changes.is_truncated:
+            return Changes(tuple(items), changes.token, too_long=too_long)
+        if on_part is not None and not await on_part(changes):
+            on_part = None
+        token = changes.token
+    raise UnexpectedAnswer("a list of changes without end")
+
+
+def is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bool:
+    """Listed as changed, and nothing is told that did: asked from the same token for a while, then compared in full.
+
+    Told of too early, or only the calendar's own properties changed.
+    """
+    unexplained = poll.context.memory.unexplained_polls
+    if listed_token is None or calendar.listed_token in {None, listed_token}:
+        return True
+    unexplained[calendar.id] = unexplained.get(calendar.id, 0) + 1
+    if unexplained[calendar.id] <= poll.context.settings.most_missing_polls:
+        poll.hurry(poll.context.settings.watched_every)
+        return False
+    calendar.compare_at = poll.started
+    return True
+
+
+async def once_not_given(poll: Poll, calendar: Calendar) -> set[Href]:
+    """Once listed and not given: asked for until it is given or gone."""
+    if calendar.listed_token:
+        return set()
+    async with poll.context.database.reading() as db:
+        return {Href(href) for href in await not_given(db, calendar)}
+
+
+async def beside_held(
+    poll: Poll, calendar: Calendar, items: Sequence[RemoteChange], *, is_full: bool
+) -> tuple[Sequence[RemoteChange], dict[Href, ETag]]:
+    """The changes in the spellings that we hold, and what we hold: all of it, or of these alone.
+
+    So one change costs the same in a big calendar.
+    """
+    if is_full:
+        async with poll.context.database.reading() as db:
+            etags = await known_etags(db, calendar)
+        known = {Href(href): ETag(etag) for href, etag in etags.items()}
+        return as_held(items, known), known
+    known = await _known(poll, calendar, items)
+    unknown = [change.href for change in items if change.href not in known and is_odd(change.href)]
+    if not unknown:
+        return as_held(items, known), known
+    likely = await hrefs_from(poll.context.database, calendar, beginning(unknown))
+    items = as_held(items, [*map(Href, likely), *known])
+    return items, await _known(poll, calendar, items)
+
+
+async def _known(poll: Poll, calendar: Calendar, items: Sequence[RemoteChange]) -> dict[Href, ETag]:
+    etags = await etags_of(poll.context.database, calendar, [change.href for change in items])
+    return {Href(href): ETag(etag) for href, etag in etags.items()}
