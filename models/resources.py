@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from domain.actor import UserRef
 from domain.copies import appointment_of
@@ -13,6 +14,7 @@ from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.database import Database, Db, Row, execute, execute_many, fetch, insert_many, marks
+from models.outbox import WriteState
 from models.rows import (
     EventRow,
     ReadResource,
@@ -223,6 +225,30 @@ async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
         calendar.id,
     )
     return [row["href"] for row in rows]
+
+
+class Standing(NamedTuple):
+    """A copy that stands in a calendar by its appointment's record, whatever is held of the calendar."""
+
+    href: str
+    written_at: float | None
+
+
+async def unheld_copies(db: Db, calendar: Calendar, *, after: int) -> tuple[list[Standing], int]:
+    """Those that no resource is held of, and how many stand there; of appointments that end after that."""
+    # By the user and the time: a calendar can have years of them.
+    rows = await fetch(
+        db,
+        "SELECT href, written_at FROM appointment WHERE user_id = $1 AND ends > $2 AND calendar_id = $3"
+        " AND href IS NOT NULL AND write_state IN ($4, $5)",
+        calendar.user_id,
+        after,
+        calendar.id,
+        str(WriteState.WRITTEN),
+        str(WriteState.CHANGED_IN_ICLOUD),
+    )
+    held = await _stored(db, calendar, [row["href"] for row in rows])
+    return [Standing(**row) for row in rows if row["href"] not in held], len(rows)
 
 
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:

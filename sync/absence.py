@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from models.calendar import Calendar
-from models.resources import copies_among, count_resources
+from models.resources import Standing, copies_among, count_resources, unheld_copies
+from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
-from sync.remote import ETag, Fetched, Href, NotThere
+from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, ServerFailed, UnexpectedAnswer
 from sync.spelling import as_held, spelled_anew
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,40 @@ async def confirm_deletions(
     doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
     fetch = {**plan.fetch, **dict.fromkeys(doubtful), **there}
     return PullPlan(fetch, plan.forget - there.keys() - doubtful), doubtful
+
+
+async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read: bool) -> None:
+    """Our own events that stand there by our record, and are in nothing that was read: deleted while nobody looked on.
+
+    A calendar that was left out of the choice for a while tells of no deletion in between. Much at once waits for the
+    comparison that follows a first reading; each makes good what one that was cut short did not tell.
+    """
+    async with poll.context.database.reading() as db:
+        unheld, standing = await unheld_copies(db, calendar, after=poll.window.start)
+    if is_first_read and is_mass_removal(standing, len(unheld)):
+        log.warning("calendar %s: %d of %d own events gone at once", calendar.id, len(unheld), standing)
+        return
+    size = poll.context.settings.batch
+    for start in range(0, len(unheld), size):
+        gone = [each for each in unheld[start : start + size] if await _is_gone(poll, Href(each.href))]
+        if gone:
+            await _tell_gone(poll, calendar, gone)
+
+
+async def _is_gone(poll: Poll, href: Href) -> bool:
+    try:
+        return await _there(poll, href) is None
+    except (Forbidden, UnexpectedAnswer, ServerFailed) as error:
+        log.info("whether an own event is there was not told: %s", error)
+        return False
+
+
+async def _tell_gone(poll: Poll, calendar: Calendar, gone: Sequence[Standing]) -> None:
+    async with poll.changing(calendar) as (ledger, fresh):
+        assert fresh is not None
+        # But for those that were written since they were asked for.
+        unheld, _ = await unheld_copies(ledger.db, fresh, after=poll.window.start)
+        await note_deleted(ledger, fresh, [each.href for each in gone if each in unheld])
 
 
 async def _there(poll: Poll, href: Href) -> Fetched | None:

@@ -12,7 +12,7 @@ from models.calendar import Calendar, Facts, calendars_of, known_calendars, pref
 from models.changelog import Ledger
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
 from models.outbox import queue_left_behind, revive_writes
-from models.resources import own_hrefs
+from models.resources import own_hrefs, unheld_copies
 from models.settle import settle_calendar
 from sync.own import note_deleted
 from sync.places import why_unusable
@@ -187,17 +187,29 @@ async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:
         if await store_listing(ledger.db, account, listed, now=ledger.now):
             ledger.note(ChangeKind.CALENDARS)
             ledger.note(ChangeKind.ACCOUNT, account.id)
-        for calendar in await calendars_of(ledger.db, account):
-            await _settle_listed(ledger, before.get(calendar.id), calendar)
+        kept = await calendars_of(ledger.db, account)
+        for calendar in kept:
+            await _settle_listed(poll, ledger, before.get(calendar.id), calendar)
+        keys = {path_key(calendar.path) for calendar in kept}
+        for calendar in before.values():
+            if path_key(calendar.path) not in keys:
+                await _tell_gone(poll, ledger, calendar)
         poll.calendars, poll.facts = await known_calendars(ledger.db, account)
 
 
-async def _settle_listed(ledger: Ledger, before: Calendar | None, calendar: Calendar) -> None:
+async def _settle_listed(poll: Poll, ledger: Ledger, before: Calendar | None, calendar: Calendar) -> None:
     if before is None or not (calendar.is_linked or calendar.is_conflict):
         return
     if calendar.is_gone and not before.is_gone:
-        await note_deleted(ledger, calendar, await own_hrefs(ledger.db, calendar))
+        await _tell_gone(poll, ledger, calendar)
         await settle_calendar(ledger, calendar)
     if why_unusable(before) is not None and why_unusable(calendar) is None:
         await revive_writes(ledger, calendar)
         await queue_left_behind(ledger, calendar)
+
+
+async def _tell_gone(poll: Poll, ledger: Ledger, calendar: Calendar) -> None:
+    """Our own events went with it, those too that were not read of it because nobody looked on."""
+    unheld, _ = await unheld_copies(ledger.db, calendar, after=poll.window.start)
+    hrefs = [*await own_hrefs(ledger.db, calendar), *(each.href for each in unheld)]
+    await note_deleted(ledger, calendar, hrefs)

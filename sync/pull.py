@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from domain.paths import path_key
 from models.calendar import Calendar, is_readable
 from models.polling import Lease
-from sync.absence import confirm_absence, confirm_deletions, may_remove
+from sync.absence import confirm_absence, confirm_deletions, may_remove, tell_unseen_deletions
 from sync.closing import Closing
 from sync.compare import compare
 from sync.context import SyncContext
@@ -110,6 +110,8 @@ async def _pull(poll: Poll) -> RemoteError | None:
             if not is_comparison_due(poll, calendar):
                 continue
         due.append(calendar)
+    never_read = {calendar.id for calendar in due if calendar.last_synced_at is None}
+    doubted = {calendar.id for calendar in due if is_comparison_due(poll, calendar)}
     queue = list(due)
     for place, calendar in enumerate(queue, 1):
         token, ends_poll = tokens.get(calendar.path), place == len(queue) and met is None
@@ -125,6 +127,10 @@ async def _pull(poll: Poll) -> RemoteError | None:
             log.warning("calendar %s refuses whom the home lets in", calendar.id)
             met = UnexpectedAnswer("a calendar refuses whom the home lets in")
     if met is None:
+        # Once all are read: what is gone from one may have moved to another.
+        for calendar in due:
+            if calendar.id in (never_read | doubted) & poll.verified:
+                await tell_unseen_deletions(poll, calendar, is_first_read=calendar.id in never_read)
         remember(poll, tokens)
     return met
 
