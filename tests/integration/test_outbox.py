@@ -1,0 +1,245 @@
+"""The outbox: whose turn a write is, what it asks for, and what is told of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.changes import ChangeKind
+from models.bell import Bell
+from models.changelog import changing
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.outbox import TakenWrite, WriteState, free_writes, take_due
+from models.settle import forget_account
+from sync.push import LATER, push
+from sync.remote import Unreachable
+from tests.fakes.calendar_server import FakeCalendar
+from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on
+from tests.integration.test_push import spans
+from tests.integration.test_push_places import link
+
+BOOKED, MOVED = (at(3, 9), at(3, 10)), (at(3, 14), at(3, 15))
+OURS = "slotwire-00000000000000000000000001"
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    return await linked_engine_on(database, bell)
+
+
+async def state(engine: Engine, name: str) -> str:
+    return (await engine.appointment(name)).write_state
+
+
+async def take(engine: Engine) -> TakenWrite:
+    async with engine.database.writing() as db:
+        [taken] = await take_due(db, now=engine.now, lease=engine.settings.lease, limit=10)
+    return taken
+
+
+# --- Whose it is
+
+
+async def test_one_that_was_freed_and_taken_by_another_is_not_begun(engine: Engine) -> None:
+    await engine.book(*BOOKED)
+    first = await take(engine)
+    async with engine.database.writing() as db:
+        await free_writes(db)
+    engine.now += 1
+    second = await take(engine)
+    engine.server.asked.clear()
+    assert await push(engine.context("first"), first) is None
+    assert engine.server.asked == []
+    await push(engine.context("second"), second)
+    assert engine.server.asked == ["create"]
+
+
+async def test_an_answer_that_is_heard_after_another_took_it_is_put_on_record_by_that_one(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """What it found says nothing of what the other is writing."""
+    name = await engine.book(*BOOKED)
+    others: list[TakenWrite] = []
+
+    async def take_over(_: str) -> None:
+        engine.server.done = None
+        engine.now += engine.settings.lease
+        others.append(await take(engine))
+
+    engine.server.done = take_over
+    await engine.push(engine.context("first"))
+    assert await state(engine, name) == WriteState.PENDING
+    [row] = await engine.pending()
+    assert row.lease_until == others[0].lease_until
+    await push(engine.context("second"), others[0])
+    assert (spans(work), await state(engine, name), await engine.pending()) == (
+        [BOOKED],
+        WriteState.WRITTEN,
+        [],
+    )
+
+
+async def test_while_one_is_written_no_other_begins_though_it_was_asked_for_anew(engine: Engine) -> None:
+    """By then it is due later than the others of its account."""
+    names = [await engine.book(*BOOKED), await engine.book(*MOVED, name="apt_00000000000000000000000002")]
+    first = await take(engine)
+    assert first.appointment_id == names[0]
+    engine.now += 1
+    await engine.change(names[0], notes="Third floor")
+    async with engine.database.writing() as db:
+        assert await take_due(db, now=engine.now, lease=engine.settings.lease, limit=10) == []
+    await push(engine.context(), first)
+    assert (await take(engine)).appointment_id == names[1]
+
+
+# --- What it asks for
+
+
+async def test_one_cancelled_before_it_was_written_asks_icloud_nothing(engine: Engine) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.change(name, status="CANCELLED")
+    engine.server.asked.clear()
+    await engine.push()
+    assert engine.server.asked == []
+    assert await state(engine, name) == WriteState.REMOVED
+
+
+async def test_a_calendar_that_is_known_to_take_nothing_is_not_asked(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    work.can_write = False
+    await engine.poll()
+    name = await engine.book(*BOOKED)
+    engine.server.asked.clear()
+    await engine.push()
+    assert engine.server.asked == []
+    assert await state(engine, name) == WriteState.FAILED
+
+
+async def test_a_second_name_is_kept_over_a_new_connection(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    """By its first one, which is free by now, a second event would be made."""
+    home.put("copy", event(OURS, at(9, 9), at(9, 10)))
+    name = await engine.book(*BOOKED)
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    home.texts.clear()
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        account = await ICloudAccount.all().using_db(ledger.db).get()
+        await forget_account(ledger, account)
+        fresh = {"expanded_until": None, "expanded_zone": None}
+        await account.update_from_dict(fresh).save(using_db=ledger.db)
+    await engine.choose(linked="Work")
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    await engine.push()
+    assert spans(work) == [MOVED]
+    own = await engine.appointment(name)
+    assert (own.uid, own.write_state) == (f"{OURS}-1", WriteState.WRITTEN)
+
+
+# --- What is told and kept
+
+
+async def test_one_that_is_given_up_is_told_once(engine: Engine, work: FakeCalendar) -> None:
+    work.can_write = False
+    await engine.book(*BOOKED)
+    position = await engine.position()
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    assert await engine.kinds(position) == [ChangeKind.APPOINTMENT_WRITTEN]
+
+
+async def test_a_removed_one_has_no_etag(engine: Engine) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.etag) == (WriteState.REMOVED, None)
+
+
+async def test_of_one_written_under_another_name_no_copy_stands_here_under_the_first(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    work.put(OURS, event("theirs", at(9, 9), at(9, 10)))
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    own = await engine.appointment(name)
+    assert (own.uid, own.write_state) == (f"{OURS}-1", WriteState.WRITTEN)
+    assert [resource.href for resource in await engine.resources()] == [own.href]
+
+
+async def test_a_copy_in_a_calendar_that_is_read_no_more_closes_nothing(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """No poll would ever see it go."""
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await link(engine, "Home")
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    await engine.push()
+    assert spans(work) == [MOVED]
+    assert (await engine.resources(), await engine.events()) == ([], [])
+
+
+async def test_one_that_waits_is_told_once_and_why(engine: Engine) -> None:
+    engine.server.failures["create"] = [Unreachable(), Unreachable()]
+    name = await engine.book(*BOOKED)
+    position = await engine.position()
+    for attempts in (1, 2):
+        await engine.push()
+        own = await engine.appointment(name)
+        assert (own.write_state, own.write_problem, own.write_attempts) == (
+            WriteState.PENDING,
+            LATER,
+            attempts,
+        )
+        engine.now += HOUR
+    assert await engine.kinds(position) == [ChangeKind.APPOINTMENT_WRITTEN]
+    await engine.push()
+    assert await state(engine, name) == WriteState.WRITTEN
+
+
+# --- What stands here of what was written
+
+
+async def test_what_a_server_made_of_it_is_read_though_its_etag_was_told(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """An ETag told with a PUT may be that of another text than was sent."""
+    name = await engine.book(*BOOKED)
+
+    async def rewrite(_: str) -> None:
+        [(href, (etag, body))] = work.texts.items()
+        work.texts[href] = etag, body.replace("T100000Z", "T113000Z")
+
+    engine.server.done = rewrite
+    await engine.push()
+    engine.server.done = None
+    await engine.poll()
+    assert await state(engine, name) == WriteState.CHANGED_IN_ICLOUD
+    assert await engine.slots() == [(at(3, 10), at(3, 11, 30))]
+
+
+async def test_a_write_over_the_owners_edit_resolves_what_that_was_in_conflict_with(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    [(_, body)] = work.texts.values()
+    work.put(OURS, body.replace("T100000Z", "T113000Z"))
+    other = await engine.book(at(3, 10), at(3, 11), name="apt_00000000000000000000000002")
+    await engine.poll()
+    assert (await engine.appointment(other)).has_conflict
+    position = await engine.position()
+    await engine.change(name, notes="Third floor")
+    await engine.push()
+    assert (await engine.slots(), (await engine.appointment(other)).has_conflict) == ([], False)
+    assert ChangeKind.CONFLICT_RESOLVED in await engine.kinds(position)
