@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from domain.actor import UserRef
 from domain.copies import appointment_of
@@ -227,19 +226,15 @@ async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
     return [row["href"] for row in rows]
 
 
-class Standing(NamedTuple):
-    """A copy that stands in a calendar by its appointment's record, whatever is held of the calendar."""
+async def unheld_copies(db: Db, calendar: Calendar, *, after: int) -> tuple[list[str], int]:
+    """Where copies stand by their appointments' record and no resource is held of it; and how many stand there in all.
 
-    href: str
-    written_at: float | None
-
-
-async def unheld_copies(db: Db, calendar: Calendar, *, after: int) -> tuple[list[Standing], int]:
-    """Those that no resource is held of, and how many stand there; of appointments that end after that."""
+    Of appointments that end after that.
+    """
     # By the user and the time: a calendar can have years of them.
     rows = await fetch(
         db,
-        "SELECT href, written_at FROM appointment WHERE user_id = $1 AND ends > $2 AND calendar_id = $3"
+        "SELECT href FROM appointment WHERE user_id = $1 AND ends > $2 AND calendar_id = $3"
         " AND href IS NOT NULL AND write_state IN ($4, $5)",
         calendar.user_id,
         after,
@@ -247,8 +242,9 @@ async def unheld_copies(db: Db, calendar: Calendar, *, after: int) -> tuple[list
         str(WriteState.WRITTEN),
         str(WriteState.CHANGED_IN_ICLOUD),
     )
-    held = await _stored(db, calendar, [row["href"] for row in rows])
-    return [Standing(**row) for row in rows if row["href"] not in held], len(rows)
+    standing = [row["href"] for row in rows]
+    held = await _stored(db, calendar, standing)
+    return [href for href in standing if href not in held], len(standing)
 
 
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from models.calendar import Calendar
-from models.resources import Standing, copies_among, count_resources, unheld_copies
+from models.resources import copies_among, count_resources, unheld_copies
 from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
@@ -86,7 +86,7 @@ async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read
         return
     size = poll.context.settings.batch
     for start in range(0, len(unheld), size):
-        gone = [each for each in unheld[start : start + size] if await _is_gone(poll, Href(each.href))]
+        gone = [href for href in map(Href, unheld[start : start + size]) if await _is_gone(poll, href)]
         if gone:
             await _tell_gone(poll, calendar, gone)
 
@@ -99,12 +99,10 @@ async def _is_gone(poll: Poll, href: Href) -> bool:
         return False
 
 
-async def _tell_gone(poll: Poll, calendar: Calendar, gone: Sequence[Standing]) -> None:
+async def _tell_gone(poll: Poll, calendar: Calendar, gone: Sequence[Href]) -> None:
     async with poll.changing(calendar) as (ledger, fresh):
         assert fresh is not None
-        # But for those that were written since they were asked for.
-        unheld, _ = await unheld_copies(ledger.db, fresh, after=poll.window.start)
-        await note_deleted(ledger, fresh, [each.href for each in gone if each in unheld])
+        await note_deleted(ledger, poll, fresh, gone)
 
 
 async def _there(poll: Poll, href: Href) -> Fetched | None:

@@ -100,6 +100,12 @@ class Closing(Ending):
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         poll = self.poll
         left = len((self.lagging | self.doubtful) - self.ungiven)
+        forget = self.plan.forget
+        if forget:
+            # What was written anew since it was told as gone stays, and is told of once more.
+            anew = await note_deleted(ledger, poll, calendar, sorted(forget))
+            left += len(anew)
+            forget -= anew
         if self.gone_unheld:
             # One whose write was put on record since: it is to be told as gone once more.
             left += len(await held_bodies(ledger.db, calendar, sorted(self.gone_unheld)))
@@ -107,9 +113,8 @@ class Closing(Ending):
         if self.is_whole and self.lagging:
             await note_not_given(ledger, calendar, sorted(self.lagging))
             self.listed_token = None  # To be looked at again, changed or not.
-        if self.plan.forget:
-            await note_deleted(ledger, calendar, sorted(self.plan.forget))
-            await forget_resources(ledger, calendar, self.plan.forget)
+        if forget:
+            await forget_resources(ledger, calendar, forget)
             await settle_conflicts(ledger)
             poll.has_changed = True
         if self.is_whole:

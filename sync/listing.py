@@ -211,5 +211,5 @@ async def _settle_listed(poll: Poll, ledger: Ledger, before: Calendar | None, ca
 async def _tell_gone(poll: Poll, ledger: Ledger, calendar: Calendar) -> None:
     """Our own events went with it, those too that were not read of it because nobody looked on."""
     unheld, _ = await unheld_copies(ledger.db, calendar, after=poll.window.start)
-    hrefs = [*await own_hrefs(ledger.db, calendar), *(each.href for each in unheld)]
-    await note_deleted(ledger, calendar, hrefs)
+    hrefs = [*await own_hrefs(ledger.db, calendar), *unheld]
+    await note_deleted(ledger, poll, calendar, hrefs)

@@ -14,6 +14,7 @@ from models.resources import copies_of, placed_at
 from models.rows import ReadResource
 from sync.appointment_text import is_as_written, is_left_behind
 from sync.places import stand_at, why_unusable
+from sync.poll import Poll
 from sync.remote import ETag
 
 _A_MOVE_LASTS = 60.0
@@ -57,10 +58,14 @@ async def _note_state(ledger: Ledger, own: Appointment, body: str, etag: ETag) -
     await _save(ledger, own, etag=etag)
 
 
-async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str]) -> None:
-    """The owner deleted our events; the appointments stand as booked."""
+async def note_deleted(ledger: Ledger, poll: Poll, calendar: Calendar, hrefs: Sequence[str]) -> set[str]:
+    """The owner deleted our events; the appointments stand as booked. The answer: what was written anew since."""
     gone = frozenset(hrefs)
+    anew: set[str] = set()
     for own in await placed_at(ledger.db, calendar, hrefs):
+        if own.href is not None and poll.is_older_than(own):
+            anew.add(own.href)
+            continue
         elsewhere = await _copy_elsewhere(ledger, calendar, own, gone)
         if elsewhere is not None:
             # The owner moved it to a calendar that was read before this one: from now on that is its place.
@@ -71,6 +76,7 @@ async def note_deleted(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str])
         is_confirmed = own.status == "CONFIRMED"
         own.write_state = WriteState.DELETED_IN_ICLOUD if is_confirmed else WriteState.REMOVED
         await _save(ledger, own, etag=None)
+    return anew
 
 
 async def _copy_elsewhere(

@@ -13,7 +13,6 @@ from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.clocks import CLOCKS_DIFFER
 from models.database import execute
 from models.icloud import ICloudAccount
 from models.resources import own_appointments, store_resources
@@ -192,7 +191,7 @@ async def _store_part(
         # iCloud can give the old text for a while after a write: what we wrote since is the truth, and no edit of the
         # owner's is seen in what is not yet given as it is listed.
         unsettled = ending.lagging - ending.ungiven
-        later = {href for href, own in owns.items() if href in unsettled or _was_written_since(poll, own)}
+        later = {href for href, own in owns.items() if href in unsettled or poll.is_older_than(own)}
         current = [each for each in read if each.href not in later]
         await note_seen(ledger, fresh, current, owns)
         await poll.note_read(ledger.db)
@@ -214,12 +213,6 @@ def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
     """Another state than we wrote: an older one, or the owner's edit since."""
     own = owns[each.href]
     return not own.etag or each.etag != own.etag
-
-
-def _was_written_since(poll: Poll, own: Appointment) -> bool:
-    """A stamp far ahead of now is from before the clock was set back, and so from before this poll."""
-    latest = poll.context.clock() + CLOCKS_DIFFER
-    return own.written_at is not None and poll.started < own.written_at <= latest
 
 
 # --- Progress of a first read

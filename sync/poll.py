@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from domain.actor import UserRef
 from domain.interval import Span
+from models.booking import Appointment
 from models.calendar import Calendar, Facts, known_calendars
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.clocks import CLOCKS_DIFFER
@@ -79,6 +80,14 @@ class Poll:
         """When `name` was first seen, kept in `seen`: never later than this poll, also where the clock was set back."""
         first = seen[name] = min(seen.get(name, self.started), self.started)
         return first
+
+    def is_older_than(self, own: Appointment) -> bool:
+        """Whether its copy was written since this poll began: what was told of it may be of before.
+
+        A stamp far ahead of now is from before the clock was set back, and so from before this poll.
+        """
+        latest = self.context.clock() + CLOCKS_DIFFER
+        return own.written_at is not None and self.started < own.written_at <= latest
 
     def hurry(self, after: float) -> None:
         self.look_again_after = after if self.look_again_after is None else min(self.look_again_after, after)

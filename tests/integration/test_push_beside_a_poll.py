@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from domain.changes import ChangeKind
 from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
@@ -134,3 +135,55 @@ async def test_a_cancelled_one_that_the_owner_moved_before_it_was_removed_goes_f
     assert (home.texts, work.texts) == ({}, {})
     assert (await engine.appointment(name)).write_state == WriteState.REMOVED
     assert await engine.pending() == []
+
+
+async def test_what_is_written_anew_while_its_deletion_is_being_read_is_not_told_as_deleted(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    home.delete(only(home)[0])
+    home.put("other", event("other", at(4, 9), at(4, 10)))
+    position = await engine.position()
+
+    async def write_anew(asked: str, _: str) -> None:
+        if asked == "fetch":
+            engine.server.after = None
+            engine.now += 1
+            await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+            await engine.push(engine.context("process-2"))
+
+    engine.server.after = write_anew
+    engine.now += 60
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert own.write_state == WriteState.WRITTEN
+    assert own.href in {each.href for each in await engine.resources()}
+    await sync(engine)
+    assert (await engine.kinds(position)).count(ChangeKind.APPOINTMENT_WRITTEN) == 1
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.slots() == [(at(4, 9), at(4, 10))]
+
+
+async def test_what_is_deleted_after_a_write_amid_the_poll_that_reads_of_it_is_told_by_the_next(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    home.put("other", event("other", at(4, 9), at(4, 10)))
+
+    async def write_and_delete(asked: str, _: str) -> None:
+        if asked == "changes":
+            engine.server.after = None
+            engine.now += 1
+            await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+            await engine.push(engine.context("process-2"))
+            home.delete(Href((await engine.appointment(name)).href or ""))
+
+    engine.server.after = write_and_delete
+    engine.now += 60
+    await engine.poll()
+    await sync(engine)
+    assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD

@@ -157,6 +157,7 @@ async def test_one_that_is_written_anew_while_it_is_asked_for_is_not_told_as_del
     async def write(asked: str, _: str) -> None:
         if asked == "get":
             engine.server.after = None
+            engine.now += 1
             await engine.change(name, starts=at(3, 14), ends=at(3, 15))
             await engine.push(engine.context("process-2"))
             engine.server.hidden |= set(work.texts)
