@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.actor import UserRef
@@ -108,27 +108,21 @@ async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[Take
     ]
 
 
-async def is_ours(db: Db, taken: TakenWrite) -> bool:
-    """Whether the row is still there and leased to us."""
+async def still_ours(db: Db, taken: TakenWrite) -> TakenWrite | None:
+    """The row as it is, if it is there and leased to us.
+
+    Another than was taken: somebody asked for the write since, and what it met meanwhile is no answer to that.
+    """
     rows = await fetch(
         db,
-        "SELECT 1 FROM pending_write WHERE appointment_id = $1 AND lease_until = $2",
+        "SELECT due_at, attempts FROM pending_write WHERE appointment_id = $1 AND lease_until = $2",
         taken.appointment_id,
         taken.lease_until,
     )
-    return bool(rows)
-
-
-async def is_queued_anew(db: Db, taken: TakenWrite) -> bool:
-    """Whether somebody asked for the write since it was taken: what it met meanwhile is no answer to that."""
-    rows = await fetch(
-        db,
-        "SELECT 1 FROM pending_write WHERE appointment_id = $1 AND (due_at <> $2 OR attempts <> $3)",
-        taken.appointment_id,
-        taken.due_at,
-        taken.attempts,
-    )
-    return bool(rows)
+    if not rows:
+        return None
+    found = replace(taken, **rows[0])
+    return taken if found == taken else replace(found, attempts=0)
 
 
 async def finish_write(db: Db, taken: TakenWrite) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
 
 from domain.changes import ChangeKind
@@ -17,10 +16,9 @@ from models.outbox import (
     TakenWrite,
     WriteState,
     finish_write,
-    is_ours,
-    is_queued_anew,
     note_refusal,
     put_back,
+    still_ours,
 )
 from models.people import User
 from models.resources import forget_resources, store_resources
@@ -62,13 +60,20 @@ async def put_off(context: SyncContext, taken: TakenWrite) -> None:
     """After a fault of our own: tried again ever less often, and the account's other writes have their turn."""
     try:
         async with changing(context.database, context.bell, taken.user, now=context.clock()) as ledger:
-            own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
-            if own is None or not await is_ours(ledger.db, taken):
-                return
-            own.write_attempts = taken.attempts + 1
-            await _wait(context, ledger, taken, own, Broken("the write broke"), problem=OUR_FAULT)
+            if (found := await _under_lock(ledger, taken)) is not None:
+                await _wait(context, ledger, *found, Broken("the write broke"), problem=OUR_FAULT)
     except NoSuchUserError:
         log.info("the user of a write is gone")
+
+
+async def _under_lock(ledger: Ledger, taken: TakenWrite) -> tuple[TakenWrite, Appointment] | None:
+    """With this try counted. None: disconnected or removed meanwhile, or another process took it over, which looks."""
+    fresh = await still_ours(ledger.db, taken)
+    own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
+    if fresh is None or own is None:
+        return None
+    own.write_attempts = fresh.attempts + 1
+    return fresh, own
 
 
 # --- Under the lock: what is to be done
@@ -77,12 +82,13 @@ async def put_off(context: SyncContext, taken: TakenWrite) -> None:
 async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
     """Names the event before it is sent, so that after a crash the same one is looked for."""
     async with changing(context.database, context.bell, taken.user, now=context.clock()) as ledger:
-        if not await is_ours(ledger.db, taken):
+        found = await _under_lock(ledger, taken)
+        if found is None:
             return None
-        own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
+        taken, own = found
         account = await ICloudAccount.filter(user_id=taken.user.user).using_db(ledger.db).first()
         user = await User.filter(id=taken.user.user).using_db(ledger.db).first()
-        if own is None or account is None or user is None:
+        if account is None or user is None:
             await finish_write(ledger.db, taken)
             return None
         intent = partial(Intent, own=own, account=account, zone=user.time_zone, attempts=taken.attempts)
@@ -122,10 +128,9 @@ async def _give_up(
     """The owner must act; looked at now and then all the same, in case the server was mistaken."""
     has_news = (own.write_state, own.write_problem) != (WriteState.FAILED, problem)
     own.write_state, own.write_problem = WriteState.FAILED, problem
-    own.write_attempts = taken.attempts + 1
     await own.save(using_db=ledger.db, update_fields=["write_state", "write_problem", "write_attempts"])
     due_at = context.clock() + context.settings.longest_write_retry
-    await put_back(ledger.db, taken, due_at=due_at, attempts=taken.attempts + 1)
+    await put_back(ledger.db, taken, due_at=due_at, attempts=own.write_attempts)
     if has_news:
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
 
@@ -135,14 +140,12 @@ async def _give_up(
 
 async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, result: Result) -> None:
     async with changing(context.database, context.bell, taken.user, now=context.clock()) as ledger:
-        own = await Appointment.filter(id=taken.appointment_id).using_db(ledger.db).first()
-        if own is None or not await is_ours(ledger.db, taken):
-            return  # Disconnected or removed meanwhile, or another process took it over: that one looks for itself.
+        found = await _under_lock(ledger, taken)
+        if found is None:
+            return
+        is_anew = found[0] != taken
+        taken, own = found
         is_last_word = _wanted(own) == _wanted(intent.own)
-        is_anew = await is_queued_anew(ledger.db, taken)
-        if is_anew:
-            taken = replace(taken, attempts=0)
-        own.write_attempts = taken.attempts + 1
         match result:
             case Written():
                 await _record_written(context, ledger, intent, own, result)
@@ -251,7 +254,7 @@ async def _wait(
     *,
     problem: str = LATER,
 ) -> None:
-    attempts = taken.attempts + 1
+    attempts = own.write_attempts
     due_at = plan_write_retry(
         error, context.settings, attempts=attempts, now=context.clock(), chance=context.chance()
     )
