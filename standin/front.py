@@ -29,6 +29,7 @@ class _Met:
     response: Response
     member: Member | None = None
     fault: Fault | None = None
+    is_felt: bool = False
 
 
 class Front:
@@ -61,6 +62,7 @@ class Front:
             seconds=self._now() - started,
             account=None if account is None else account.dsid,
             fault=None if met.fault is None else str(met.fault),
+            felt=met.is_felt,
         )
         self.log.append(seen)
         if self.heard is not None:
@@ -83,13 +85,16 @@ class Front:
         fault = member.faults.next_for(request)
         if fault is None and (bucket := self._over_budget(member)):
             fault = Fault(Failing.THROTTLE, bucket.retry_after)
-        response = await (self._honest if fault is None else self._faulty)(request, member, fault)
-        self._remember(request, member, response, fault)
-        return _Met(response, member, fault)
+        if fault is None:
+            met = _Met(await self._honest(request, member), member)
+        else:
+            met = await self._faulty(request, member, fault)
+        self._remember(request, member, met)
+        return met
 
     # --- Honest answers
 
-    async def _honest(self, request: Request, member: Member, _: Fault | None = None) -> Response:
+    async def _honest(self, request: Request, member: Member) -> Response:
         try:
             return await self._routed(request, member)
         except RefusedError as refused:
@@ -163,33 +168,38 @@ class Front:
 
     # --- Faults
 
-    async def _faulty(self, request: Request, member: Member, fault: Fault | None) -> Response:
-        assert fault is not None
+    async def _faulty(self, request: Request, member: Member, fault: Fault) -> _Met:
+        honest: Response | None = None
         match fault.kind:
             case Failing.UNAUTHORIZED:
-                return challenge(self.manners)
+                response = challenge(self.manners)
             case Failing.THROTTLE | Failing.TOO_MANY:
                 status = 503 if fault.kind == Failing.THROTTLE else 429
-                return Response(status, headers=(("Retry-After", fault.amount),))
+                response = Response(status, headers=(("Retry-After", fault.amount),))
             case Failing.STATUS:
-                return Response(int(fault.amount))
+                response = Response(int(fault.amount))
             case Failing.SILENCE:
-                return Response(503, delivery=Delivery(after=float(fault.amount), cut_at=-1))
+                response = Response(503, delivery=Delivery(after=float(fault.amount), cut_at=-1))
             case Failing.SLOW:
                 await asyncio.sleep(float(fault.amount))
-                return await self._honest(request, member)
-            case Lie.STALE:
-                kept = member.faults.answers.get(_question(request))
-                return await self._honest(request, member) if kept is None else kept
-            case Lie.OTHER_CALENDAR if request.method in {"PROPFIND", "REPORT"}:
-                return await self._honest(_of_another(request, member), member)
-        honest = await self._honest(request, member)
-        if _hides_a_refusal(fault, request, honest):
+                response = await self._honest(request, member)
+            case Lie.STALE if (kept := member.faults.answers.get(_question(request))) is not None:
+                response = kept
+            case Lie.OTHER_CALENDAR if (other := _of_another(request, member)) is not None:
+                response = await self._honest(other, member)
+            case _:
+                honest = await self._honest(request, member)
+                response = self._twisted(request, member, fault, honest)
+        return _Met(response, member, fault, is_felt=response != honest)
+
+    def _twisted(self, request: Request, member: Member, fault: Fault, honest: Response) -> Response:
+        if _hides_a_refusal(fault, request, honest) or fault.kind in {Lie.STALE, Lie.OTHER_CALENDAR}:
             return honest
         if fault.is_lie:
             calendar = _calendar_of(request, member)
             return lies.tell(fault, honest, calendar=calendar, form=self.manners.token_form)
-        return replace(honest, delivery=_delivery(fault))
+        delivery = _delivery(fault)
+        return replace(honest, delivery=delivery) if _is_felt(delivery, honest) else honest
 
     def _over_budget(self, member: Member) -> Bucket | None:
         """The bucket that has nothing left: the one set for the account, or that of the manners."""
@@ -205,10 +215,11 @@ class Front:
             return Lag(manners.lag_seconds, manners.lag_polls, manners.lag_shows_old)
         return member.faults.lag
 
-    def _remember(self, request: Request, member: Member, response: Response, fault: Fault | None) -> None:
+    def _remember(self, request: Request, member: Member, met: _Met) -> None:
         """What the `stale` lie tells again: small honest answers, of accounts for which something was planned."""
-        faults = member.faults
-        if faults.remembers and fault is None and response.status == 207 and len(response.body) < _MOST_KEPT:
+        faults, response = member.faults, met.response
+        is_honest = met.fault is None and response.status == 207
+        if faults.remembers and is_honest and len(response.body) < _MOST_KEPT:
             faults.answers[_question(request)] = response
 
     # --- The way in and out
@@ -243,6 +254,13 @@ def _delivery(fault: Fault) -> Delivery:
             return Delivery(cut_at=-1)
 
 
+def _is_felt(delivery: Delivery, honest: Response) -> bool:
+    """Of a body that is not there, or ends before, nothing can be cut off and nothing crawls."""
+    if delivery.half or delivery.rate:
+        return bool(honest.body)
+    return delivery.cut_at is None or delivery.cut_at < len(honest.body)
+
+
 def _question(request: Request) -> tuple[str, ...]:
     return (request.method, request.path, request.depth or "", request.report or "")
 
@@ -255,12 +273,14 @@ def _calendar_of(request: Request, member: Member) -> Calendar | None:
             return None
 
 
-def _of_another(request: Request, member: Member) -> Request:
+def _of_another(request: Request, member: Member) -> Request | None:
     """The same question to another calendar, where there is one."""
+    if request.method not in {"PROPFIND", "REPORT"}:
+        return None
     asked = _calendar_of(request, member)
     others = [known for known in member.calendars.values() if asked is not None and known is not asked]
     if asked is None or not others:
-        return request
+        return None
     other = others[0].path
     return replace(
         request,

@@ -28,6 +28,7 @@ class Seen:
     status: int
     sent: int  # Bytes of the answer's body.
     fault: str | None  # What was done to this request on purpose.
+    felt: bool  # And came of it: where the honest answer has no body, half of it is all of it.
     seconds: float
 
     @classmethod
@@ -40,6 +41,7 @@ class Seen:
         seconds: float,
         account: str | None,
         fault: str | None,
+        felt: bool,
     ) -> "Seen":
         return cls(
             at=at,
@@ -57,6 +59,7 @@ class Seen:
             status=response.status,
             sent=len(response.body),
             fault=fault,
+            felt=felt,
             seconds=seconds,
         )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from models.calendar import store_listing
 from models.database import Database, execute
 from models.icloud import ICloudAccount
 from models.seal import Secret
-from server.database import migrate, open_database
+from server.database import migrate, open_database, sqlite_file
 from standin.account_faults import AccountFaults
 from standin.catalog import CalendarFacts
 from standin.manners import STRICT, Manners
@@ -179,7 +180,9 @@ class Account:
             for table in _TABLES:
                 await execute(db, f"DELETE FROM {table}")
         self.fresh.now = self.engine.now
-        await connect(self.fresh, self.calendars)
+        account = await self.engine.account()
+        # Once healed, it knows where its home is.
+        await _choose(self.fresh, self.calendars, home_url=account.home_url, principal=account.principal_path)
         outcome = await self.fresh.poll()
         assert outcome.error is None, outcome.error
         return Counter(await slots_by_uid(self.fresh.database))
@@ -212,34 +215,44 @@ async def account(
         for facts in more:
             icloud.add_calendar(APPLE_ID, facts)
         server = ICloud(Guard(icloud.entry_url), settings)
+        # By which no fault is met, so that no deadline need be short.
+        patient = ICloud(Guard(icloud.entry_url))
         try:
-            engine = _engine(main, server, request_seconds)
+            engine = _engine(main, patient, request_seconds)
+            calendars = (*CALENDARS, *(facts.name for facts in more))
+            await _connect(engine, calendars)
+            engine.remote = server
             made = Account(
                 engine,
-                _engine(other, server, request_seconds),
+                _engine(other, patient, request_seconds),
                 icloud,
                 Phone(icloud.entry_url, APPLE_ID, PASSWORD),
                 random.Random(seed),
                 engine.context(),
-                calendars=(*CALENDARS, *(facts.name for facts in more)),
+                calendars=calendars,
             )
-            await connect(made.engine, made.calendars)
             for _ in range(4):
                 await made.live()
             await made.heal()
             yield made
         finally:
             await server.close()
+            await patient.close()
 
 
-async def connect(engine: Engine, calendars: tuple[str, ...]) -> None:
+async def _connect(engine: Engine, calendars: tuple[str, ...]) -> None:
     assert engine.remote is not None
-    signed_in = engine.remote.sign_in(APPLE_ID, Secret(PASSWORD))
-    found = await signed_in.discover()
-    await engine.set_up(home_url=found.home_url, principal=found.principal_path)
+    found = await engine.remote.sign_in(APPLE_ID, Secret(PASSWORD)).discover()
+    await _choose(engine, calendars, home_url=found.home_url, principal=found.principal_path)
+
+
+async def _choose(engine: Engine, calendars: tuple[str, ...], *, home_url: str, principal: str) -> None:
+    assert engine.remote is not None
+    await engine.set_up(home_url=home_url, principal=principal)
     async with engine.database.writing() as db:
         row = await ICloudAccount.all().using_db(db).get()
-        await store_listing(db, row, await signed_in.list_calendars(found.home_url), now=engine.now)
+        listed = await engine.remote.sign_in(APPLE_ID, Secret(PASSWORD)).list_calendars(home_url)
+        await store_listing(db, row, listed, now=engine.now)
     await engine.choose(*calendars, linked="Home")
 
 
@@ -250,11 +263,15 @@ def _engine(database: Database, server: ICloud, request_seconds: float) -> Engin
 
 @asynccontextmanager
 async def _database(folder: Path, kind: str, postgres: str) -> AsyncIterator[Database]:
+    """Migrated. A row's SQLite files are so once: each is a copy of its first."""
     folder.mkdir()
     async with fresh_database(kind, folder, postgres=postgres) as url:
-        await migrate(url)
+        first = folder.parent.parent / "migrated.sqlite3"
+        if kind == "sqlite" and first.exists():
+            shutil.copy(first, sqlite_file(url))
+        else:
+            await migrate(url)
+            if kind == "sqlite":
+                shutil.copy(sqlite_file(url), first)
         async with open_database(url) as database:
             yield database
-
-
-Trial = Callable[[Account], Awaitable[None]]

@@ -10,13 +10,10 @@ from dataclasses import replace
 
 from benchmarks.faults import beside, honest
 from benchmarks.faults.beside import BESIDE, Happening, Life
-from benchmarks.faults.icloud import QUESTIONS
-from domain.accounts import AccountStatus
 from standin.faults import KINDS, Failing, Lie
 from standin.messages import Request
 from standin.owner import PhoneError
 from sync.context import SyncContext
-from sync.plan import ProblemCode
 from tests.fakes.calendar_server import APPLE_ID
 from tests.machine.process import Doom, Killed
 
@@ -30,6 +27,8 @@ _AMOUNTS: dict[str, tuple[int, ...]] = {
     Failing.STATUS: (304, 400, 403, 404, 409, 410, 412, 421, 500, 502, 504, 507, 599),
     Failing.RESET: (0, 1, 50, 300),
 }
+_QUESTIONS = ("", "PROPFIND", "sync-collection", "calendar-multiget", "PUT", "DELETE")
+"""Which request meets a fault; the empty one is whatever comes next."""
 _REQUESTS = 6
 _STEPS = 4
 _STEPS_OF_A_WRITE = ("outbox taken", "write sent", "write answered", "write marked")
@@ -112,7 +111,7 @@ async def _edit(life: Life) -> None:
 
 async def poll_in_trouble(life: Life) -> None:
     await _edit(life)
-    await _in_trouble(life, life.known.engine.poll, (*QUESTIONS, "GET"))
+    await _in_trouble(life, life.known.engine.poll, (*_QUESTIONS, "GET"))
 
 
 async def push_in_trouble(life: Life) -> None:
@@ -354,7 +353,7 @@ async def _in_trouble(life: Life, act: Act, questions: tuple[str, ...]) -> None:
         if chance.random() < rate:
             await life.happen(what)
     await _carry_out(life, act, death_rate=0.2)
-    await _is_told(life)
+    await honest.hold_as_told(life)
     faults.clear()
 
 
@@ -428,19 +427,6 @@ def _drawn(life: Life) -> str:
     kind = life.chance.choice(_FAULTS)
     amounts = _AMOUNTS.get(kind)
     return f"{kind}:{life.chance.choice(amounts)}" if amounts else kind
-
-
-async def _is_told(life: Life) -> None:
-    """What the account says of itself is so, whatever it met."""
-    account = await life.known.engine.account()
-    match account.status:
-        case AccountStatus.CONNECTED:
-            assert account.problem_code in {None, ProblemCode.LINKED_CALENDAR_UNUSABLE}, account.problem_code
-        case AccountStatus.UNREACHABLE:
-            assert account.problem_code, "unreachable, and it is not said why"
-            assert account.next_poll_at, "unreachable, and never asked again"
-        case AccountStatus.NEEDS_NEW_PASSWORD:
-            assert account.next_poll_at is None, "asked again with a password that is refused"
 
 
 _WE: tuple[Happening, ...] = (

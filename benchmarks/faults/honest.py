@@ -10,6 +10,7 @@ from functools import lru_cache
 from benchmarks.faults.account import Account, Slots
 from benchmarks.faults.beside import Life
 from benchmarks.fresh import OURS
+from domain.accounts import AccountStatus
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
 from models.booking import Appointment
@@ -17,7 +18,7 @@ from models.calendar import Resource
 from models.outbox import WriteState
 from standin.owner import PhoneError
 from sync.ical import read_resource, read_written
-from sync.plan import plan_window
+from sync.plan import ProblemCode, plan_window
 from tests.fakes.calendar_server import APPLE_ID
 from tests.integration.engine import ZONE
 
@@ -63,6 +64,13 @@ async def hold(life: Life, before: Look) -> None:
     await _hold_as_said(life, texts)
 
 
+def lost(before: Look, closed: Slots) -> set[str | None]:
+    """UIDs of what stands in iCloud, moved or not, and closed some of the time to come: now it closes none."""
+    standing = {_uid(text) for text in before.texts.values()}
+    ahead = {uid for _, ends, uid in before.closed if ends > before.began}
+    return (standing & ahead) - {uid for _, _, uid in closed}
+
+
 async def _hold_as_read(known: Account, lasting: Texts, closed: Slots, *, moved: set[str | None]) -> None:
     """The poll says that it saw all there was: it closes that, and nothing else."""
     async with known.engine.database.reading() as db:
@@ -89,6 +97,19 @@ async def _hold_as_said(life: Life, texts: Texts) -> None:
                 assert found == wanted or own.id in touched, said
             case WriteState.CHANGED_IN_ICLOUD | WriteState.DELETED_IN_ICLOUD:
                 assert own.id in touched, f"the owner left it alone: {said}"
+
+
+async def hold_as_told(life: Life) -> None:
+    """What the account says of itself is so, whatever it met."""
+    account = await life.known.engine.account()
+    match account.status:
+        case AccountStatus.CONNECTED:
+            assert account.problem_code in {None, ProblemCode.LINKED_CALENDAR_UNUSABLE}, account.problem_code
+        case AccountStatus.UNREACHABLE:
+            assert account.problem_code, "unreachable, and it is not said why"
+            assert account.next_poll_at, "unreachable, and never asked again"
+        case AccountStatus.NEEDS_NEW_PASSWORD:
+            assert account.next_poll_at is None, "asked again with a password that is refused"
 
 
 async def appointments(known: Account) -> list[Appointment]:

@@ -2,78 +2,221 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from benchmarks.campaigns.tally import Tally
-from benchmarks.faults.account import Account, account
+from benchmarks.faults import honest
+from benchmarks.faults.account import REQUEST_SECONDS, Account, account
+from benchmarks.faults.beside import Life
+from benchmarks.faults.questions import NIGHT, READS, Question, aim, book, cancel, edit, move, request_of
 from benchmarks.faults.row import Scene
 from domain.accounts import AccountStatus
 from models.calendar import Calendar
 from standin.catalog import CalendarFacts
 from standin.faults import Lie
-from sync.remote import PasswordRefused
+from standin.log import Seen
+from sync.remote import PasswordRefused, RemoteError
 from tests.fakes.calendar_server import APPLE_ID, PASSWORD
 
-QUESTIONS = ("", "PROPFIND", "sync-collection", "calendar-multiget", "PUT", "DELETE")
-"""Which request meets the fault; the empty one is whatever comes next."""
-Plan = Callable[[Account, str], Awaitable[None] | None]
+MOST_TRIES = 5
+"""For each trial that is asked for. Where the fault is met in fewer than that, the row has failed."""
+_LIFE = 100
+_ENOUGH = 10
+"""Failures: more would tell nothing new."""
 
 
-async def run(scene: Scene, kinds: Sequence[str], plan: Plan) -> Tally:
-    """`scene.count` trials of each kind, in turn, on one account that lives on."""
-    tally, unmet = Tally(scene.name, scene.where), 0
-    async with account(scene.folder, scene.kind, postgres=scene.postgres, seed=scene.seed) as known:
-        for number in range(scene.count * len(kinds)):
-            kind = kinds[number % len(kinds)]
-            story = f"trial {number}, {kind}"
-            try:
-                is_met = await _trial(known, kind, plan)
-            except Exception as error:  # noqa: BLE001 - counted and told; what it left behind is no ground for more.
-                tally.hold(claim=False, story=f"{story}: {type(error).__name__}: {error}"[:600])
-                break
-            tally.trials += is_met
-            unmet += not is_met
+@dataclass(slots=True)
+class _Counted:
+    """By kind, and by the requests that met a fault."""
+
+    tries: Counter[str] = field(default_factory=Counter)
+    trials: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Trial:
+    """One of a life's, before and while its fault waits."""
+
+    life: Life
+    kind: str
+    turn: int
+    "Which of its kind in this life, beginning with another in each."
+    writes_first: bool = False
+    is_sure: bool = False
+    "The fault is no request's alone: whatever is asked, meets it."
+
+    @property
+    def known(self) -> Account:
+        return self.life.known
+
+
+Plan = Callable[[Trial], Awaitable[None]]
+
+
+async def run(
+    scene: Scene,
+    kinds: Sequence[str],
+    plan: Plan,
+    *,
+    requests: Collection[str] = (),
+    request_seconds: float = REQUEST_SECONDS,
+) -> Tally:
+    """`scene.count` trials of each kind in which its fault was met, and all of `requests` met one.
+
+    In turn, in lives of some trials: a life is made again by its seed, and a failure ends it, since what that left
+    behind is no ground for more.
+    """
+    tally, counted = Tally(scene.name, scene.where), _Counted()
+    for number in itertools.count():
+        if len(tally.failures) >= _ENOUGH or not _missing(scene, kinds, counted):
+            break
+        folder = scene.folder / f"{number}"
+        folder.mkdir()
+        seed = scene.seed + number
+        async with account(
+            folder, scene.kind, postgres=scene.postgres, seed=seed, request_seconds=request_seconds
+        ) as known:
+            await _live(Life(known), replace(scene, seed=seed), kinds, plan, counted, tally)
+    for kind in kinds:
+        tally.hold(
+            counted.trials[kind] >= scene.count,
+            f"{kind}: {counted.trials[kind]} of {scene.count} trials, in {counted.tries[kind]} tries",
+        )
+    if scene.count >= len(Question):
+        for request in requests:
+            tally.hold(counted.requests[request], f"no {request} met a fault")
+    unmet = counted.tries.total() - counted.trials.total()
     tally.facts |= {"kinds": len(kinds), "met by no request, not counted": unmet}
+    tally.facts |= {f"{request}:": count for request, count in sorted(counted.requests.items())}
     return tally
 
 
-async def _trial(known: Account, kind: str, plan: Plan) -> bool:
-    """Whether any request met the fault: where none did, all that holds says nothing of it."""
-    await known.live()
-    planned = plan(known, kind)
-    if planned is not None:
-        await planned
-    stands, waiting = await known.slots(), len(known.faults.pending)
+def _missing(scene: Scene, kinds: Sequence[str], counted: _Counted) -> list[str]:
+    most = MOST_TRIES * scene.count
+    return [kind for kind in kinds if counted.trials[kind] < scene.count and counted.tries[kind] < most]
+
+
+async def _live(
+    life: Life, scene: Scene, kinds: Sequence[str], plan: Plan, counted: _Counted, tally: Tally
+) -> None:
+    turns = Counter({kind: scene.seed + place for place, kind in enumerate(kinds)})
+    for number in range(_LIFE):
+        missing = _missing(scene, kinds, counted)
+        if not missing:
+            return
+        kind = missing[number % len(missing)]
+        counted.tries[kind] += 1
+        try:
+            met = await _try(Trial(life, kind, turns[kind]), plan)
+        except Exception as error:  # noqa: BLE001 - counted and told.
+            tally.trials += 1
+            story = f"--seed {scene.seed}, trial {number}, {kind}: {type(error).__name__}: {error}"
+            tally.hold(claim=False, story=story[:600])
+            return
+        turns[kind] += 1
+        if met is not None:
+            tally.trials += 1
+            counted.trials[kind] += 1
+            counted.requests.update(met)
+
+
+async def _try(trial: Trial, plan: Plan) -> set[str] | None:
+    """The requests that met the fault. None: no request did, and all that holds says nothing of it."""
+    known, heard = trial.known, list[Seen]()
+    known.icloud.front.heard = heard.append
+    try:
+        await known.live()
+        await plan(trial)
+        error = await _act(trial)
+        is_spent = not known.faults.pending
+        status = (await known.engine.account()).status
+        if error is not None:
+            assert status != AccountStatus.CONNECTED, f"{type(error).__name__}, and it is shown as CONNECTED"
+        await known.heal()
+        await known.check()
+        met = await _met(heard) if is_spent and not trial.is_sure else set[str]()
+    finally:
+        known.icloud.front.heard = None
+    return met if met or trial.is_sure else None
+
+
+async def _act(trial: Trial) -> RemoteError | None:
+    """With all that must hold at any time. A RemoteError may come of the poll, and nothing else of anything."""
+    known, life = trial.known, trial.life
+    life.touched |= known.deleted
+    known.engine.now += 1
+    before = await honest.look(known)
+    if trial.writes_first:
+        await known.engine.push(known.context)
     error = await known.act()
-    is_met = waiting == 0 or len(known.faults.pending) < waiting
-    status = (await known.engine.account()).status
-    if error is not None:
-        assert status != AccountStatus.CONNECTED, f"{type(error).__name__}, and it is shown as CONNECTED"
-    ahead = {uid for _, ends, uid in stands if ends > known.engine.now}
-    lost = ahead - {uid for _, _, uid in await known.slots()}
-    assert len(lost) <= 1, f"lost {lost}: the owner deleted one at most"
-    await known.heal()
-    await known.check()
-    return is_met
+    lost = honest.lost(before, await known.slots())
+    assert not lost, f"they stand in iCloud, and close nothing any more: {lost}"
+    await honest.hold(life, before)
+    await honest.hold_as_told(life)
+    return error
 
 
-def inject(*, times: int = 1) -> Plan:
-    def plan(known: Account, kind: str) -> None:
-        known.faults.inject(kind, times, on=known.chance.choice(QUESTIONS), skip=known.chance.randrange(2))
+async def _met(heard: Sequence[Seen]) -> set[str]:
+    """Those whose answer was another by it. A slow one ends, and is heard of, when nobody waits for it any more."""
+    for _ in range(40):
+        met = {request_of(seen) for seen in heard if seen.felt or _is_refused_token(seen)}
+        if met or any(seen.fault for seen in heard):
+            return met
+        await asyncio.sleep(0.05)
+    return set()
+
+
+def _is_refused_token(seen: Seen) -> bool:
+    return seen.report == "sync-collection" and seen.status == 403 and seen.fault is None
+
+
+def inject(questions: Mapping[str, Sequence[Question]], draw: Callable[[Account, str], str]) -> Plan:
+    """A fault of the kind, as drawn, for each of its questions in turn."""
+
+    async def plan(trial: Trial) -> None:
+        asked = questions[trial.kind]
+        aimed = await aim(trial.known, asked[trial.turn % len(asked)])
+        trial.writes_first = aimed.writes_first
+        trial.known.faults.inject(draw(trial.known, trial.kind), on=aimed.on, skip=aimed.skip)
 
     return plan
 
 
+def _as_it_is(_known: Account, kind: str) -> str:
+    return kind
+
+
+_REQUESTS = (
+    "entry",
+    "principal",
+    "home",
+    "listing",
+    "sync-collection",
+    "calendar-multiget",
+    "PUT",
+    "GET",
+    "DELETE",
+)
+_EACH = tuple(Question)
+
+
 # --- The way there
 
+_IN_TIME = 0.5
+"""Seconds for a request here."""
 BROKEN = (
-    "slow:0.3",
-    "slow:1.5",
+    "slow:0.2",
+    "slow:0.7",
     "drip:1024",
-    "silence:2",
+    "silence:1",
     "half",
     "reset",
     "twice",
@@ -83,11 +226,12 @@ BROKEN = (
 
 
 async def network(scene: Scene) -> Tally:
-    def plan(known: Account, kind: str) -> None:
-        at = f"reset:{known.chance.randrange(2000)}" if kind == "reset" else kind
-        known.faults.inject(at, on=known.chance.choice(QUESTIONS), skip=known.chance.randrange(2))
+    plan = inject({kind: _ALTERS.get(kind, _EACH) for kind in BROKEN}, _broken)
+    return await run(scene, BROKEN, plan, requests=_REQUESTS, request_seconds=_IN_TIME)
 
-    return await run(scene, BROKEN, plan)
+
+def _broken(known: Account, kind: str) -> str:
+    return f"reset:{known.chance.choice((0, known.chance.randrange(400)))}" if kind == "reset" else kind
 
 
 # --- What it refuses
@@ -105,7 +249,7 @@ STATUSES = (
 
 
 async def statuses(scene: Scene) -> Tally:
-    return await run(scene, STATUSES, inject())
+    return await run(scene, STATUSES, inject(dict.fromkeys(STATUSES, _EACH), _as_it_is), requests=_REQUESTS)
 
 
 async def refused_for_good(scene: Scene) -> Tally:
@@ -113,7 +257,8 @@ async def refused_for_good(scene: Scene) -> Tally:
     return await run(scene, ("401 for good",), _refuse_for_good)
 
 
-async def _refuse_for_good(known: Account, _kind: str) -> None:
+async def _refuse_for_good(trial: Trial) -> None:
+    known, trial.is_sure = trial.known, True
     known.faults.revoke(PASSWORD)
     engine = known.engine
     row = await engine.account()
@@ -131,29 +276,48 @@ async def _refuse_for_good(known: Account, _kind: str) -> None:
 
 # --- What it says that is not so
 
+_ALTERS: Mapping[str, Sequence[Question]] = {
+    **dict.fromkeys(("half", "reset", "drip:1024"), (*READS, Question.GET)),  # A write's answer has no body.
+    **dict.fromkeys(
+        (Lie.DUPLICATED, Lie.TRUNCATED, Lie.BAD_UTF8, Lie.FOREIGN_HREFS, Lie.ALL_GONE),
+        READS,
+    ),
+    Lie.REORDERED: (Question.HOME, Question.LISTING, Question.DELTA),  # Where more than one thing is told of.
+    **dict.fromkeys((Lie.OTHER_CALENDAR, Lie.NO_ETAGS), (Question.LISTING, Question.DELTA, Question.TEXTS)),
+}
+"""Of some kinds, the questions whose answers they can alter; all others alter each."""
 LIES = tuple(str(lie) for lie in Lie if lie not in {Lie.NO_CHANGE, Lie.STALE, Lie.CUT_507, Lie.LEFT_OUT})
 """Those that one answer gives away. What a delta leaves out, only a night's comparison finds: `left-out` tries that."""
 
 
-async def lies(scene: Scene) -> Tally:
-    def plan(known: Account, kind: str) -> None:
-        sized = {Lie.GZIP_BOMB: "gzip-bomb:64", Lie.HUGE_TEXT: "huge-text:12"}.get(Lie(kind), kind)
-        known.faults.inject(sized, on=known.chance.choice(QUESTIONS), skip=known.chance.randrange(2))
+_LONG = {Lie.GZIP_BOMB: "gzip-bomb:64", Lie.HUGE_TEXT: "huge-text:12"}
 
-    return await run(scene, LIES, plan)
+
+async def lies(scene: Scene) -> Tally:
+    plan = inject({lie: _ALTERS.get(lie, _EACH) for lie in LIES}, lambda _, kind: _LONG.get(Lie(kind), kind))
+    return await run(scene, LIES, plan, requests=_REQUESTS)
 
 
 async def left_out(scene: Scene) -> Tally:
     """A delta that tells nothing, an old answer, a cut one: after the next day's night all is there."""
 
-    async def plan(known: Account, kind: str) -> None:
-        known.faults.inject(kind, on="sync-collection")
+    async def plan(trial: Trial) -> None:
+        known = trial.known
+        calendar = known.chance.choice(known.calendars)
+        for _ in range(2):  # Half of one is none.
+            await edit(known, calendar, may_delete=False)
+        path = (await known.phone.calendars())[calendar]
+        known.faults.inject(trial.kind, on=path)
         await known.act()
-        assert not known.faults.pending, "no delta was asked for"
         known.faults.clear()
-        known.engine.now += 30 * 3600  # One compared at 0:01 is so again before 5 on the next day.
+        known.engine.now += NIGHT
 
-    return await run(scene, (str(Lie.NO_CHANGE), str(Lie.STALE), str(Lie.CUT_507), str(Lie.LEFT_OUT)), plan)
+    return await run(
+        scene,
+        (str(Lie.NO_CHANGE), str(Lie.STALE), str(Lie.CUT_507), str(Lie.LEFT_OUT)),
+        plan,
+        requests=["sync-collection"],
+    )
 
 
 # --- What it forgets
@@ -162,24 +326,49 @@ TOKENS = ("purged", "status:403", "status:409", "status:410", "status:412", "sta
 
 
 async def tokens(scene: Scene) -> Tally:
-    def plan(known: Account, kind: str) -> None:
-        if kind == "purged":
-            known.faults.purge_tokens(known.chance.choice(("", *known.calendars)))
-        else:
-            for _ in range(known.chance.randint(1, 2)):
-                known.faults.inject(kind, on="sync-collection")
+    return await run(scene, TOKENS, _refuse_tokens, requests=["sync-collection"])
 
-    return await run(scene, TOKENS, plan)
+
+async def _refuse_tokens(trial: Trial) -> None:
+    known, chance = trial.known, trial.known.chance
+    await _ask_for_changes_again(known)
+    calendar = chance.choice(known.calendars)
+    await edit(known, calendar)
+    if trial.kind == "purged":
+        known.faults.purge_tokens(chance.choice(("", calendar)))
+    else:
+        # Once: it is listed anew. Twice: that too is refused, and it is read by its ETags.
+        known.faults.inject(trial.kind, chance.randint(1, 2), on="sync-collection")
+
+
+async def _ask_for_changes_again(known: Account) -> None:
+    """Until each calendar is read by its changes.
+
+    One that twice told none is read by its ETags until a night has compared it in full, and then from the start once.
+    """
+    if known.context.memory.without_changes:
+        known.engine.now += NIGHT
+        await known.heal()
+    for calendar in known.calendars:
+        if (await known.engine.calendar(calendar)).sync_token is None:
+            await edit(known, calendar)
+            await known.heal()
+
+
+LOST: Mapping[str, Callable[[Account], Awaitable[str]]] = {"booked": book, "moved": move, "cancelled": cancel}
 
 
 async def lost_answers(scene: Scene) -> Tally:
     """The write was done, and nobody was told."""
 
-    def plan(known: Account, kind: str) -> None:
-        for _ in range(known.chance.randint(1, 2)):
-            known.faults.lose_answers(on=kind)
+    async def plan(trial: Trial) -> None:
+        known, times = trial.known, trial.known.chance.randint(1, 2)
+        for _ in range(times):
+            await LOST[trial.kind](known)
+        trial.writes_first = known.chance.random() < 0.5
+        known.faults.lose_answers(times, on="DELETE" if trial.kind == "cancelled" else "PUT")
 
-    return await run(scene, ("PUT", "PUT", "PUT", "DELETE"), plan)
+    return await run(scene, tuple(LOST), plan, requests=["PUT", "DELETE"])
 
 
 # --- Where things are
@@ -195,8 +384,9 @@ async def places(scene: Scene) -> Tally:
     return await run(scene, PLACES, _move)
 
 
-async def _move(known: Account, kind: str) -> None:
-    match kind.split():
+async def _move(trial: Trial) -> None:
+    known, trial.is_sure = trial.known, True
+    match trial.kind.split():
         case "partition", old_host:
             known.faults.move_partition(old_host=old_host)
         case "calendar", "renamed":

@@ -26,10 +26,10 @@ def quietly() -> None:
 
 def one(name: str, place: Place, asked: argparse.Namespace) -> Told:
     [row] = [row for row in ROWS if row.name == name]
-    return asyncio.run(_tried(row, place, asked))
+    return asyncio.run(tried(row, place, asked))
 
 
-async def _tried(row: Row, place: Place, asked: argparse.Namespace) -> Told:
+async def tried(row: Row, place: Place, asked: argparse.Namespace) -> Told:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         scene = Scene(
@@ -45,6 +45,8 @@ async def _tried(row: Row, place: Place, asked: argparse.Namespace) -> Told:
             tally = await row.run(scene)
         except LeftOutError as lacking:
             return f"{row.name:<18} {scene.where:<22} left out: {lacking}", True
+        except Exception as error:  # noqa: BLE001 - told as this row's; the others go on.
+            tally = Tally(scene.name, scene.where, failures=[f"{type(error).__name__}: {error}"[:600]])
     tally.facts["seconds"] = round(time.monotonic() - started)
     return _lines(tally), tally.is_good
 

@@ -119,6 +119,31 @@ async def test_every_request_names_its_account_its_size_and_its_fault() -> None:
     assert (honest.fault, honest.sent) == (None, len(reply.text.encode()))
 
 
+@pytest.mark.parametrize(
+    ("fault", "is_felt"),
+    [
+        ("status:502", True),
+        ("slow:0.01", True),
+        ("twice", True),
+        ("half", False),
+        ("drip:1024", False),
+        ("reset:0", False),
+        ("truncated", False),
+        ("other-calendar", False),
+    ],
+)
+async def test_the_log_says_whether_anything_came_of_a_fault(fault: str, *, is_felt: bool) -> None:
+    """A PUT's answer has no body, of which half could be given, and is no multistatus."""
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        faults.inject(fault)
+        await dav.put("home/a.ics", event("a"))
+        faults.inject("duplicated")
+        await dav.sync("home")
+        await dav.sync("home")
+    assert [seen.felt for seen in dav.icloud.requests] == [is_felt, True, False]
+
+
 async def test_manners_are_read_and_set_over_http() -> None:
     async with served() as dav:
         before = json.loads((await dav.call("GET", "/-/manners", password=None)).text)
