@@ -71,6 +71,27 @@ async def test_a_write_that_is_refused_once_waits_for_a_poll_and_is_written(engi
     assert (await engine.account()).refusals == 0
 
 
+@pytest.mark.parametrize(("planned", "then"), [(300, 60), (10, 10)])
+async def test_a_poll_finds_out_soon_whether_a_refused_write_met_a_stray_refusal(
+    engine: Engine, planned: float, then: float
+) -> None:
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(next_poll_at=engine.now + planned)
+    engine.server.failures["create"] = [PasswordRefused()]
+    await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    assert (await engine.account()).next_poll_at == engine.now + then
+
+
+async def test_nothing_is_written_while_the_password_can_not_be_opened(engine: Engine) -> None:
+    """Nobody has refused it, and there is nothing to sign in with."""
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(status=AccountStatus.NEEDS_NEW_PASSWORD)
+    await engine.book(at(3, 9), at(3, 10))
+    assert await engine.push() == 0
+    assert engine.server.asked == []
+
+
 async def test_a_renewed_password_meanwhile_is_not_charged_with_the_old_ones_refusal(engine: Engine) -> None:
     async def renew(name: str, _: str) -> None:
         if name == "create":

@@ -1,0 +1,96 @@
+"""Another calendar is linked while appointments are not as they should be in the one of before."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.bell import Bell
+from models.database import Database
+from models.outbox import WriteState
+from sync.remote import Forbidden
+from tests.fakes.calendar_server import FakeCalendar
+from tests.integration.engine import DAY, HOUR, Engine, at, linked_engine_on
+from tests.integration.test_push import spans
+from tests.integration.test_push_places import relinked
+
+BOOKED, MOVED = (at(3, 9), at(3, 10)), (at(3, 14), at(3, 15))
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    return await linked_engine_on(database, bell)
+
+
+async def state(engine: Engine, name: str) -> str:
+    return (await engine.appointment(name)).write_state
+
+
+async def pushed_for_hours(engine: Engine) -> None:
+    for _ in range(3):
+        engine.now += HOUR
+        await engine.push()
+
+
+async def test_one_whose_answer_was_lost_stays_where_it_was_sent(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await relinked(engine)
+    await pushed_for_hours(engine)
+    assert (spans(home), spans(work)) == ([], [BOOKED])
+    assert await state(engine, name) == WriteState.WRITTEN
+
+
+async def test_one_that_is_over_is_not_written_anywhere_else(engine: Engine, home: FakeCalendar) -> None:
+    engine.server.failures["create"] = [Forbidden()]
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    engine.now += 3 * DAY
+    engine.server.failures["create"] = [Forbidden()] * 9
+    await relinked(engine)
+    own = await engine.appointment(name)
+    assert (own.write_state, own.calendar_id) == (WriteState.FAILED, (await engine.calendar("Work")).id)
+    await pushed_for_hours(engine)
+    assert spans(home) == []
+
+
+async def test_one_that_could_not_be_removed_goes_once_its_calendar_takes_it(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await engine.poll()
+    work.can_write = False
+    await engine.poll()
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert await state(engine, name) == WriteState.FAILED
+    await relinked(engine)
+    await engine.push()
+    assert spans(work) == [BOOKED]
+    work.can_write = True
+    await engine.poll()
+    await engine.push()
+    assert (spans(work), await state(engine, name)) == ([], WriteState.REMOVED)
+
+
+async def test_a_refusal_that_comes_after_the_booking_was_changed_is_none_of_the_change(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """It is tried at once, and not in an hour."""
+    name = await engine.book(*BOOKED)
+    engine.now += 1
+
+    async def change(step: str, _: str) -> None:
+        if step == "create":
+            engine.server.after = None
+            await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+            raise Forbidden
+
+    engine.server.after = change
+    await engine.push()
+    assert await state(engine, name) == WriteState.PENDING
+    await engine.push()
+    assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.WRITTEN)
