@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,6 +19,11 @@ from sync.settings import SyncSettings
 from sync.zone_rules import rules_in_use
 
 V = TypeVar("V")
+
+_FEW = 20
+"""Texts: to store so many takes the processor no longer than other things that are done unasked."""
+_STORED_AT_ONCE = 2
+"""While one waits for the database, rows are made for the other."""
 
 
 def pass_by(step: str) -> None:
@@ -116,9 +123,15 @@ class SyncContext:
     chance: Callable[[], float]
     "A number in [0, 1), for jitter."
     memory: Memory = field(default_factory=Memory)
+    storing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STORED_AT_ONCE))
+    "A turn at storing much at once: see `turn_to_store`."
     rules: str = field(default_factory=rules_in_use)
     "Of the time zones that this process reads by."
     watch: Watch = unwatched
     "Entered around each poll and each write."
     at: Callable[[str], None] = pass_by
     "Told the name of each step whose interruption must lose nothing; tests stop there."
+
+    def turn_to_store(self, texts: int) -> AbstractAsyncContextManager[object]:
+        """What is little waits for nobody. Much of many accounts at once would hold up the event loop for seconds."""
+        return self.storing if texts > _FEW else nullcontext()

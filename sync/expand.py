@@ -143,7 +143,7 @@ async def _store(poll: Poll, calendar: Calendar, page: list[Resource], roll: Rol
     kept = [Fetched(Href(each.href), ETag(each.etag), each.body) for each in page]
     found = await read_kept(poll, kept)
     read = [_as_kept(each, resource) for each, resource in zip(found, page, strict=True)]
-    async with poll.changing(calendar) as (ledger, fresh):
+    async with poll.context.turn_to_store(len(read)), poll.changing(calendar) as (ledger, fresh):
         assert fresh is not None
         ids = [resource.id for resource in page]
         now = await Resource.filter(id__in=ids).using_db(ledger.db).only("id", "href", "etag")

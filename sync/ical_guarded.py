@@ -10,7 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import date
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -36,12 +36,15 @@ _LIMITS = Limits()
 _TOLD_TO = (-signal.SIGTERM, -signal.SIGINT)
 _SLICE = 100
 """Texts read in a thread before it lets go, so that many big accounts take turns."""
+_FEW = 20
+"""Texts that take no turn."""
 _ROOT = Path(__file__).resolve().parent.parent
 _SOME_EVENT = re.compile(r"BEGIN:VEVENT", re.IGNORECASE)
 _SOME_TRAVEL = re.compile(r"^X-APPLE-TRAVEL", re.MULTILINE | re.IGNORECASE)
 _SOME_START = re.compile(r"^DTSTART[^:\r\n]*:\s*(\d{4})(\d\d)(\d\d)", re.MULTILINE | re.IGNORECASE)
 _SOME_EXTRA = re.compile(r"^RDATE", re.MULTILINE | re.IGNORECASE)
 _SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+_slices: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
@@ -59,7 +62,8 @@ async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) ->
     found: dict[int, Reading] = {}
     plain = [number for number, request in enumerate(requests) if is_ordinary(request.text)]
     for at in range(0, len(plain), _SLICE):
-        found |= await asyncio.to_thread(_read_these, requests, plain[at : at + _SLICE])
+        async with _turn_at_reading(len(plain)):
+            found |= await asyncio.to_thread(_read_these, requests, plain[at : at + _SLICE])
     odd = [number for number in range(len(requests)) if number not in found]
     if odd:
         async with _turn():
@@ -106,6 +110,16 @@ def _read_these(requests: Sequence[Request], numbers: Sequence[int]) -> dict[int
 def _turn() -> asyncio.Semaphore:
     """Of one process, so many workers at once as its memory is reckoned for."""
     return _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
+
+
+def _turn_at_reading(texts: int) -> AbstractAsyncContextManager[object]:
+    """One slice at a time: threads take the interpreter from the event loop by turns, each for some milliseconds.
+
+    What is little waits for nobody.
+    """
+    if texts <= _FEW:
+        return nullcontext()
+    return _slices.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
 
 
 async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int, Reading]:

@@ -59,6 +59,7 @@ class Loop:
         self._polls: dict[str, RunningPoll] = {}
         self._failing: set[str] = set()
         self._room = Room(context.settings, context.settings.concurrent_polls)
+        self._first_reads = Room(context.settings, context.settings.first_reads_at_once)
         self._waiting = Waiting()
         self._begun = 0
         self._takes_turns = False
@@ -263,7 +264,7 @@ class Loop:
             if isinstance(found, Stamp):
                 self._leases.stamp(found)
                 return _QUIET
-            outcome = await pull(self.context, lease, found, place=place)
+            outcome = await pull(self.context, lease, found, place=place, first_reads=self._first_reads)
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on.
             outcome = await self._broken_off(lease, work, error)
         self._leases.forget(lease.account_id)

@@ -159,7 +159,8 @@ async def store_page(
             await asyncio.sleep(clock() - began)
         began = clock()
         is_last = page.is_last and part is parts[-1]
-        await _store_part(poll, calendar, part, ending, is_first_read=is_first_read, is_last=is_last)
+        async with poll.context.turn_to_store(len(part)):
+            await _store_part(poll, calendar, part, ending, is_first_read=is_first_read, is_last=is_last)
 
 
 def _parts(read: Sequence[ReadResource]) -> Iterator[list[ReadResource]]:

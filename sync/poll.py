@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from models.settle import closes_time
 from sync.context import SyncContext
 from sync.plan import latest_comparison, plan_window
 from sync.remote import Glance, PasswordUnreadable, RemoteCalendars, RemoteError
-from sync.room import Patient, Place
+from sync.room import Patient, Place, Room
 
 
 class SupersededError(Exception):
@@ -45,6 +46,8 @@ class Poll:
     "From the sign-in on."
     place: Place = field(default_factory=Place)
     "At which it works once the home has answered."
+    first_reads: Room | None = None
+    "Where it works while it reads a calendar for the first time. None: at its own place."
     verified: set[str] = field(default_factory=set)
     "Calendars that are stored as they were in iCloud when this poll began."
     missing: set[str] = field(default_factory=set)
@@ -88,6 +91,23 @@ class Poll:
         """
         latest = self.context.clock() + CLOCKS_DIFFER
         return own.written_at is not None and self.started < own.written_at <= latest
+
+    @asynccontextmanager
+    async def reading_first(self) -> AsyncIterator[None]:
+        """Among those that read much for long, at a place of theirs: its own is another's meanwhile."""
+        if self.first_reads is None or not self.place.takes_turns:
+            yield
+            return
+        own, self.place = self.place, Place(self.first_reads)
+        own.leave()
+        try:
+            await self.place.take()
+            yield
+        finally:
+            self.place.leave()
+            self.place = own
+            if not _is_cancelled():
+                await own.take()
 
     def hurry(self, after: float) -> None:
         self.look_again_after = after if self.look_again_after is None else min(self.look_again_after, after)
@@ -173,6 +193,11 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
         calendars=calendars,
         facts=facts,
     )
+
+
+def _is_cancelled() -> bool:
+    here = asyncio.current_task()
+    return here is not None and here.cancelling() > 0
 
 
 def is_comparison_due(poll: Poll, calendar: Calendar) -> bool:

@@ -35,7 +35,7 @@ from sync.remote import (
     TokenRefused,
     UnexpectedAnswer,
 )
-from sync.room import Place
+from sync.room import Place, Room
 from sync.told import ask_for_changes, beside_held, is_believed, once_not_given
 
 log = logging.getLogger(__name__)
@@ -56,15 +56,18 @@ async def pull(
     looked: Looked | None = None,
     *,
     place: Place | None = None,
+    first_reads: Room | None = None,
 ) -> PullOutcome:
     """Never raises what the calendar server did; frees the lease at its end.
 
     `looked`: the home was asked already. `place`: taken as soon as it has answered, before anything is read.
+    `first_reads`: where there is another for a calendar that was never read.
     """
     poll = await begin(context, lease, started=None if looked is None else looked.started)
     if poll is None:
         return PullOutcome(is_complete=True)
     poll.seen, poll.place = None if looked is None else looked.met, place or Place()
+    poll.first_reads = first_reads
     try:
         met = await _look(poll)
         if met is not None:
@@ -146,7 +149,10 @@ async def _keep_in_step(
     poll: Poll, calendar: Calendar, token: str | None, *, spares: bool, ends_poll: bool
 ) -> bool:
     """Whether it is to be read once more, after the others."""
-    if not _is_in_step(calendar, token) and await _read_calendar(
+    if calendar.last_synced_at is None:
+        async with poll.reading_first():
+            await _read_calendar(poll, calendar, token, ends_poll=ends_poll)
+    elif not _is_in_step(calendar, token) and await _read_calendar(
         poll, calendar, token, spares=spares, ends_poll=ends_poll
     ):
         return True

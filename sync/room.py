@@ -59,6 +59,10 @@ class Place:
         "Who works at it; none before and after, and while it is another's."
         self._is_silent = False
 
+    @property
+    def takes_turns(self) -> bool:
+        return self._room is not None
+
     async def take(self) -> None:
         if self._room is None:
             return

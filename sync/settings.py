@@ -70,6 +70,8 @@ class SyncSettings:
     "Seconds that a poll or a write waits at its place for what iCloud says; then another has it."
     most_silent: int = 256
     "Of polls, and of writes, that have given up their place so; others keep theirs. Each may bring much to be read."
+    first_reads_at_once: int = 8
+    "Of calendars that were never read: with iCloud a tenth of a second away they keep a core busy."
     concurrent_pushes: int = 16
     lease: float = 30
     "How long a process that died keeps an account or a write from the others; renewed while it lives."

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 import pytest
@@ -30,10 +30,11 @@ from sync.ical_guarded import ORDINARY_CHARACTERS
 from sync.leases import Leases
 from sync.loop import keep_house
 from sync.plan import ProblemCode
+from sync.poll import begin
 from sync.pull import pull
 from sync.push import OUR_FAULT
 from sync.remote import Broken, Forbidden, PasswordRefused, RemoteError, Throttled, Unreachable
-from sync.room import Room
+from sync.room import Place, Room
 from sync.service import Sync
 from sync.settings import SyncSettings
 from tests.fakes.calendar_server import APPLE_ID, PASSWORD
@@ -328,7 +329,14 @@ async def test_accounts_that_hang_do_not_delay_the_others(
 
 async def test_those_that_hung_go_on_by_as_many_as_ever(engine: Engine) -> None:
     """Answered all at once, they would all read their calendars at once."""
-    settings = SyncSettings(look_every=0.02, concurrent_polls=3, most_polls=8, usual_every=60, most_silent=0)
+    settings = SyncSettings(
+        look_every=0.02,
+        concurrent_polls=3,
+        first_reads_at_once=3,
+        most_polls=8,
+        usual_every=60,
+        most_silent=0,
+    )
     for number in range(20):
         await add_account(engine, f"n{number}", next_poll_at=1.0)
         await add_calendar(engine, f"n{number}", is_conflict=True)
@@ -369,6 +377,97 @@ async def test_those_that_hung_go_on_by_as_many_as_ever(engine: Engine) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await sync.close()
+
+
+async def test_first_reads_leave_the_places_to_those_who_find_a_change(engine: Engine) -> None:
+    settings = SyncSettings(
+        look_every=0.02, drain=0.1, concurrent_polls=1, first_reads_at_once=2, usual_every=0.1, word_within=60
+    )
+    home = engine.server.calendars["/1/calendars/home/"]
+    await engine.choose("Home")
+    await engine.poll()
+    engine.server.passwords["new@icloud.com"] = PASSWORD
+    for number in range(3):
+        await add_account(engine, f"new{number}", next_poll_at=1.0, apple_id="new@icloud.com")
+        await add_calendar(engine, f"new{number}", is_conflict=True)
+    under_way = most = 0
+    may_be_read = asyncio.Event()
+
+    async def linger(name: str, apple_id: str) -> None:
+        nonlocal under_way, most
+        if name == "changes" and apple_id.startswith("new"):
+            under_way += 1
+            most = max(most, under_way)
+            await may_be_read.wait()
+            under_way -= 1
+
+    engine.server.after = linger
+    sync = sync_on(engine, settings)
+    task = asyncio.create_task(sync.run())
+
+    async def are_reading() -> bool:
+        return under_way == 2
+
+    async def is_closed() -> bool:
+        return await engine.slots() == [(soon(24), soon(25))]
+
+    async def are_read() -> bool:
+        async with engine.database.reading() as db:
+            return not await Calendar.filter(is_conflict=True, last_synced_at=None).using_db(db).exists()
+
+    await until(are_reading, seconds=30)
+    home.put("new", event("new", soon(24), soon(25)))
+    await until(is_closed, seconds=30)
+    may_be_read.set()
+    await until(are_read, seconds=30)
+    assert most == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await sync.close()
+
+
+async def test_who_has_read_a_calendar_for_the_first_time_goes_on_at_a_place_of_its_own(
+    engine: Engine,
+) -> None:
+    await engine.choose("Home")
+    context = engine.context()
+    async with engine.database.writing() as db:
+        lease = await lease_account(db, engine.account_id, owner=context.owner, now=engine.now, lease=30)
+    assert lease is not None
+    poll = await begin(context, lease)
+    assert poll is not None
+    room, first_reads = Room(engine.settings, 1), Room(engine.settings, 1)
+    poll.place, poll.first_reads = Place(room), first_reads
+    await poll.place.take()
+    with suppress(Unreachable):
+        async with poll.reading_first():
+            assert (room.free, first_reads.free) == (1, 0)
+            raise Unreachable
+    assert (room.free, first_reads.free) == (0, 1)
+    poll.place = Place()  # Of a poll that somebody waits for.
+    async with poll.reading_first():
+        assert first_reads.free == 1
+
+
+async def test_much_is_stored_in_turn_and_little_at_once(engine: Engine) -> None:
+    """Of many accounts that are read at once, all that is stored would hold up the event loop for seconds."""
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(30):
+        home.put(f"e{number}", event(f"e{number}", soon(24), soon(25)))
+    engine.server.calendars["/1/calendars/work/"].put("little", event("little", soon(26), soon(27)))
+    context = engine.context()
+    await engine.choose("Home", "Work")
+    async with context.storing, context.storing:
+        polling = asyncio.create_task(engine.poll(context))
+        await asyncio.sleep(0.2)
+        assert await engine.slots() == []
+    await polling
+    assert len(await engine.slots()) == 31
+    async with context.storing, context.storing, asyncio.timeout(30):
+        home.put("changed", event("changed", soon(28), soon(29)))
+        engine.now += 60
+        await engine.poll(context)
+    assert (soon(28), soon(29)) in await engine.slots()
 
 
 async def test_writes_that_hang_do_not_delay_those_of_the_others(engine: Engine) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from asyncio.subprocess import Process
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -216,3 +217,26 @@ async def test_a_worker_answers_as_the_reader_does() -> None:
 
 def test_what_a_calendar_is_made_of_is_ordinary() -> None:
     assert all(map(is_ordinary, make_calendar(200)))
+
+
+async def test_many_texts_of_several_accounts_are_read_by_one_thread_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each that reads takes the interpreter from the event loop in its turn. Who has few texts does not wait."""
+    at_once, most = 0, 0
+    read_these = ical_guarded._read_these
+
+    def watched(requests: Sequence[Request], numbers: Sequence[int]) -> dict[int, Reading]:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.02)
+        at_once -= 1
+        return read_these(requests, numbers)
+
+    monkeypatch.setattr(ical_guarded, "_read_these", watched)
+    dates = "DTSTART:20261110T090000Z", "DURATION:PT1H"
+    many = [request(calendar(event(*dates, f"RRULE:FREQ=DAILY;COUNT={number}"))) for number in range(1, 60)]
+    found = await asyncio.gather(*(read_guarded(many) for _ in range(4)))
+    assert most == 1
+    assert [len(reading.occurrences) for reading in found[3]] == list(range(1, 60))
