@@ -210,13 +210,13 @@ _EACH = tuple(Question)
 
 # --- The way there
 
-_IN_TIME = 0.5
-"""Seconds for a request here."""
+_IN_TIME = 0.4
+"""Seconds for a request here: one waits in vain for most of these."""
 BROKEN = (
-    "slow:0.2",
-    "slow:0.7",
+    "slow:0.15",
+    "slow:0.55",
     "drip:1024",
-    "silence:1",
+    "silence:0.8",
     "half",
     "reset",
     "twice",

@@ -157,7 +157,7 @@ async def _written(known: Account) -> str:
         if (await known.engine.appointment(name)).write_state == WriteState.WRITTEN:
             return name
     name = await book(known)
-    await known.engine.push(known.context)
+    await known.heal()
     return name
 
 
