@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,14 +17,13 @@ from domain.interval import Span
 from models.booking import Appointment
 from models.calendar import Resource
 from models.outbox import WriteState
-from standin.owner import PhoneError
 from sync.ical import read_resource, read_written
 from sync.plan import ProblemCode, plan_window
 from tests.fakes.calendar_server import APPLE_ID
 from tests.integration.engine import ZONE
 
 Texts = Mapping[str, str]
-"""What stands in iCloud, by path, as its owner's phone sees it: nothing lies to that, and nothing lags."""
+"""What stands in iCloud, by path, as it is stored: nothing lies about that, and nothing lags."""
 Standing = tuple[int, int]
 
 
@@ -41,13 +41,13 @@ async def look(known: Account) -> Look:
 
 
 async def _texts(known: Account) -> Texts:
-    found: dict[str, str] = {}
+    cloud, found = known.icloud.cloud, dict[str, str]()
     for name in known.calendars:
-        try:
-            found |= {event.path: event.text for event in await known.phone.events(name)}
-        except PhoneError as error:
-            if error.status != 404:  # It is gone just now.
-                raise
+        with suppress(LookupError):  # It is gone just now.
+            calendar = cloud.member(APPLE_ID).calendar(name)
+            names = [resource.name for resource in calendar.resources.values() if not resource.gone]
+            texts = await cloud.backend.bodies(calendar.dsid, calendar.facts.id, names)
+            found |= {calendar.path + each: text for each, text in texts.items()}
     return found
 
 

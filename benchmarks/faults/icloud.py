@@ -39,6 +39,7 @@ class _Counted:
     tries: Counter[str] = field(default_factory=Counter)
     trials: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
+    unmet: int = 0
 
 
 @dataclass(slots=True)
@@ -93,8 +94,7 @@ async def run(
     if scene.count >= len(Question):
         for request in requests:
             tally.hold(counted.requests[request], f"no {request} met a fault")
-    unmet = counted.tries.total() - counted.trials.total()
-    tally.facts |= {"kinds": len(kinds), "met by no request, not counted": unmet}
+    tally.facts |= {"kinds": len(kinds), "met by no request, not counted": counted.unmet}
     tally.facts |= {f"{request}:": count for request, count in sorted(counted.requests.items())}
     return tally
 
@@ -122,7 +122,9 @@ async def _live(
             tally.hold(claim=False, story=story[:600])
             return
         turns[kind] += 1
-        if met is not None:
+        if met is None:
+            counted.unmet += 1
+        else:
             tally.trials += 1
             counted.trials[kind] += 1
             counted.requests.update(met)
@@ -290,34 +292,57 @@ LIES = tuple(str(lie) for lie in Lie if lie not in {Lie.NO_CHANGE, Lie.STALE, Li
 """Those that one answer gives away. What a delta leaves out, only a night's comparison finds: `left-out` tries that."""
 
 
+_ONE_GONE = "one-gone"
+"""The kind of lie that says of one event, which the owner has just moved, that it is gone."""
 _LONG = {Lie.GZIP_BOMB: "gzip-bomb:64", Lie.HUGE_TEXT: "huge-text:12"}
 
 
 async def lies(scene: Scene) -> Tally:
-    plan = inject({lie: _ALTERS.get(lie, _EACH) for lie in LIES}, lambda _, kind: _LONG.get(Lie(kind), kind))
-    return await run(scene, LIES, plan, requests=_REQUESTS)
+    tell = inject({lie: _ALTERS.get(lie, _EACH) for lie in LIES}, lambda _, kind: _LONG.get(Lie(kind), kind))
+
+    async def plan(trial: Trial) -> None:
+        await (_tell_one_gone if trial.kind == _ONE_GONE else tell)(trial)
+
+    return await run(scene, (*LIES, _ONE_GONE), plan, requests=_REQUESTS)
+
+
+async def _tell_one_gone(trial: Trial) -> None:
+    """Not the calendar too, which would give the lie away; nor what we know nothing of, which `left-out` tries."""
+    known = trial.known
+    held = {resource.href for resource in await known.engine.resources()}
+    events = [event for event in known.events if event in held]
+    if events:
+        path = known.chance.choice(events)
+    else:
+        path = await edit(known, known.chance.choice(known.calendars), may_delete=False)
+        await known.heal()
+    await known.phone.move(path, *known.span())
+    known.faults.inject(f"{Lie.ALL_GONE}:{path}", on=f"{path.rpartition('/')[0]}/")
+
+
+_NEW_GONE = "new-gone"
+"""Of an event that we do not hold yet, a delta says that it is gone."""
+LEFT_OUT = (str(Lie.NO_CHANGE), str(Lie.STALE), str(Lie.CUT_507), str(Lie.LEFT_OUT), _NEW_GONE)
 
 
 async def left_out(scene: Scene) -> Tally:
     """A delta that tells nothing, an old answer, a cut one: after the next day's night all is there."""
+    return await run(scene, LEFT_OUT, _leave_out, requests=["sync-collection"])
 
-    async def plan(trial: Trial) -> None:
-        known = trial.known
-        calendar = known.chance.choice(known.calendars)
-        for _ in range(2):  # Half of one is none.
-            await edit(known, calendar, may_delete=False)
-        path = (await known.phone.calendars())[calendar]
-        known.faults.inject(trial.kind, on=path)
-        await known.act()
-        known.faults.clear()
-        known.engine.now += NIGHT
 
-    return await run(
-        scene,
-        (str(Lie.NO_CHANGE), str(Lie.STALE), str(Lie.CUT_507), str(Lie.LEFT_OUT)),
-        plan,
-        requests=["sync-collection"],
-    )
+async def _leave_out(trial: Trial) -> None:
+    known = trial.known
+    calendar = known.chance.choice(known.calendars)
+    for _ in range(2):  # Half of one is none.
+        await edit(known, calendar, may_delete=False)
+    fault = trial.kind
+    if fault == _NEW_GONE:
+        known.events.append(await known.phone.add(calendar, "Busy", *known.span()))
+        fault = f"{Lie.ALL_GONE}:{known.events[-1]}"
+    known.faults.inject(fault, on=(await known.phone.calendars())[calendar])
+    await known.act()
+    known.faults.clear()
+    known.engine.now += NIGHT
 
 
 # --- What it forgets

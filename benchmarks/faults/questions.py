@@ -114,19 +114,22 @@ _PREPARED: dict[Question, Callable[[Account, int], Awaitable[Aim]]] = {
 # --- What happens
 
 
-async def edit(known: Account, calendar: str, *, may_delete: bool = True) -> None:
-    """By the owner, in this calendar."""
-    path, dice = (await known.phone.calendars())[calendar], known.chance.random()
-    here = [event for event in known.events if event.startswith(path)]
+async def edit(known: Account, calendar: str, *, may_delete: bool = True) -> str:
+    """By the owner, in this calendar; the event's path."""
+    folder, dice = (await known.phone.calendars())[calendar], known.chance.random()
+    here = [event for event in known.events if event.startswith(folder)]
     is_full = len(known.events) > MOST_EVENTS + 4
     if here and may_delete and (dice < 0.2 or is_full):
         event = known.chance.choice(here)
         known.events.remove(event)
         await known.phone.delete(event)
     elif here and (dice < 0.6 or is_full):
-        await known.phone.move(known.chance.choice(here), *known.span())
+        event = known.chance.choice(here)
+        await known.phone.move(event, *known.span())
     else:
-        known.events.append(await known.phone.add(calendar, "Busy", *known.span()))
+        event = await known.phone.add(calendar, "Busy", *known.span())
+        known.events.append(event)
+    return event
 
 
 async def book(known: Account) -> str:
