@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import TakenWrite, WriteState, free_writes, take_due
+from models.outbox import TakenWrite, WriteState, free_writes, queue_tidying, take_due
 from models.settle import forget_account
 from sync.push import LATER, push
 from sync.remote import Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on
+from tests.integration.test_loop import add_account, add_calendar
 from tests.integration.test_push import spans
 from tests.integration.test_push_places import link
 
@@ -90,6 +94,27 @@ async def test_while_one_is_written_no_other_begins_though_it_was_asked_for_anew
         assert await take_due(db, now=engine.now, lease=engine.settings.lease, limit=10) == []
     await push(engine.context(), first)
     assert (await take(engine)).appointment_id == names[1]
+
+
+async def test_what_is_due_longest_goes_first_whichever_account_it_is_of(engine: Engine) -> None:
+    await add_account(engine, "other")
+    await add_calendar(engine, "other", is_linked=True)
+    theirs = replace(engine, user=UserRef("sub_1", "usr_other"))
+    late = await engine.book(*BOOKED)
+    engine.now += 5
+    theirs.now = engine.now - 10
+    early = await theirs.book(*BOOKED, name="apt_00000000000000000000000002")
+    async with engine.database.writing() as db:
+        taken = [await take_due(db, now=engine.now, lease=30, limit=1) for _ in range(2)]
+    assert [write.appointment_id for [write] in taken] == [early, late]
+
+
+async def test_a_second_event_that_is_found_postpones_no_write_that_waits(engine: Engine) -> None:
+    name = await engine.book(*BOOKED)
+    async with engine.database.writing() as db:
+        await queue_tidying(db, USER, name, now=engine.now, wait=60)
+    [waits] = await engine.pending()
+    assert waits.due_at == engine.now
 
 
 # --- What it asks for
