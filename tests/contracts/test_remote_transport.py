@@ -404,6 +404,19 @@ async def test_a_write_without_an_answer_is_not_sent_twice(liar: Liar, account: 
     assert len(liar.asked) == 1
 
 
+@pytest.mark.parametrize("etag", ["*", "", " * "])
+async def test_nothing_is_changed_or_removed_in_whatever_state_it_is(
+    liar: Liar, account: Account, etag: str
+) -> None:
+    """ICloud takes `If-Match: *` backwards, and without one the owner's edit of a moment ago would go."""
+    liar.answers = [http(204)]
+    with pytest.raises(AssertionError):
+        await account.replace(HREF, "BODY", ETag(etag))
+    with pytest.raises(AssertionError):
+        await account.remove(HREF, ETag(etag))
+    assert liar.asked == []
+
+
 async def test_what_came_to_the_wrong_server_is_asked_once_more_elsewhere(
     liar: Liar, account: Account
 ) -> None:
