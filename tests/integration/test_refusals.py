@@ -12,7 +12,14 @@ from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.seal import Secret
 from sync.plan import ProblemCode
-from sync.remote import PasswordRefused
+from sync.remote import (
+    Broken,
+    PasswordRefused,
+    RemoteError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from tests.fakes.calendar_server import APPLE_ID, PASSWORD, FakeAccount
 from tests.integration.engine import HOUR, Engine, at, engine_on
 
@@ -144,3 +151,24 @@ async def test_a_stray_refusal_is_got_over_without_its_owner(engine: Engine, tim
     assert engine.server.passwords == {APPLE_ID: PASSWORD}
     account = await engine.account()
     assert (account.status, account.problem_code, account.refusals) == (AccountStatus.CONNECTED, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("between", "status"),
+    [
+        (Unreachable(), AccountStatus.NEEDS_NEW_PASSWORD),
+        (Throttled(1.0), AccountStatus.NEEDS_NEW_PASSWORD),
+        (Broken(), AccountStatus.NEEDS_NEW_PASSWORD),
+        (UnexpectedAnswer(), AccountStatus.UNREACHABLE),
+    ],
+    ids=["outage", "throttle", "fault of ours", "answer"],
+)
+async def test_what_is_met_without_a_look_at_the_password_takes_no_refusal_back(
+    engine: Engine, between: RemoteError, status: AccountStatus
+) -> None:
+    for met in (PasswordRefused(), between, PasswordRefused(), between, PasswordRefused()):
+        engine.server.failures["list"] = [met]
+        engine.server.failures["discover"] = [met]
+        await engine.poll()
+        engine.now += HOUR
+    assert (await engine.account()).status == status

@@ -31,6 +31,7 @@ from sync.remote import (
     Href,
     Listed,
     PasswordRefused,
+    PasswordUnreadable,
     RemoteError,
     Stalled,
     Throttled,
@@ -136,7 +137,7 @@ def _recover(
     return recovery.status, None if recovery.retry_at is None else recovery.retry_at - NOW
 
 
-@pytest.mark.parametrize(("failures", "wait"), [(1, 30), (2, 60), (5, 480), (8, 3600), (400, 3600)])
+@pytest.mark.parametrize(("failures", "wait"), [(1, 30), (2, 60), (5, 480), (8, 3600), (5000, 3600)])
 @pytest.mark.parametrize("error", [UnexpectedAnswer(), Stalled()])
 def test_failures_back_off_to_an_hour(error: RemoteError, failures: int, wait: float) -> None:
     assert _recover(error, failures=failures) == ("UNREACHABLE", wait)
@@ -155,6 +156,16 @@ def test_retry_after_is_honoured_between_our_floor_and_an_hour(told: float | Non
 def test_the_third_refusal_stops_the_polls() -> None:
     assert _recover(PasswordRefused(), refusals=2)[0] == "UNREACHABLE"
     assert _recover(PasswordRefused(), refusals=3) == ("NEEDS_NEW_PASSWORD", None)
+
+
+def test_whether_the_key_is_back_is_looked_at_each_hour() -> None:
+    """Without a request: nobody is locked out by looking."""
+    assert _recover(PasswordUnreadable("no key")) == ("NEEDS_NEW_PASSWORD", 3600)
+
+
+@pytest.mark.parametrize(("chance", "wait"), [(0.0, 24), (1.0, 36)])
+def test_those_that_failed_together_are_tried_again_apart(chance: float, wait: float) -> None:
+    assert _recover(Unreachable(), chance=chance) == ("UNREACHABLE", wait)
 
 
 def test_an_account_that_waits_for_a_choice_goes_on_waiting() -> None:
@@ -178,6 +189,7 @@ def test_an_account_that_waits_for_a_choice_goes_on_waiting() -> None:
         (Unreachable(), ProblemCode.UNREACHABLE),
         (UnexpectedAnswer(), ProblemCode.UNEXPECTED_ANSWER),
         (ForeignHost(), ProblemCode.UNEXPECTED_ANSWER),
+        (PasswordUnreadable("no key"), ProblemCode.PASSWORD_REFUSED),
     ],
 )
 def test_every_error_has_a_sentence(error: RemoteError, code: ProblemCode) -> None:
@@ -217,6 +229,16 @@ def test_a_write_waits_longer_each_time(error: RemoteError, longest: float) -> N
         for attempts in (1, 2, 3, 50)
     ]
     assert waits == [5, 10, 20, longest]
+
+
+@pytest.mark.parametrize(("told", "wait"), [(1.0, 5), (600.0, 600), (1e12, 3600), (-5.0, 5), (None, 5)])
+def test_a_write_heeds_retry_after_between_its_own_floor_and_an_hour(told: float | None, wait: float) -> None:
+    assert plan_write_retry(Throttled(told), SETTINGS, attempts=1, now=NOW, chance=0.5) - NOW == wait
+
+
+@pytest.mark.parametrize(("chance", "wait"), [(0.0, 4), (1.0, 6)])
+def test_writes_that_failed_together_are_tried_again_apart(chance: float, wait: float) -> None:
+    assert plan_write_retry(Unreachable(), SETTINGS, attempts=1, now=NOW, chance=chance) - NOW == wait
 
 
 def test_a_write_with_a_refused_password_leaves_the_asking_to_the_polls() -> None:

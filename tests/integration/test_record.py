@@ -1,0 +1,222 @@
+"""What a poll's end puts on record of its account, and what it leaves to others."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.accounts import AccountStatus
+from models.bell import Bell
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.polling import Lease, ask_for_poll, lease_account
+from models.seal import Secret
+from sync.context import SyncContext
+from sync.plan import ProblemCode
+from sync.record import give_up
+from sync.remote import PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
+from tests.fakes.calendar_server import FakeCalendar
+from tests.integration.engine import HOUR, Engine, at, engine_on, event
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await engine_on(database, bell)
+    await engine.choose("Home")
+    await engine.poll()
+    return engine
+
+
+async def stands(engine: Engine, **facts: object) -> None:
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(**facts)
+
+
+async def leased(engine: Engine, context: SyncContext) -> Lease:
+    async with engine.database.writing() as db:
+        lease = await lease_account(
+            db, engine.account_id, owner=context.owner, now=engine.now, lease=context.settings.lease
+        )
+    assert lease is not None
+    return lease
+
+
+# --- Given up: nothing is said, and others may go on at once
+
+
+async def test_one_that_is_given_up_is_anybodys_and_due(engine: Engine) -> None:
+    context = engine.context()
+    await give_up(context, await leased(engine, context), due_at=7.0)
+    account = await engine.account()
+    assert (account.lease_owner, account.lease_until, account.next_poll_at) == (None, None, 7.0)
+
+
+async def test_one_that_another_has_by_now_is_not_given_up(engine: Engine) -> None:
+    context = engine.context()
+    lease = await leased(engine, context)
+    await stands(engine, lease_owner="another")
+    planned = (await engine.account()).next_poll_at
+    await give_up(context, lease, due_at=7.0)
+    account = await engine.account()
+    assert (account.lease_owner, account.next_poll_at) == ("another", planned)
+
+
+async def test_one_that_is_polled_no_more_is_given_up_and_stays_so(engine: Engine) -> None:
+    context = engine.context()
+    lease = await leased(engine, context)
+    await stands(engine, next_poll_at=None)
+    await give_up(context, lease, due_at=7.0)
+    account = await engine.account()
+    assert (account.lease_owner, account.next_poll_at) == (None, None)
+
+
+# --- By whose poll
+
+
+async def test_a_poll_that_lost_its_account_at_its_end_says_nothing_of_it(engine: Engine) -> None:
+    position, before = await engine.position(), await engine.account()
+
+    async def take_over(step: str, _: str) -> None:
+        if step == "list":
+            await stands(engine, lease_owner="another")
+
+    engine.server.after = take_over
+    engine.server.failures["list"] = []
+    engine.now += HOUR
+    await engine.poll()
+    after = await engine.account()
+    assert (after.lease_owner, after.last_polled_at) == ("another", before.last_polled_at)
+    assert await engine.position() == position
+
+
+async def test_a_failure_that_another_has_got_over_by_now_is_not_told(engine: Engine) -> None:
+    position = await engine.position()
+
+    async def take_over(step: str, _: str) -> None:
+        if step == "list":
+            await stands(engine, lease_owner="another")
+            raise Unreachable
+
+    engine.server.after = take_over
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.failures, account.problem_code) == (AccountStatus.CONNECTED, 0, None)
+    assert await engine.position() == position
+
+
+async def test_what_was_met_with_a_password_that_was_renewed_meanwhile_is_no_more_so(engine: Engine) -> None:
+    async def renew(step: str, _: str) -> None:
+        if step == "list":
+            await stands(
+                engine,
+                sealed_password=engine.sealer.seal(Secret("wxyz-wxyz-wxyz-wxyz"), row=engine.account_id),
+            )
+            raise PasswordRefused
+
+    engine.server.after = renew
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.failures, account.refusals) == (AccountStatus.CONNECTED, 0, 0)
+    assert account.lease_owner is None
+
+
+async def test_one_that_is_asked_for_while_its_password_is_refused_for_good_is_polled_no_more(
+    engine: Engine,
+) -> None:
+    await stands(engine, refusals=2)
+
+    async def ask(step: str, _: str) -> None:
+        if step == "discover":
+            async with engine.database.writing() as db:
+                await ask_for_poll(db, engine.account_id, now=engine.now)
+            raise PasswordRefused
+
+    engine.server.after = ask
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.next_poll_at) == (AccountStatus.NEEDS_NEW_PASSWORD, None)
+
+
+async def test_one_that_was_asked_for_before_its_poll_is_planned_as_ever(engine: Engine) -> None:
+    await stands(engine, poll_asked_at=engine.now - 1)
+    await engine.poll()
+    assert (await engine.account()).next_poll_at == engine.now + 60
+
+
+# --- What is told of a failure, and when it is over
+
+
+async def test_a_problem_is_as_old_as_its_first_failure(engine: Engine) -> None:
+    began = engine.now
+    for error in (Unreachable(), Unreachable(), UnexpectedAnswer()):
+        engine.server.failures["list"] = [error]
+        engine.server.failures["discover"] = [error]
+        await engine.poll()
+        account = await engine.account()
+        same = isinstance(error, Unreachable)
+        assert account.problem_since == (began if same else engine.now)
+        assert account.retry_at == account.next_poll_at
+        engine.now += HOUR
+
+
+async def test_another_problem_of_an_account_out_of_reach_is_told(engine: Engine) -> None:
+    for error, code in (
+        (Unreachable(), ProblemCode.UNREACHABLE),
+        (Throttled(5.0), ProblemCode.THROTTLED),
+    ):
+        position = await engine.position()
+        engine.server.failures["list"] = [error]
+        await engine.poll()
+        assert (await engine.account()).problem_code == code
+        assert await engine.position() == position + 1
+
+
+async def test_after_a_success_nothing_is_left_of_failures(engine: Engine) -> None:
+    engine.server.failures["list"] = [PasswordRefused()]
+    await engine.poll()
+    account = await engine.account()
+    assert (account.failures, account.refusals) == (1, 1)
+    assert account.retry_at is not None
+    engine.now += HOUR
+    await engine.poll()
+    account = await engine.account()
+    assert (account.failures, account.refusals, account.retry_at) == (0, 0, None)
+    assert (account.status, account.problem_code) == (AccountStatus.CONNECTED, None)
+
+
+async def test_a_failed_poll_makes_nothing_newer_but_what_it_saw_in_step(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    await engine.choose("Home", "Work")
+    await engine.poll()
+    before = engine.now
+    engine.now += HOUR
+    work.put("new", event("new", at(3, 9), at(3, 10)))
+    engine.server.failures["changes"] = [UnexpectedAnswer()]
+    await engine.poll()
+    assert (await engine.account()).last_synced_at == before
+    assert (await engine.calendar("Work")).last_synced_at == before
+    assert (await engine.calendar("Home")).last_synced_at == engine.now
+
+
+async def test_a_calendar_that_is_gone_makes_the_others_no_older(engine: Engine, work: FakeCalendar) -> None:
+    """Else all of its owner's time would close in half an hour, for good."""
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.poll(context)
+    del engine.server.calendars[work.path]
+    for _ in range(3):
+        engine.now += 61
+        await engine.poll(context)
+    assert (await engine.calendar("Work")).is_gone
+    assert (await engine.account()).last_synced_at == engine.now
+
+
+async def test_only_a_change_of_blocked_time_is_one(engine: Engine, home: FakeCalendar) -> None:
+    """By it the cadence of a day later goes."""
+    before = (await engine.account()).last_changed_at
+    engine.now += HOUR
+    await engine.poll()
+    assert (await engine.account()).last_changed_at == before
+    home.put("new", event("new", at(3, 9), at(3, 10)))
+    await engine.poll()
+    assert (await engine.account()).last_changed_at == engine.now
