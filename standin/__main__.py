@@ -23,6 +23,7 @@ from standin.owner import Phone, PhoneError
 from standin.seed import Owner, seed_owner
 from standin.server import PortTakenError, StandIn
 
+_SOMEBODY = "owner@icloud.example"  # Whom `serve` makes and `phone` means where nobody is named.
 _ABOUT = """\
 A stand-in for iCloud's calendar server (CalDAV), on the loopback, to develop and test against.
 
@@ -30,7 +31,8 @@ A stand-in for iCloud's calendar server (CalDAV), on the loopback, to develop an
   python -m standin --mode hostile             with everything that was ever claimed of iCloud
   python -m standin --flag lag-polls=2 --flag no-etag-on-put
   python -m standin --faults 7 --fault-rate 0.1   one request in ten goes wrong, the same with each run
-  python -m standin phone add --title Dentist --start 2026-11-21T10:00 --end 2026-11-21T11:00
+  STANDIN_PASSWORD=that-was-prin-tedd python -m standin phone add \\
+    --title Dentist --start 2026-11-21T10:00 --end 2026-11-21T11:00
   python -m standin flags                      every manner that is a switch, with how sure it is
   python -m standin faults                     every way in which a request can go wrong
 """
@@ -89,7 +91,7 @@ async def _serve(arguments: Namespace) -> None:
 
 def _wanted(arguments: Namespace) -> Iterator[_SignIn]:
     """Whom the command line names; one made up where it names nobody."""
-    names: list[str] = arguments.account or ([] if arguments.seed_owner else ["owner@icloud.example"])
+    names: list[str] = arguments.account or ([] if arguments.seed_owner else [_SOMEBODY])
     passwords = arguments.password_file.read_text().split() if arguments.password_file else []
     if passwords and len(passwords) != len(names):
         raise ValueError(
@@ -225,7 +227,7 @@ def _add_phone(parser: ArgumentParser) -> None:
     for name, action in ACTIONS.items():
         one = actions.add_parser(name, help=action.what, description=action.what)
         one.add_argument("--url", default="http://127.0.0.1:8801", help="the stand-in's address")
-        one.add_argument("--apple-id", default=Owner().apple_id)
+        one.add_argument("--apple-id", default=_SOMEBODY, help=f"whose phone it is (default {_SOMEBODY})")
         for needed in action.needs:
             _add_word(one, needed, required=True)
         for taken in action.takes:

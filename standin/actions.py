@@ -23,21 +23,33 @@ class Told:
         return found
 
     def number(self, name: str) -> int:
-        return int(self.text(name, "0"))
+        text = self.text(name, "0")
+        if not (text.isascii() and text.isdecimal() and len(text) < 7):
+            raise ValueError(f"{name} is a whole number from 0 on, not {text!a}")
+        return int(text)
 
-    def flag(self, name: str) -> bool:
-        return self.text(name, "no").lower() in {"yes", "true", "1", "on"}
+    def flag(self, name: str, default: str = "no") -> bool:
+        text = self.text(name, default)
+        if text not in {"yes", "no"}:
+            raise ValueError(f"{name} is yes or no, not {text!a}")
+        return text == "yes"
 
     def moment(self, name: str) -> date | datetime:
         """A date makes an all-day event; a time is local to `zone` unless it carries an offset."""
         text = self.text(name)
-        if "T" not in text:
-            return date.fromisoformat(text)
-        moment = datetime.fromisoformat(text)
+        try:
+            if "T" not in text:
+                return date.fromisoformat(text)
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"{name} is {MEANINGS['start']}, not {text!a}") from None
         zone = self.text("zone", ZONE)
         if moment.tzinfo is not None or zone == "floating":
             return moment
-        return moment.replace(tzinfo=ZoneInfo(zone))
+        try:
+            return moment.replace(tzinfo=ZoneInfo(zone))
+        except (LookupError, ValueError, OSError):
+            raise ValueError(f"zone is a time zone's name, as {ZONE}, or floating; not {zone!a}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +119,7 @@ async def _travel(phone: Phone, told: Told) -> None:
 
 
 async def _free(phone: Phone, told: Told) -> None:
-    await phone.free(told.text("path"), free=told.text("free", "yes") != "no")
+    await phone.free(told.text("path"), free=told.flag("free", "yes"))
 
 
 async def _delete(phone: Phone, told: Told) -> None:
@@ -192,5 +204,10 @@ async def act(phone: Phone, action: str, told: Mapping[str, str]) -> str | None:
     known = ACTIONS[action]
     odd = [name for name in told if name not in {*known.needs, *known.takes}]
     if odd:
-        raise ValueError(f"{action} takes no {', '.join(odd)}")
+        raise ValueError(
+            f"{action} takes no {', '.join(odd)}; it takes {', '.join((*known.needs, *known.takes))}"
+        )
+    missing = [name for name in known.needs if name not in told]
+    if missing:
+        raise ValueError(f"{action} must be told {', '.join(missing)}")
     return await known.run(phone, Told(told))

@@ -4,13 +4,17 @@ import hmac
 import inspect
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from standin.account_faults import AccountFaults
+from standin.account_faults import AccountFaults, AppPasswords
 from standin.actions import act
-from standin.catalog import Account, CalendarFacts, Kind
-from standin.cloud import Cloud, Member, new_dsid
+from standin.arguments import Form, arguments_for, camel
+from standin.catalog import ADDRESS, DSID, HOME_AND_WORK, Account, CalendarFacts
+from standin.cloud import Cloud, Member, TakenError, new_dsid
 from standin.front import Front
 from standin.manners import MODES
 from standin.messages import Request, Response
@@ -18,6 +22,8 @@ from standin.owner import Phone, PhoneError
 from standin.partitions import Partitions
 
 PREFIX = "/-/"
+_Address = Annotated[str, ADDRESS]
+_Spoken = Annotated[str, Form(".+", "a text that is not empty")]
 
 
 class Admin:
@@ -27,17 +33,19 @@ class Admin:
         self._cloud = cloud
         self._front = front
         self._partitions = partitions
-        self._token = token
+        self._token = token or None  # Set to nothing, it guards nothing.
 
     async def answer(self, request: Request) -> Response:
         if self._token is not None and not _carries(request, self._token):
             return _json(401, {"error": "send the admin token: Authorization: Bearer …"})
+        if refusal := _of_a_web_page(request):
+            return refusal
         try:
-            said = _object(request.body)
+            said = _object(request.body) if request.method == "POST" else {}
             return await self._routed(request, said)
         except LookupError as error:
-            return _json(404, {"error": str(error)})
-        except PhoneError as error:
+            return _json(404, {"error": _sentence(error)})
+        except (PhoneError, TakenError) as error:
             return _json(409, {"error": str(error)})
         except (TypeError, ValueError) as error:
             return _json(400, {"error": str(error)})
@@ -52,19 +60,20 @@ class Admin:
             case "GET", ["manners"]:
                 return _json(200, asdict(self._front.manners))
             case "POST", ["manners"]:
-                self._front.manners = MODES[_text(said, "mode")].with_flags(_texts(said, "flags"))
+                self._set_manners(**arguments_for(self._set_manners, said))
                 return _json(200, asdict(self._front.manners))
             case "GET", ["accounts"]:
                 return _json(200, [_described(member) for member in self._cloud.members()])
             case "POST", ["accounts"]:
-                return _json(201, _described(self._add_account(said)))
+                told = arguments_for(self._add_account, said, spelled=camel)
+                return _json(201, _described(self._add_account(**told)))
             case "POST", ["accounts", apple_id, "calendars"]:
-                facts = _calendar_facts(said)
-                calendar = self._cloud.add_calendar(self._cloud.member(apple_id), facts)
-                return _json(201, {"path": calendar.path})
+                member = self._cloud.member(apple_id)
+                facts = CalendarFacts(**arguments_for(CalendarFacts, said))
+                return _json(201, {"path": self._cloud.add_calendar(member, facts).path})
             case "POST", ["accounts", apple_id, "phone", action]:
-                texts = {name: str(value) for name, value in said.items()}
-                return _json(200, {"said": await act(self._phone(apple_id), action, texts)})
+                words = {name: _word(name, value) for name, value in said.items()}
+                return _json(200, {"said": await act(self._phone(apple_id), action, words)})
             case "POST", ["accounts", apple_id, fault]:
                 return await self._fault(apple_id, fault, said)
             case "GET", ["accounts", apple_id, "requests"]:
@@ -72,15 +81,33 @@ class Admin:
             case _:
                 return _json(404, {"error": f"nothing at {request.method} {request.path}"})
 
-    def _add_account(self, said: Mapping[str, object]) -> Member:
+    def _set_manners(self, mode: Literal["strict", "hostile"], flags: Sequence[str] = ()) -> None:
+        self._front.manners = MODES[mode].with_flags(flags)
+
+    def _add_account(
+        self,
+        apple_id: _Address,
+        app_passwords: AppPasswords = (),
+        *,
+        dsid: Annotated[str, DSID] | None = None,
+        full_name: _Spoken = "Test User",
+        aliases: Sequence[_Address] = (),
+        main_password: _Spoken | None = None,
+        calendars: Sequence[CalendarFacts] = HOME_AND_WORK,
+    ) -> Member:
+        if len({facts.id for facts in calendars}) < len(calendars):
+            raise ValueError("calendars has an id twice")
         account = Account(
-            apple_id=_text(said, "appleId"),
-            dsid=str(said.get("dsid") or new_dsid()),
-            full_name=str(said.get("fullName") or "Test User"),
-            aliases=tuple(_texts(said, "aliases")),
-            main_password=str(said.get("mainPassword") or secrets.token_urlsafe(12)),
+            apple_id=apple_id,
+            dsid=dsid or new_dsid(),
+            full_name=full_name,
+            aliases=tuple(aliases),
+            main_password=main_password or secrets.token_urlsafe(12),
         )
-        return self._cloud.add_account(account, _texts(said, "appPasswords"))
+        member = self._cloud.add_account(account, app_passwords)
+        for facts in calendars:
+            self._cloud.add_calendar(member, facts)
+        return member
 
     def _phone(self, apple_id: str) -> Phone:
         account = self._cloud.member(apple_id).account
@@ -93,14 +120,7 @@ class Admin:
         commands = faults.commands()
         if name not in commands:
             raise LookupError(f"no fault {name!r}; there are {', '.join(commands)}")
-        taken = inspect.signature(commands[name])
-        try:
-            taken.bind(**said)
-        except TypeError as error:
-            raise ValueError(
-                f"{name}: {error}; it takes {', '.join(taken.parameters) or 'nothing'}"
-            ) from None
-        done = commands[name](**said)
+        done = commands[name](**arguments_for(commands[name], said))
         if inspect.isawaitable(done):
             done = await done
         return Response(204) if done is None else _json(200, done)
@@ -130,9 +150,40 @@ def _described(member: Member) -> dict[str, object]:
     }
 
 
-def _calendar_facts(said: dict[str, object]) -> CalendarFacts:
-    kind = Kind(str(said.pop("kind", Kind.OWN)))
-    return CalendarFacts(kind=kind, **said)  # type: ignore[arg-type]
+def _of_a_web_page(request: Request) -> Response | None:
+    """A page in the developer's browser can reach the loopback, too, and is none of those who are meant.
+
+    It can't send JSON unasked, nor hide where it is from, nor, where its own name was made to lead here, that name.
+    """
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    if not _is_loopback(host):
+        return _json(403, {"error": f"ask at 127.0.0.1 or localhost, not {host!a}"})
+    if origin is not None and origin != f"http://{host}":
+        return _json(403, {"error": f"not for pages of {origin!a}"})
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and kind != "application/json":
+        return _json(415, {"error": "send Content-Type: application/json"})
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _word(name: str, value: object) -> str:
+    """As on the command line; a number and yes or no as JSON has them."""
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"{name} must be a text, a number, true or false")  # noqa: TRY004 - what was sent is at fault.
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _sentence(error: LookupError) -> str:
+    """A KeyError's text is its argument's repr."""
+    return str(error.args[0]) if error.args else str(error)
 
 
 def _carries(request: Request, token: str) -> bool:
@@ -141,24 +192,13 @@ def _carries(request: Request, token: str) -> bool:
 
 
 def _object(body: bytes) -> dict[str, object]:
-    said = json.loads(body or b"{}")
+    try:
+        said = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body is no JSON: {error}") from None
     if not isinstance(said, dict):
         raise TypeError("the body is a JSON object")
     return said
-
-
-def _text(said: Mapping[str, object], key: str) -> str:
-    value = said.get(key)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{key} must be a text")
-    return value
-
-
-def _texts(said: Mapping[str, object], key: str) -> list[str]:
-    value = said.get(key, [])
-    if not isinstance(value, list):
-        raise TypeError(f"{key} must be a list of texts")
-    return [str(one) for one in value]
 
 
 def _json(status: int, value: object) -> Response:

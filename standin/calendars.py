@@ -20,7 +20,7 @@ _FACTS: Mapping[str, str] = {
 
 def make_calendar(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
     match request.path.split("/"):
-        case ["", _, "calendars", id_, *_] if id_ and id_ not in SPECIAL:
+        case ["", _, "calendars", id_, *_] if id_.strip(".") and id_ not in SPECIAL:
             pass
         case _:
             return Response(403)

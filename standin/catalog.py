@@ -6,10 +6,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
+from typing import Annotated
+
+from standin.arguments import Form, Range
 
 ISSUED_HERE = "HwoQEgwAA"  # How iCloud's tokens begin; what follows is ours.
 _OLD_TOKEN = re.compile(r"FT=-@RU=([0-9a-f]{8})-0000-4000-8000-000000000000@S=(\d{1,18})")
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+ADDRESS = Form(r"[^\s/?#%:@<>&\"]{1,64}@[^\s/?#%:@<>&\"]{1,255}", "an e-mail address")
+DSID = Form(r"[0-9]{1,20}", "1 to 20 digits")
+# As Apple's are: no part of a path that leads elsewhere, no name of what is in every home.
+CALENDAR_ID = Form(
+    r"(?!(?:inbox|outbox|notification)\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
+    "up to 128 letters, digits, dots, hyphens and underscores, and not inbox, outbox or notification",
+)
 
 
 class Kind(StrEnum):
@@ -28,17 +40,23 @@ class TokenRefusedError(Exception):
 class CalendarFacts:
     """What a calendar is, apart from what is in it."""
 
-    id: str
+    id: Annotated[str, CALENDAR_ID]
     name: str
     kind: Kind = Kind.OWN
     color: str | None = "#1E4C63FF"
-    order: int = 1
+    order: Annotated[int, Range(0, 999_999_999)] = 1
     writable: bool = True
     source: str | None = None  # The address a subscription reads.
 
     @property
     def component(self) -> str:
         return "VTODO" if self.kind is Kind.REMINDERS else "VEVENT"
+
+
+HOME_AND_WORK = (
+    CalendarFacts(id="home", name="Home", color="#1BADF8FF", order=1),
+    CalendarFacts(id="work", name="Work", color="#63DA38FF", order=2),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ from standin.journal import Journal, new_epoch
 from standin.lagging import Unsettled
 
 
+class TakenError(ValueError):
+    """An account, or one of its calendars, is there already."""
+
+
 @dataclass(slots=True)
 class Member:
     """An account, with what changes about it."""
@@ -98,7 +102,7 @@ class Cloud:
     def add_account(self, account: Account, app_passwords: Iterable[str]) -> Member:
         taken = [name for name in account.sign_in_names if name.casefold() in self._dsids]
         if taken or account.dsid in self._members:
-            raise ValueError(f"{', '.join(taken) or account.dsid} is there already")
+            raise TakenError(f"{', '.join(taken) or account.dsid} is there already")
         self._journal.add_account(account)
         member = self._admit(account, set())
         self.allow(member, *app_passwords)
@@ -115,6 +119,8 @@ class Cloud:
         self._journal.set_app_passwords(member.account.dsid, member.app_passwords)
 
     def add_calendar(self, member: Member, facts: CalendarFacts) -> Calendar:
+        if facts.id in member.calendars:
+            raise TakenError(f"{member.account.apple_id} has a calendar {facts.id!r} already")
         calendar = Calendar(member.account.dsid, facts, new_epoch())
         member.calendars[facts.id] = calendar
         self._journal.save(calendar)

@@ -4,10 +4,15 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
+from standin.arguments import Range
 from standin.messages import Request, Response
 
 FOREVER = -1
+Times = Annotated[int, Range(FOREVER, 1_000_000)]
+Count = Annotated[int, Range(0, 1_000_000)]
+Seconds = Annotated[float, Range(0, 3600)]
 
 
 class Failing(StrEnum):
@@ -93,6 +98,8 @@ class Fault:
             object.__setattr__(self, "amount", _AMOUNTS.get(self.kind, ""))
         if self.kind in _NUMBERS:
             _require_number(self, *_NUMBERS[self.kind])
+        if self.kind in {Failing.THROTTLE, Failing.TOO_MANY}:
+            require_header(self.amount)
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
@@ -115,6 +122,11 @@ def _require_number(fault: Fault, least: float, most: float, whole: bool) -> Non
     if not least <= number <= most:
         kind = "a whole number" if whole else "a number"
         raise ValueError(f"{fault.kind} takes {kind} from {least:g} to {most:g}, not {fault.amount!r}")
+
+
+def require_header(retry_after: str) -> None:
+    if not (retry_after.isascii() and retry_after.isprintable()):
+        raise ValueError(f"Retry-After is printable ASCII, not {retry_after!a}")
 
 
 @dataclass(slots=True)
@@ -145,14 +157,11 @@ class Schedule:
         cls, seed: int, *, requests: int, rate: float = 0.2, kinds: Sequence[str] = KINDS
     ) -> "Schedule":
         """Over the next `requests`, each goes wrong with probability `rate`, in one of the ways in `kinds`."""
+        if not kinds:
+            raise ValueError("kinds names no fault to draw")
+        faults = [Fault.parse(kind) for kind in kinds]
         chances = random.Random(seed)  # noqa: S311 - a plan that can be replayed, not a secret.
-        return cls(
-            {
-                number: Fault.parse(chances.choice(kinds))
-                for number in range(requests)
-                if chances.random() < rate
-            }
-        )
+        return cls({number: chances.choice(faults) for number in range(requests) if chances.random() < rate})
 
     @property
     def texts(self) -> dict[int, str]:
@@ -172,6 +181,7 @@ class Bucket:
     def __post_init__(self) -> None:
         if self.per_minute <= 0 or self.burst < 1:
             raise ValueError("a bucket is filled at over 0 a minute and holds at least 1")
+        require_header(self.retry_after)
         self.left = self.burst
 
     def takes(self, now: float) -> bool:

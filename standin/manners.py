@@ -203,6 +203,18 @@ def _read_flag(flag: str, known: "dict[str, Field[Any]]") -> tuple[str, object]:
     return name, _read_value(known[name], value if equals else "on")
 
 
+def _within(name: str, number: float) -> float:
+    """Raises ValueError for what no answer could have, or none could wait for."""
+    least, most = 0, 1_000_000
+    if name.startswith("redirect_") and number:
+        least, most = 300, 399
+    elif name.endswith("_status"):
+        least, most = 400, 599
+    if not least <= number <= most:
+        raise ValueError(name)
+    return number
+
+
 def _read_value(manner: "Field[Any]", text: str) -> object:
     switched = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
     try:
@@ -212,7 +224,7 @@ def _read_value(manner: "Field[Any]", text: str) -> object:
             case int() | float() if text in {"on", "off"}:
                 return manner.metadata["hostile"] if text == "on" else 0
             case int() | float():
-                return type(manner.default)(text)
+                return _within(manner.name, type(manner.default)(text))
     except (KeyError, ValueError):
         raise ValueError(f"{manner.name} can't be {text!r}") from None
     choices = manner.metadata["choices"]
@@ -222,4 +234,6 @@ def _read_value(manner: "Field[Any]", text: str) -> object:
         return manner.default
     if choices and text not in choices:
         raise ValueError(f"{manner.name} is one of {', '.join(choices)}, not {text!r}")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError(f"{manner.name} goes into a header, and is printable ASCII, not {text!a}")
     return text

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from standin.account_faults import AccountFaults
 from standin.admin import PREFIX, Admin
-from standin.catalog import Account, Calendar, CalendarFacts
+from standin.catalog import HOME_AND_WORK, Account, Calendar, CalendarFacts
 from standin.cloud import Cloud, new_dsid
 from standin.front import Front
 from standin.log import Log, Seen
@@ -28,10 +28,6 @@ from standin.partitions import Partitions
 HOST = "127.0.0.1"
 PARTITIONS = (180, 181)  # An account begins on the first.
 _DRIPS_A_SECOND = 10
-_HOME_AND_WORK = (
-    CalendarFacts(id="home", name="Home", color="#1BADF8FF", order=1),
-    CalendarFacts(id="work", name="Work", color="#63DA38FF", order=2),
-)
 
 
 class PortTakenError(Exception):
@@ -107,7 +103,7 @@ class StandIn:
         main_password: str = "",
         full_name: str = "Test User",
         dsid: str | None = None,
-        calendars: Collection[CalendarFacts] = _HOME_AND_WORK,
+        calendars: Collection[CalendarFacts] = HOME_AND_WORK,
     ) -> Account:
         """A new account, by default with the calendars that Apple makes: `home` and `work`."""
         account = Account(

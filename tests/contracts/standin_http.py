@@ -122,6 +122,8 @@ class Dav:
         url: str = "",
     ) -> Reply:
         sent = dict(headers or {})
+        if path.startswith("/-/"):
+            sent.setdefault("Content-Type", "application/json")
         if password is not None:
             sent.setdefault("Authorization", _basic(user, password))
         return await asyncio.to_thread(_call, url or self.icloud.entry_url, method, path, body, sent)

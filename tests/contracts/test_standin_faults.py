@@ -223,9 +223,42 @@ async def test_the_admin_api_wants_its_token_and_names_what_is_wrong() -> None:
     ("name", "said", "told"),
     [
         ("allow", '{"password": "x"}', "it takes passwords"),
-        ("inject", "{}", "it takes fault, times, on, skip"),
+        ("inject", "{}", "fault must be said; it takes fault, times, on, skip"),
         ("clear", '{"all": true}', "it takes nothing"),
         ("clear", "[1]", "a JSON object"),
+        ("clear", "[" * 100_000, "the body is no JSON"),
+        ("allow", '{"passwords": "abcd-efgh-ijkl-mnop"}', "passwords must be a list of texts"),
+        ("allow", '{"passwords": [""]}', "passwords[0] must be 1 to 200 characters"),
+        ("revoke", '{"passwords": "abcd-efgh-ijkl-mnop"}', "passwords must be a list of texts or null"),
+        ("revoke", '{"passwords": []}', "passwords names none"),
+        ("slow", '{"seconds": "fast"}', "seconds must be a number, not 'fast'"),
+        ("slow", '{"seconds": NaN}', "seconds must be from 0 to 3600, not nan"),
+        ("throttle", '{"times": "x"}', "times must be a whole number, not 'x'"),
+        ("throttle", '{"times": true}', "times must be a whole number, not True"),
+        ("throttle", '{"retry_after": "later\\r\\nX: y"}', "retry_after holds"),
+        ("throttle", '{"retry_after": "später"}', "Retry-After is printable ASCII"),
+        ("inject", '{"fault": "too-many:später"}', "Retry-After is printable ASCII"),
+        ("bucket", '{"per_minute": 6, "retry_after": "später"}', "Retry-After is printable ASCII"),
+        ("lag", '{"polls": "2"}', "polls must be a whole number"),
+        ("lag", '{"on_get": 1}', "on_get must be true or false"),
+        ("rename", '{"calendar": "home", "name": 5}', "name must be a text"),
+        ("rename", '{"calendar": "home", "name": "\\ud800"}', "name holds"),
+        ("recolour", '{"calendar": "home", "color": [1]}', "color must be a text or null"),
+        ("touch", '{"calendar": "home", "names": "a.ics"}', "names must be a list of texts"),
+        ("draw", '{"seed": 1, "requests": 1000000000000}', "requests must be from 0 to 1e+06"),
+        ("draw", '{"seed": 1, "requests": 9, "kinds": []}', "kinds names no fault"),
+        ("draw", '{"seed": 1, "requests": 9, "kinds": ["explode"]}', "no fault is called 'explode'"),
+        ("replay", '{"schedule": {"first": "html"}}', "not by 'first'"),
+        ("replay", '{"schedule": {"0": 5}}', "schedule['0'] must be a text"),
+        ("lie", '{"lie": "status:502"}', "status:502 is no lie"),
+        ("calendars", "{}", "id, name must be said; it takes id, name, kind, color, order"),
+        ("calendars", '{"id": "../../x", "name": "x"}', "id must be up to 128 letters"),
+        ("calendars", '{"id": "inbox", "name": "x"}', "id must be up to 128 letters"),
+        ("calendars", '{"id": "x", "name": "x", "kind": "odd"}', "kind must be own or shared_out or"),
+        ("phone/add", '{"title": ["x"]}', "title must be a text, a number, true or false"),
+        ("phone/add", '{"title": "x"}', "add must be told start, end"),
+        ("phone/add", '{"title": "x", "start": "noon", "end": "one"}', "start is 2026-11-21T10:00"),
+        ("phone/travel", '{"path": "/x", "travel": -5}', "travel is a whole number from 0 on"),
     ],
 )
 async def test_the_admin_api_says_what_it_takes(name: str, said: str, told: str) -> None:
@@ -235,19 +268,94 @@ async def test_the_admin_api_says_what_it_takes(name: str, said: str, told: str)
     assert (refused.status, told in refused.text) == (400, True)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, "appleId must be said; it takes appleId, appPasswords, dsid, fullName"),
+        ({"appleId": "nobody"}, "appleId must be an e-mail address"),
+        ({"appleId": "a@b.example", "dsid": "../x"}, "dsid must be 1 to 20 digits"),
+        ({"appleId": "a@b.example", "passwords": ["x"]}, "there is no passwords; it takes"),
+        ({"appleId": "a@b.example", "aliases": "c@d.example"}, "aliases must be a list of texts"),
+        ({"appleId": "a@b.example", "calendars": [{"id": "x"}]}, "name must be said"),
+        ({"appleId": "a@b.example", "calendars": [{"id": "x", "name": "x"}] * 2}, "an id twice"),
+    ],
+)
+async def test_the_admin_api_makes_no_odd_account(said: dict[str, object], told: str) -> None:
+    async with StandIn() as icloud:
+        dav = Dav(icloud, icloud.add_account(APPLE_ID))
+        refused = await dav.call("POST", "/-/accounts", json.dumps(said), password=None)
+        assert (refused.status, told in refused.text, len(list(icloud.cloud.members()))) == (400, True, 1)
+
+
+async def test_what_is_there_already_is_not_made_anew() -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        calendar = json.dumps({"id": "home", "name": "Anew"})
+        twice = await dav.call("POST", f"/-/accounts/{APPLE_ID}/calendars", calendar, password=None)
+        account = json.dumps({"appleId": APPLE_ID})
+        again = await dav.call("POST", "/-/accounts", account, password=None)
+        held = await dav.call("GET", f"{dav.home}home/a.ics")
+    assert (twice.status, again.status, held.status) == (409, 409, 200)
+
+
+async def test_a_revocation_that_would_revoke_nothing_is_refused() -> None:
+    async with served() as dav:
+        typo = json.dumps({"passwords": ["abcd-efgh-ijkl-mnoq"]})
+        revoke = f"/-/accounts/{APPLE_ID}/revoke"
+        refused = await dav.call("POST", revoke, typo, password=None)
+        before = await probe(dav)
+        done = await dav.call("POST", revoke, "", password=None)
+        assert (refused.status, before, done.status, await probe(dav)) == (404, 207, 204, 401)
+
+
+async def test_a_token_that_is_set_to_nothing_guards_nothing() -> None:
+    async with StandIn(admin_token="") as icloud:
+        dav = Dav(icloud, icloud.add_account(APPLE_ID))
+        assert (await dav.call("GET", "/-/accounts", password=None)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/json; charset=utf-8"}, 204),
+        ({"Origin": "https://page.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "page.example"}, 403),
+        ({"Host": "page.example", "Origin": "http://page.example"}, 403),
+        ({"Host": "localhost:8801", "Origin": "http://localhost:8801"}, 204),
+    ],
+)
+async def test_a_web_page_reaches_no_admin_api(headers: dict[str, str], status: int) -> None:
+    async with StandIn() as icloud:
+        dav = Dav(icloud, icloud.add_account(APPLE_ID))
+        clear = f"/-/accounts/{APPLE_ID}/clear"
+        assert (await dav.call("POST", clear, "{}", headers, password=None)).status == status
+
+
+@pytest.mark.parametrize(
+    "flag", ["lag-polls=-1", "redirect-root=7", "endless-status=200", "realm=é", "lag-seconds=nan"]
+)
+async def test_no_manner_is_set_to_what_no_answer_can_be(flag: str) -> None:
+    async with served() as dav:
+        wanted = json.dumps({"mode": "strict", "flags": [flag]})
+        assert (await dav.call("POST", "/-/manners", wanted, password=None)).status == 400
+        assert await probe(dav) == 207
+
+
 async def test_the_admin_api_adds_accounts_and_calendars_and_reads_the_log() -> None:
     async with StandIn() as icloud:
         said = {"appleId": "new@x.example", "appPasswords": ["abcd-efgh-ijkl-mnop"], "dsid": "7"}
-        calendar = {"id": "home", "name": "Home"}
+        calendar = {"id": "gym", "name": "Gym"}
         dav = Dav(icloud, icloud.add_account("first@x.example"))
-        await dav.call("POST", "/-/accounts", json.dumps(said), password=None)
+        made = await dav.call("POST", "/-/accounts", json.dumps(said), password=None)
         await dav.call("POST", "/-/accounts/new@x.example/calendars", json.dumps(calendar), password=None)
-        listed = await dav.call(
-            "PROPFIND", "/7/calendars/home/", headers={"Depth": "0"}, user="new@x.example"
-        )
+        listed = await dav.call("PROPFIND", "/7/calendars/gym/", headers={"Depth": "0"}, user="new@x.example")
         log = json.loads((await dav.call("GET", "/-/requests", password=None)).text)
+    assert [each["id"] for each in json.loads(made.text)["calendars"]] == ["home", "work"]
     assert listed.status == 207
-    assert [seen["path"] for seen in log] == ["/7/calendars/home/"]
+    assert [seen["path"] for seen in log] == ["/7/calendars/gym/"]
 
 
 async def test_a_taken_port_is_named() -> None:

@@ -252,6 +252,15 @@ async def test_the_admin_api_takes_what_the_phone_can_do() -> None:
     assert "20261123T100000  20261123T110000  Gym" in json.loads(listed.text)["said"]
 
 
+async def test_the_admin_api_takes_yes_and_no_as_json_has_them_too() -> None:
+    async with served() as dav:
+        path = await dav.icloud.phone(APPLE_ID).add("Home", "x", TEN, TEN + HOUR)
+        for free, shown in ((True, "TRANSPARENT"), (False, "OPAQUE"), ("yes", "TRANSPARENT")):
+            said = json.dumps({"path": path, "free": free})
+            await dav.call("POST", f"/-/accounts/{APPLE_ID}/phone/free", said, password=None)
+            assert f"TRANSP:{shown}" in (await dav.call("GET", path)).text
+
+
 async def test_the_phone_says_what_was_refused() -> None:
     async with served() as dav:
         phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
@@ -380,6 +389,25 @@ async def test_the_command_line_is_the_phone_too() -> None:
         listed = await phone("list", "--calendar", "House")
     assert path in listed
     assert "Dentist" in listed
+
+
+def test_where_nobody_is_named_the_phone_is_that_of_whom_it_serves() -> None:
+    standin = [sys.executable, "-m", "standin"]
+    any_ports = ["--port", "0", "--partition-port", "0", "--json"]
+    with subprocess.Popen([*standin, *any_ports], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        phone = [*standin, "phone", "add", "--url", ready["entryUrl"], "--title", "Dentist"]
+        added = subprocess.run(
+            [*phone, "--start", "2026-11-21T10:00", "--end", "2026-11-21T11:00"],
+            env={**os.environ, "STANDIN_PASSWORD": ready["appSpecificPassword"]},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
+    assert (added.returncode, added.stderr) == (0, "")
 
 
 def test_it_serves_whom_it_is_told_and_logs_what_it_is_asked(tmp_path: Path) -> None:
