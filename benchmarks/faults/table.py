@@ -63,7 +63,7 @@ ROWS: tuple[Row, ...] = (
         BOTH,
         served(lambda w, s: crashes(w, times=s.count, seed=s.seed, where=s.where), is_forked=True),
     ),
-    Row("lost-answers", 500, 50, (SQLITE,), icloud.lost_answers),
+    Row("lost-answers", 500, 34, (SQLITE,), icloud.lost_answers),
     Row("network", 300, 30, (SQLITE,), icloud.network),
     Row("statuses", 300, 30, (SQLITE,), icloud.statuses),
     Row("401-for-good", 300, 30, (SQLITE,), icloud.refused_for_good),
