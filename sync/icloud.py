@@ -111,6 +111,7 @@ class ICloud:
 
 def _new_session(settings: TransportSettings) -> Any:
     session = niquests.AsyncSession(
+        happy_eyeballs=True,  # An address that swallows what is sent to it is not waited for alone.
         pool_connections=settings.connections,
         pool_maxsize=settings.connections,
         retries=0,

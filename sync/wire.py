@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from sync.answers import Answer, is_refused_at_all
+from sync.dial import Resolve, dial, resolve
 from sync.guard import Admitted
 from sync.remote import UnexpectedAnswer, Unreachable
 from sync.trust import verifying
@@ -60,8 +61,15 @@ class Pool:
     """At most so many connections, over all hosts; a request more waits for its turn."""
 
     def __init__(
-        self, *, connections: int, most_bytes: int, user_agent: str, ca_file: Path | None = None
+        self,
+        *,
+        connections: int,
+        most_bytes: int,
+        user_agent: str,
+        ca_file: Path | None = None,
+        by: Resolve = resolve,
     ) -> None:
+        self._resolve = by
         self._ca_file = ca_file
         self._most_bytes = most_bytes
         self._user_agent = user_agent
@@ -111,18 +119,23 @@ class Pool:
         parts = urlsplit(origin)
         if len(self._open) >= self._most:
             self._drop_oldest()
-        secure = parts.scheme == "https"
+        host, secure = parts.hostname or "", parts.scheme == "https"
         if secure and self._tls is None:
             self._tls = verifying(self._ca_file)
         loop = asyncio.get_running_loop()
         connection = _Connection(self._open, self._most_bytes)
         try:
-            await loop.create_connection(
-                lambda: connection,
-                parts.hostname or "",
-                parts.port or (443 if secure else 80),
-                ssl=self._tls if secure else None,
-            )
+            dialled = await dial(host, parts.port or (443 if secure else 80), by=self._resolve)
+            try:
+                await loop.create_connection(
+                    lambda: connection,
+                    sock=dialled,
+                    ssl=self._tls if secure else None,
+                    server_hostname=host if secure else None,
+                )
+            except BaseException:
+                dialled.close()
+                raise
         except OSError as error:
             raise Unreachable(type(error).__name__) from None
         return connection

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from models.seal import Secret
 from sync import wire
 from sync.answers import Answer
+from sync.dial import Address, Resolve, dial, taking_turns
 from sync.guard import Admitted, Guard
-from sync.remote import ForeignHost, UnexpectedAnswer, Unreachable
+from sync.icloud import ICloud, TransportSettings
+from sync.remote import ForeignHost, PasswordRefused, UnexpectedAnswer, Unreachable
 from sync.wire import Asked, Pool, inflate
 from tests.contracts.test_remote_transport import Asked as Received
 from tests.contracts.test_remote_transport import Liar, http
@@ -294,3 +300,130 @@ def test_credentials_are_put_to_an_address_only_after_it_was_checked() -> None:
     assert "w6RA" not in repr(admitted)
     with pytest.raises(ForeignHost):
         guard.admit("https://evil.test/", "a", Secret("pass"))
+
+
+class Hole:
+    """An address that takes nothing and refuses nothing: a listener whose queue is full, as where a route is broken."""
+
+    def __init__(self, host: str) -> None:
+        self._listener = socket.socket()
+        self._listener.bind((host, 0))
+        self._listener.listen(0)
+        self.host, self.port = self._listener.getsockname()
+        self._waiting = [socket.socket() for _ in range(4)]
+        for each in self._waiting:
+            each.setblocking(False)
+            with suppress(BlockingIOError):
+                each.connect((self.host, self.port))
+
+    def close(self) -> None:
+        for each in (*self._waiting, self._listener):
+            each.close()
+
+
+def addresses(port: int, *hosts: str) -> Resolve:
+    async def found(_: str, __: int) -> list[Address]:
+        return [Address(socket.AF_INET, (host, port)) for host in hosts]
+
+    return found
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize(
+    "hosts", [("127.0.0.2", "127.0.0.1"), ("127.0.0.3", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")]
+)
+def test_an_address_that_swallows_or_refuses_does_not_hide_the_next(
+    run: Callable[[Coroutine[Any, Any, Answer]], Answer], hosts: tuple[str, ...]
+) -> None:
+    """Nobody listens at 127.0.0.3; 127.0.0.2 says nothing."""
+
+    async def asked() -> Answer:
+        hole, liar = Hole("127.0.0.2"), Liar(answers=[http(207, b"<a/>")])
+        server = await asyncio.start_server(liar.serve, "127.0.0.1", hole.port)
+        liar.port = hole.port
+        pool = Pool(connections=2, most_bytes=MOST, user_agent="Test/1", by=addresses(hole.port, *hosts))
+        try:
+            where = Admitted(f"http://localhost:{hole.port}/1/", "Basic x")
+            async with asyncio.timeout(60):
+                return await pool.ask(Asked(where, "REPORT", {}, b""))
+        finally:
+            await pool.close()
+            server.close()
+            hole.close()
+
+    assert run(asked()).body == b"<a/>"
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_where_no_address_answers_the_host_is_unreachable(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    async def asked() -> None:
+        pool = Pool(
+            connections=2, most_bytes=MOST, user_agent="Test/1", by=addresses(1, "127.0.0.3", "127.0.0.4")
+        )
+        with pytest.raises(Unreachable, match="ConnectionRefusedError"):
+            await pool.ask(Asked(Admitted("http://localhost:1/1/", "Basic x"), "REPORT", {}, b""))
+
+    run(asked())
+
+
+def test_families_take_turns_and_the_resolvers_first_is_first() -> None:
+    six, four = socket.AF_INET6, socket.AF_INET
+    listed = [
+        Address(family, (name, 1)) for family, name in ((six, "a"), (six, "b"), (six, "c"), (four, "d"))
+    ]
+    assert [address.sockaddr[0] for address in taking_turns(listed)] == ["a", "d", "b", "c"]
+
+
+async def test_a_wait_for_addresses_that_say_nothing_ends_with_who_waits() -> None:
+    hole = Hole("127.0.0.2")
+    waiting = asyncio.create_task(
+        dial("localhost", hole.port, by=addresses(hole.port, "127.0.0.2", "127.0.0.2"))
+    )
+    await asyncio.wait([waiting], timeout=0.5)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    hole.close()
+
+
+class _TwoAddresses:
+    """An event loop's own resolver, for `localhost`: the first address says nothing."""
+
+    async def getaddrinfo(self, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        hosts = ("127.0.0.2", "127.0.0.1") if host == "localhost" else (host,)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in hosts]
+
+
+class _Asyncio(_TwoAddresses, asyncio.SelectorEventLoop):  # type: ignore[misc]  # It answers what we ask of it.
+    pass
+
+
+class _Uvloop(_TwoAddresses, uvloop.Loop):  # type: ignore[misc]
+    pass
+
+
+@pytest.mark.parametrize("loop", [_Asyncio, _Uvloop])
+def test_what_is_asked_by_the_library_is_not_hidden_either(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def asked() -> list[str]:
+        hole, liar = Hole("127.0.0.2"), Liar(answers=[http(401)])
+        server = await asyncio.start_server(liar.serve, "127.0.0.1", hole.port)
+        entry = f"http://localhost:{hole.port}/"
+        cloud = ICloud(Guard(entry), TransportSettings(request_seconds=20))
+        try:
+            with pytest.raises(PasswordRefused):
+                await cloud.sign_in("a@b", Secret("x")).discover()
+            with pytest.raises(PasswordRefused):
+                await cloud.sign_in("a@b", Secret("x"), home_url=entry).glance(entry)
+        finally:
+            await cloud.close()
+            server.close()
+            hole.close()
+        return [each.method for each in liar.asked]
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(asked()) == ["PROPFIND", "PROPFIND"]
