@@ -632,7 +632,12 @@ async def test_what_is_asked_for_during_a_poll_is_due_at_its_end_whatever_the_cl
 
 
 @pytest.mark.parametrize(
-    ("status", "retry_at"), [(AccountStatus.UNREACHABLE, NOW + 90), (AccountStatus.NEEDS_NEW_PASSWORD, None)]
+    ("status", "retry_at"),
+    [
+        (AccountStatus.UNREACHABLE, NOW + 90),
+        (AccountStatus.NEEDS_NEW_PASSWORD, None),
+        (AccountStatus.NEEDS_CALENDARS, None),
+    ],
 )
 async def test_who_asks_for_a_poll_breaks_no_call_to_wait_and_tries_no_refused_password(
     engine: Engine, status: AccountStatus, retry_at: float | None

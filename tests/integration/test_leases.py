@@ -1,0 +1,86 @@
+"""Who is polled next, by which process, and how long that one has the account."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.bell import Bell
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.polling import Places, Stamp, release_all, trade_leases
+from sync.leases import Leases
+from tests.integration.engine import HOUR, NOW, Engine, engine_on
+from tests.integration.test_loop import add_account
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    return await engine_on(database, bell)
+
+
+async def taken(engine: Engine, owner: str = "process-1", **places: int) -> list[str]:
+    async with engine.database.writing() as db:
+        leases = await trade_leases(db, owner=owner, now=NOW, lease=30, until=NOW, places=Places(**places))
+    return [lease.account_id for lease in leases]
+
+
+async def account(engine: Engine, name: str) -> ICloudAccount:
+    async with engine.database.reading() as db:
+        return await ICloudAccount.filter(id=f"acc_{name}").using_db(db).get()
+
+
+async def test_who_is_due_longest_is_taken_first(engine: Engine) -> None:
+    for name, due in (("late", NOW - 1), ("later", NOW - 60), ("latest", NOW - 600)):
+        await add_account(engine, name, next_poll_at=due)
+    assert await taken(engine, healthy=2) == ["acc_latest", "acc_later"]
+    assert await taken(engine, healthy=2) == ["acc_late"]
+
+
+async def test_those_that_fail_take_no_place_of_the_others_nor_they_of_theirs(engine: Engine) -> None:
+    await add_account(engine, "fails", next_poll_at=NOW - 600, failures=3)
+    await add_account(engine, "well", next_poll_at=NOW - 1)
+    assert await taken(engine, failing=0, healthy=2) == ["acc_well"]
+    await add_account(engine, "another", next_poll_at=NOW - 900)
+    assert await taken(engine, failing=2, healthy=0) == ["acc_fails"]
+
+
+async def test_a_process_that_ends_frees_its_own_and_nobody_elses(engine: Engine) -> None:
+    for name in ("mine", "theirs"):
+        await add_account(engine, name, next_poll_at=NOW)
+        await taken(engine, owner=name, healthy=1)
+    async with engine.database.writing() as db:
+        await release_all(db, owner="mine")
+    owners = {(await account(engine, name)).lease_owner for name in ("mine", "theirs")}
+    assert owners == {None, "theirs"}
+
+
+async def test_how_late_a_poll_without_news_began_is_on_record(engine: Engine) -> None:
+    """By it the loop's health is told, which is mostly of such polls."""
+    await add_account(engine, "quiet", next_poll_at=NOW - 7, poll_lag=90.0)
+    assert await taken(engine, healthy=1) == ["acc_quiet"]
+    revision = 0
+    stamp = Stamp("acc_quiet", revision, NOW, 7.0, None, NOW + 60, NOW + 15)
+    async with engine.database.writing() as db:
+        await trade_leases(
+            db, owner="process-1", now=NOW, lease=30, until=NOW, places=Places(), stamps=[stamp]
+        )
+    assert (await account(engine, "quiet")).poll_lag == 7.0
+
+
+async def test_a_lease_is_renewed_when_a_third_of_it_has_passed_and_not_before(engine: Engine) -> None:
+    leases = Leases(engine.context())
+    assert await leases.take(engine.account_id) is not None
+    for passed, renewed in ((9, 0), (11, 11), (20, 11), (22, 22)):
+        engine.now = NOW + passed
+        await leases.trade()
+        assert (await engine.account()).lease_until == NOW + renewed + 30
+
+
+async def test_a_lease_that_a_later_clock_made_is_brought_to_its_length(engine: Engine) -> None:
+    """Where this process died, the others would wait for that clock's hour."""
+    leases = Leases(engine.context())
+    engine.now = NOW + HOUR
+    assert await leases.take(engine.account_id) is not None
+    engine.now = NOW
+    await leases.trade()
+    assert (await engine.account()).lease_until == NOW + 30
