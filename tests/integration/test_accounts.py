@@ -487,7 +487,15 @@ async def test_the_loops_health_is_that_of_the_own_subaccount(world: World) -> N
     await connect(world, world.ben)
     await world.write("UPDATE icloud_account SET status = 'SYNCING' WHERE user_id = $1", world.ben.user)
     await pending(world)
-    await world.write("UPDATE icloud_account SET poll_lag = 900, last_polled_at = $1", NOW)
+    for name, user, created_at in (("newer", world.anna, NOW + 5), ("theirs", otto, NOW - 5)):
+        await world.write(
+            "INSERT INTO pending_write (appointment_id, subaccount_id, user_id, due_at, attempts, created_at)"
+            " VALUES ($1, $2, $3, $4, 0, $4)",
+            *(name, user.subaccount, user.user, created_at),
+        )
+    await world.write(
+        "UPDATE icloud_account SET poll_lag = 900, last_polled_at = $1, next_poll_at = $2", NOW, NOW + 60
+    )
     await world.write(
         "UPDATE icloud_account SET poll_lag = $1, next_poll_at = $2 WHERE subaccount_id = $3 AND user_id <> $4",
         *(2.0, NOW + 60, world.anna.subaccount, world.ben.user),
@@ -498,7 +506,7 @@ async def test_the_loops_health_is_that_of_the_own_subaccount(world: World) -> N
     )
     found = await world.admin(health.sync_health)
     assert isinstance(found, SyncHealthView)
-    assert (found.accounts, found.pending_writes, found.oldest_pending_write_at) == (2, 1, NOW)
+    assert (found.accounts, found.pending_writes, found.oldest_pending_write_at) == (2, 2, NOW)
     assert [status for status, _ in found.by_status] == list(AccountStatus)
     assert {status: number for status, number in found.by_status if number} == {
         AccountStatus.NEEDS_CALENDARS: 1,
@@ -518,6 +526,20 @@ async def test_a_loop_that_stands_still_shows_as_lag_whichever_process_is_asked(
     found = await world.admin(health.sync_health)
     assert isinstance(found, SyncHealthView)
     assert found.lag_p50 == 1
+
+
+async def test_an_account_says_when_it_was_last_in_step_and_when_it_is_polled_next(world: World) -> None:
+    await connect(world)
+    await world.write(
+        "UPDATE icloud_account SET last_synced_at = $1, last_polled_at = $2, next_poll_at = $3, retry_at = $4,"
+        " problem_code = 'THROTTLED', problem_message = 'wait', problem_since = $5",
+        *(NOW - 90, NOW - 10, NOW + 20, NOW + 30, NOW - 50),
+    )
+    account = await world.owner(accounts.account, world.anna)
+    assert isinstance(account, AccountView)
+    assert (account.last_synced_at, account.next_sync_at) == (NOW - 90, NOW + 20)
+    assert account.problem is not None
+    assert (account.problem.since, account.problem.retry_at) == (NOW - 50, NOW + 30)
 
 
 async def test_a_lag_of_long_ago_is_no_lag(world: World) -> None:
