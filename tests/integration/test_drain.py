@@ -1,0 +1,93 @@
+"""A loop that is told to end: what is under way may end well, for so long, and is cut off then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from domain.accounts import AccountStatus
+from models.outbox import WriteState
+from sync.service import Sync
+from tests.integration.engine import Engine
+from tests.integration.test_loop import QUICK, engine, soon, sync_on, until
+
+__all__ = ["engine"]
+
+
+@asynccontextmanager
+async def ending(engine: Engine, *, drain: float, asked: str) -> AsyncIterator[Sync]:
+    """Until it has asked that, and hangs; inside it is told to end, and after that it has."""
+    sync = sync_on(engine, replace(QUICK, drain=drain, usual_every=600, quiet_every=600))
+    running = asyncio.create_task(sync.run())
+
+    async def hangs() -> bool:
+        return asked in engine.server.asked
+
+    await until(hangs, seconds=60)
+    running.cancel()
+    yield sync
+    async with asyncio.timeout(60):
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def hang_at(engine: Engine, asked: str) -> asyncio.Event:
+    may_go_on = asyncio.Event()
+
+    async def hang(step: str, _: str) -> None:
+        if step == asked:
+            await may_go_on.wait()
+
+    engine.server.after = hang
+    return may_go_on
+
+
+async def test_a_poll_under_way_may_end(engine: Engine) -> None:
+    may_go_on = await hang_at(engine, "changes")
+    await engine.choose("Home")
+    async with ending(engine, drain=50, asked="changes") as sync:
+        await asyncio.sleep(0.1)
+        may_go_on.set()
+    account = await engine.account()
+    assert (account.status, account.lease_owner) == (AccountStatus.CONNECTED, None)
+    await sync.close()
+
+
+async def test_a_poll_that_hangs_is_cut_off(engine: Engine) -> None:
+    await hang_at(engine, "changes")
+    await engine.choose("Home")
+    async with ending(engine, drain=0.1, asked="changes") as sync:
+        pass
+    account = await engine.account()
+    assert (account.status, account.lease_owner) == (AccountStatus.SYNCING, None)
+    await sync.close()
+
+
+@pytest.fixture
+async def name(engine: Engine) -> str:
+    """Booked, and to be written."""
+    await engine.choose(linked="Home")
+    await engine.poll()
+    return await engine.book(soon(24), soon(25))
+
+
+async def test_a_write_under_way_may_end(engine: Engine, name: str) -> None:
+    may_go_on = await hang_at(engine, "create")
+    async with ending(engine, drain=50, asked="create") as sync:
+        await asyncio.sleep(0.1)
+        may_go_on.set()
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+    assert await engine.pending() == []
+    await sync.close()
+
+
+async def test_a_write_that_hangs_is_cut_off_and_stays_to_be_written(engine: Engine, name: str) -> None:
+    await hang_at(engine, "create")
+    async with ending(engine, drain=0.1, asked="create") as sync:
+        pass
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
+    assert len(await engine.pending()) == 1
+    await sync.close()
