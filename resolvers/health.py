@@ -16,12 +16,14 @@ _BY_STATUS = "SELECT status, COUNT(*) AS number FROM icloud_account WHERE subacc
 _WRITES = "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM pending_write WHERE subaccount_id = $1"
 
 
-# A poll under way has begun, and one that is due and has not is late by now, whatever the last one was.
+# One that is due is late by now, whatever the last one was. Whether a leased one has begun or waits in its process no
+# row tells: the first seconds are taken for a poll under way, and what lasts longer for a wait.
 _LAGS = (
-    "SELECT CASE WHEN next_poll_at < $2 AND COALESCE(lease_until, 0) < $2 THEN $2 - next_poll_at"
+    "SELECT CASE WHEN next_poll_at < CASE WHEN lease_until >= $2 THEN $4 ELSE $2 END THEN $2 - next_poll_at"
     " ELSE poll_lag END AS lag FROM icloud_account WHERE subaccount_id = $1 AND next_poll_at IS NOT NULL"
     " AND (next_poll_at < $2 OR poll_lag IS NOT NULL AND last_polled_at >= $3)"
 )
+_UNDER_WAY = 10.0
 _LOOKS_BACK = 300.0
 
 
@@ -32,7 +34,7 @@ async def sync_health(ctx: Context) -> SyncHealthView | Forbidden:
     db, subaccount = await ctx.db(), ctx.actor.subaccount
     counts = {row["status"]: row["number"] for row in await fetch(db, _BY_STATUS, subaccount)}
     [writes] = await fetch(db, _WRITES, subaccount)
-    rows = await fetch(db, _LAGS, subaccount, ctx.now, ctx.now - _LOOKS_BACK)
+    rows = await fetch(db, _LAGS, subaccount, ctx.now, ctx.now - _LOOKS_BACK, ctx.now - _UNDER_WAY)
     lags = sorted(row["lag"] for row in rows if row["lag"] is not None)
     return SyncHealthView(
         accounts=sum(counts.values()),

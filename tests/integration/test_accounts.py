@@ -522,10 +522,19 @@ async def test_a_loop_that_stands_still_shows_as_lag_whichever_process_is_asked(
     found = await world.admin(health.sync_health)
     assert isinstance(found, SyncHealthView)
     assert (found.lag_p50, found.lag_p99) == (40, 40)
-    await world.write("UPDATE icloud_account SET lease_until = $1", NOW + 60)  # It has begun.
+
+
+@pytest.mark.parametrize(("due_for", "lag"), [(9, 1), (250, 250)])
+async def test_what_a_process_took_and_does_not_poll_shows_as_lag_and_a_poll_under_way_does_not(
+    world: World, due_for: float, lag: float
+) -> None:
+    await connect(world)
+    await world.write("UPDATE icloud_account SET poll_lag = 1, last_polled_at = $1, next_poll_at = $1", NOW)
+    world.clock.now += due_for
+    await world.write("UPDATE icloud_account SET lease_until = $1", world.clock.now + 30)
     found = await world.admin(health.sync_health)
     assert isinstance(found, SyncHealthView)
-    assert found.lag_p50 == 1
+    assert (found.lag_p50, found.lag_p99) == (lag, lag)
 
 
 async def test_an_account_says_when_it_was_last_in_step_and_when_it_is_polled_next(world: World) -> None:
