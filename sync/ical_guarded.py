@@ -49,7 +49,7 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKe
 
 
 class WorkerUnavailableError(Exception):
-    """The machine starts no process now. No OSError: the database is not to blame."""
+    """The machine starts no process now, or lets it get nowhere. No OSError: the database is not to blame."""
 
 
 async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) -> list[Reading]:
@@ -160,6 +160,7 @@ async def _start(limits: Limits) -> Process:
 
 
 async def _ask(worker: Process, request: Request) -> Reading | None:
+    """None where the worker ended. Raises WorkerUnavailableError."""
     assert worker.stdin is not None
     assert worker.stdout is not None
     try:
@@ -171,7 +172,11 @@ async def _ask(worker: Process, request: Request) -> Reading | None:
             await worker.stdin.drain()
             (length,) = LENGTH.unpack(await worker.stdout.readexactly(LENGTH.size))
             body = await worker.stdout.readexactly(length)
-    except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+    except TimeoutError:
+        # Within its CPU time all along, so that the machine is to blame, and the text is read at another time: what
+        # is given up blocks a year, under the text's own ETag, until the owner changes it.
+        raise WorkerUnavailableError(f"a worker said nothing for {_LONGEST_WAIT:g} s") from None
+    except (asyncio.IncompleteReadError, ConnectionError):
         return None
     reading: Reading = await asyncio.to_thread(pickle.loads, body)
     return reading

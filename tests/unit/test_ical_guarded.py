@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Coroutine, Sequence
@@ -16,7 +17,15 @@ from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
 from sync import ical_guarded
 from sync.ical import ProblemCode, Reading
-from sync.ical_guarded import _read_apart, given_up, is_brief, is_ordinary, read, read_guarded
+from sync.ical_guarded import (
+    WorkerUnavailableError,
+    _read_apart,
+    given_up,
+    is_brief,
+    is_ordinary,
+    read,
+    read_guarded,
+)
 from sync.ical_worker import Limits, Request
 from tests.bombs import MOST_OF_ONE_RESOURCE, Bomb, bombs, calendar, event, fault_in_reading
 from tests.unit.test_ical import WINDOW
@@ -126,6 +135,25 @@ def test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_another(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end_the_first)
     run(is_read())
     assert len(started) == 2
+
+
+async def test_one_that_a_worker_could_not_read_in_time_is_told_as_our_fault_and_not_as_the_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a machine that has no CPU left for it; nor does the worker stay."""
+    started: list[Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def start_and_hold(*command: str, **how: Any) -> Process:
+        started.append(await start(*command, **how))
+        started[-1].send_signal(signal.SIGSTOP)
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_hold)
+    monkeypatch.setattr(ical_guarded, "_LONGEST_WAIT", 0.5)
+    with pytest.raises(WorkerUnavailableError, match="said nothing"):
+        await read_guarded([request(ODD)])
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
 
 
 async def test_what_ends_thousands_of_times_and_never_began_is_read_in_time() -> None:
