@@ -259,6 +259,20 @@ async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[s
         await execute(ledger.db, f"DELETE FROM resource WHERE id IN ({marks(len(part))})", *part)  # noqa: S608
 
 
+async def release_copy(ledger: Ledger, calendar: Calendar, href: str, own: Appointment) -> None:
+    """No copy of it stands there any more. Another's event that does is an ordinary one from now on."""
+    name = resource_id(calendar, href)
+    copy = await Resource.filter(id=name).using_db(ledger.db).first()
+    if copy is None or not copy.uid or appointment_of(copy.uid) == own.id:
+        await forget_resources(ledger, calendar, [href])
+        return
+    before = await _slots(ledger.db, _copies(await _all_of(ledger.db, calendar, name)))
+    for table, column in (("resource", "id"), ("event", "resource_id")):
+        statement = f"UPDATE {table} SET appointment_id = NULL WHERE calendar_id = $1 AND {column} = $2"  # noqa: S608
+        await execute(ledger.db, statement, calendar.id, name)
+    await settle_events(ledger, calendar, await _all_of(ledger.db, calendar, name), before)
+
+
 async def settle_copies(ledger: Ledger, appointment_id: str) -> None:
     """After an appointment moved or was cancelled: what its copies in iCloud block is decided anew."""
     rows = await fetch(
@@ -270,12 +284,7 @@ async def settle_copies(ledger: Ledger, appointment_id: str) -> None:
     )
     for row in rows:
         calendar = await Calendar.filter(id=row["calendar_id"]).using_db(ledger.db).get()
-        events = await fetch(
-            ledger.db,
-            "SELECT * FROM event WHERE calendar_id = $1 AND resource_id = $2",
-            calendar.id,
-            row["id"],
-        )
+        events = await _all_of(ledger.db, calendar, row["id"])
         await settle_events(ledger, calendar, events, await _slots(ledger.db, _copies(events)))
 
 
@@ -372,6 +381,12 @@ def _id_of(own: Appointment | None) -> str | None:
 async def _events(db: Db, calendar: Calendar, resources: Sequence[str]) -> dict[str, EventRow]:
     rows = await _of_resources(db, EventRow._fields, calendar, resources)
     return {row["id"]: EventRow(**row) for row in rows}
+
+
+async def _all_of(db: Db, calendar: Calendar, resource: str) -> list[Row]:
+    return await fetch(
+        db, "SELECT * FROM event WHERE calendar_id = $1 AND resource_id = $2", calendar.id, resource
+    )
 
 
 async def _of_resources(

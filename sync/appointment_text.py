@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from domain.busy import EventStatus
 from domain.copies import appointment_of
 from models.booking import Appointment
-from sync.ical import AppointmentText, Written, read_written
+from sync.ical import AppointmentText, Written, patch_written, read_written
+
+
+class Whose(Enum):
+    """Of a text that stands where an appointment's event is to stand."""
+
+    OURS = "ours"
+    NOT_OURS_ALONE = "not ours alone"
+    "Its owner made a series of it, or put others beside it."
+    ANOTHERS = "another's"
+    NOT_TO_BE_READ = "not to be read"
+
+
+def whose(body: str, uid: str) -> Whose:
+    seen = read_written(body)
+    if seen is None:
+        return Whose.NOT_TO_BE_READ
+    if seen.uid != uid:
+        return Whose.ANOTHERS
+    return Whose.OURS if seen.is_alone else Whose.NOT_OURS_ALONE
 
 
 def text_of(own: Appointment) -> AppointmentText:
@@ -42,6 +63,22 @@ def is_as_written(own: Appointment, body: str) -> bool:
         and (seen.start, seen.end) == (wanted.start, wanted.end)
         and _says_the_same(seen, wanted)
     )
+
+
+def is_in_its_time(own: Appointment, body: str) -> bool:
+    """Nothing is left to be written: the rest of it is its owner's."""
+    seen = read_written(body)
+    return (
+        seen is not None
+        and seen.is_alone
+        and seen.status is EventStatus.CONFIRMED
+        and (seen.start, seen.end) == (own.starts, own.ends)
+    )
+
+
+def patched(own: Appointment, body: str) -> str | None:
+    """What stands there, brought to where the appointment is; None where that is not its event alone."""
+    return patch_written(body, text_of(own))
 
 
 def is_left_behind(own: Appointment, calendar_path: str, href: str, body: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -18,6 +18,7 @@ from sync.ical_dates import Fault, ProblemCode
 from sync.ical_event import LONGEST_TEXT, Event, read_event
 from sync.ical_frame import Framed, take_apart
 from sync.ical_instances import Budget
+from sync.ical_patch import lines_of, splice
 from sync.ical_plain import Setting, plain_of
 from sync.ical_reading import Problem, Reading
 from sync.ical_regular import read_regular
@@ -32,6 +33,7 @@ __all__ = [
     "ProblemCode",
     "Reading",
     "Written",
+    "patch_written",
     "read_in_general",
     "read_resource",
     "read_written",
@@ -42,6 +44,8 @@ _PRODID = "-//Slotwire//Slotwire//EN"
 _LONGEST_TITLE = 80
 _LONGEST_NOTE = 10_000
 _LONGEST_TZID = 255
+_PATCHED = ("DTSTART", "DTEND", "SEQUENCE", "STATUS", "LAST-MODIFIED", "DTSTAMP")
+_MOST_EDITS = 2**31 - 1  # RFC 5545 section 3.3.8.
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
 _IN_ORDER = itemgetter(2, 1)  # Start and key.
 _NO_ONE: frozenset[str] = frozenset()
@@ -75,6 +79,8 @@ class Written:
     description: str
     status: EventStatus
     is_recurring: bool
+    is_alone: bool
+    "One event, once: neither a series nor beside others in its object."
 
 
 def read_resource(text: bytes | str, *, zone: str, addresses: frozenset[str], window: Span) -> Reading:
@@ -118,6 +124,28 @@ def write_appointment(appointment: AppointmentText) -> str:
     return written.decode()
 
 
+def patch_written(text: str, appointment: AppointmentText) -> str | None:
+    """The event with the appointment's time, and with all else that its owner put there: place, guests, alarms, words.
+
+    The words of an appointment do not change: those that differ are the owner's. None of what is not this event alone.
+    """
+    seen = read_written(text)
+    if seen is None or seen.uid != appointment.uid or not seen.is_alone:
+        return None
+    # Devices count edits too: an older number can be taken for an older state (RFC 5546 section 2.1.5).
+    sequence = min(max(appointment.sequence, seen.sequence + 1), _MOST_EDITS)
+    ours = lines_of(write_appointment(replace(appointment, sequence=sequence)))
+    patched = splice(text.removeprefix("\ufeff"), {name: ours[name] for name in _PATCHED})
+    again = None if patched is None else read_written(patched)
+    is_so = again is not None and (again.uid, again.start, again.end, again.status) == (
+        appointment.uid,
+        appointment.start,
+        appointment.end,
+        EventStatus.CONFIRMED,
+    )
+    return patched if is_so else None
+
+
 def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
     """The first event as it stands, whoever edited it; None where it can't be read. `zone` as in read_resource."""
     document = read_document(text)
@@ -127,6 +155,7 @@ def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
     if event is None or not document.is_whole:
         return None
     start, end, _ = event.times(event.start.wall, event.length)
+    is_recurring = not event.component.properties.keys().isdisjoint(("RRULE", "RDATE"))
     return Written(
         uid=event.uid,
         sequence=event.sequence,
@@ -135,7 +164,8 @@ def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
         title=event.title,
         description=plain_text(event.component.value("DESCRIPTION"), _LONGEST_NOTE),
         status=event.status,
-        is_recurring=not event.component.properties.keys().isdisjoint(("RRULE", "RDATE")),
+        is_recurring=is_recurring,
+        is_alone=len(document.events) == 1 and not is_recurring,
     )
 
 

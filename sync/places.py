@@ -9,12 +9,27 @@ from domain.copies import appointment_of
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
-from models.resources import copies_of
+from models.resources import copies_of, resource_id
 from sync.appointment_text import is_left_behind
 from sync.remote import ETag, Href
 
 CALENDAR_GONE = "The linked calendar is gone from iCloud: choose another one."
 READ_ONLY = "The linked calendar takes no appointments, it is read-only or full: choose another one."
+NOT_ALONE = (
+    "Its event in iCloud repeats, or holds more than the appointment, as its owner made it: it is left as it is. "
+    "Change or delete it there."
+)
+NOT_TO_BE_READ = (
+    "What stands in its event's place in iCloud can't be read, and is left as it is: delete it there."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A text, and the ETag under which it stands."""
+
+    etag: ETag
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +37,8 @@ class Stray:
     """A copy beside the one that is kept up: left in a calendar that took no writes, or was not seen, for a while."""
 
     href: Href
-    etag: ETag | None
+    uid: str
+    held: Held | None
 
 
 async def find_place(ledger: Ledger, own: Appointment) -> tuple[Calendar | None, list[Stray]]:
@@ -63,7 +79,23 @@ def _is_usable(copy: Resource, calendars: Mapping[str, Calendar]) -> bool:
 
 
 def _stray(copy: Resource) -> Stray:
-    return Stray(Href(copy.href), ETag(copy.etag) or None)
+    return Stray(Href(copy.href), copy.uid or "", _held(copy, None))
+
+
+async def find_held(ledger: Ledger, calendar: Calendar, own: Appointment) -> Held | None:
+    """What stands in its place by the last look."""
+    name = resource_id(calendar, own.href or "")
+    copy = await Resource.filter(id=name).using_db(ledger.db).first()
+    return None if copy is None else _held(copy, own.etag)
+
+
+def _held(copy: Resource, written: str | None) -> Held | None:
+    """Where nobody has read it since it was written, by the ETag that the write was answered with.
+
+    Of a text that could not be read the one before is kept.
+    """
+    etag = copy.etag or written
+    return Held(ETag(etag), copy.body) if etag and copy.is_readable else None
 
 
 def _place(

@@ -21,13 +21,13 @@ from models.outbox import (
     still_ours,
 )
 from models.people import User
-from models.resources import forget_resources, store_resources
+from models.resources import release_copy, store_resources
 from models.rows import ReadResource
 from models.settle import closes_time, settle_conflicts
-from sync.appointment_text import href_of
+from sync.appointment_text import href_of, is_as_written
 from sync.context import SyncContext
 from sync.ical import read_resource
-from sync.places import find_left_behind, find_place, why_unusable
+from sync.places import find_held, find_left_behind, find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
 from sync.remote import Broken, PasswordRefused, RemoteError
 from sync.room import Place
@@ -112,7 +112,7 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
             own.uid = own.uid or uid_of(own.id)
             own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
             await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href", "etag"])
-        return intent(calendar=calendar, strays=strays)
+        return intent(calendar=calendar, strays=strays, held=await find_held(ledger, calendar, own))
 
 
 async def _settle_without(ledger: Ledger, taken: TakenWrite, own: Appointment, state: WriteState) -> None:
@@ -150,7 +150,7 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
             case Written():
                 await _record_written(context, ledger, intent, own, result)
             case Removed():
-                await _record_removed(ledger, intent, own)
+                await _record_removed(ledger, intent, own, result)
             case Tidied():
                 await _finish_tidying(context, ledger, taken, own)
                 return
@@ -168,7 +168,7 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
         if isinstance(result, Removed) and await _is_elsewhere(ledger, intent, own):
             is_last_word = False
         if is_last_word:
-            own.write_state = WriteState.WRITTEN if isinstance(result, Written) else WriteState.REMOVED
+            own.write_state = _state_after(own, result)
             await finish_write(ledger.db, taken)
         else:
             await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
@@ -176,6 +176,13 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
         await own.save(using_db=ledger.db, update_fields=_RECORDED)
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
         await _store_copy(context, ledger, intent, own, result)
+
+
+def _state_after(own: Appointment, result: Written | Removed) -> WriteState:
+    """What its owner wrote there in place of our words stays, and is told."""
+    if isinstance(result, Removed):
+        return WriteState.REMOVED
+    return WriteState.WRITTEN if is_as_written(own, result.body) else WriteState.CHANGED_IN_ICLOUD
 
 
 def _wanted(own: Appointment) -> tuple[object, ...]:
@@ -198,22 +205,25 @@ async def _record_written(
     context: SyncContext, ledger: Ledger, intent: Intent, own: Appointment, result: Written
 ) -> None:
     if result.href != intent.own.href:
-        calendar = intent.calendar
-        await forget_resources(ledger, calendar, [str(intent.own.href)])
+        await release_copy(ledger, intent.calendar, str(intent.own.href), own)
     own.calendar_id, own.uid, own.href, own.etag = intent.calendar.id, result.uid, result.href, result.etag
     own.written_at = context.clock()
     # A poll that ended since we looked may have been told of an edit of what we wrote: no later one would be.
     await rewind(ledger.db, intent.calendar)
 
 
-async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment) -> None:
+async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment, result: Removed) -> None:
     own.etag = None
-    await forget_resources(ledger, intent.calendar, [str(intent.own.href)])
+    await release_copy(ledger, intent.calendar, str(intent.own.href), own)
+    if result.is_anothers and own.href == intent.own.href:
+        own.href = None  # It is another's place now.
+    if ledger.slot_changes:
+        await settle_conflicts(ledger)
 
 
 async def _is_elsewhere(ledger: Ledger, intent: Intent, own: Appointment) -> bool:
     """The owner moved it before we came to remove it, and a poll has seen meanwhile where to."""
-    if own.href != intent.own.href:
+    if own.href not in {None, intent.own.href}:
         return True
     _, strays = await find_place(ledger, own)
     return bool({stray.href for stray in strays} - {stray.href for stray in intent.strays})

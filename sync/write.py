@@ -10,10 +10,10 @@ from domain.copies import next_uid
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.icloud import ICloudAccount
-from sync.appointment_text import href_of, is_as_written, text_of
+from sync.appointment_text import Whose, href_of, is_in_its_time, patched, text_of, whose
 from sync.context import SyncContext
 from sync.ical import read_written, write_appointment
-from sync.places import CALENDAR_GONE, READ_ONLY, Stray
+from sync.places import CALENDAR_GONE, NOT_ALONE, NOT_TO_BE_READ, READ_ONLY, Held, Stray
 from sync.poll import sign_in
 from sync.remote import (
     ETag,
@@ -51,6 +51,8 @@ class Intent:
     account: ICloudAccount
     zone: str
     attempts: int
+    held: Held | None = None
+    "What stands in its place by the last look, if that is known."
     strays: Sequence[Stray] = ()
     "To be removed first: another event of its UID could stand in the way of the one that is kept up."
     is_written: bool = False
@@ -72,6 +74,8 @@ class Removed:
     """It is not there any more."""
 
     is_by_us: bool = True
+    is_anothers: bool = False
+    "Another's event stands in its place."
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +124,24 @@ async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Inte
         if intent.own.status == "CONFIRMED":
             result = await _write(context, remote, intent)
         else:
-            assert intent.own.href is not None
-            etag = ETag(intent.own.etag) if intent.own.etag else None
-            result = await _remove(remote, Href(intent.own.href), etag)
+            result = await _remove_own(remote, intent)
     except Forbidden:
         result = GivenUp(READ_ONLY)
-    if isinstance(result, GivenUp) or result == Removed(is_by_us=False):
+    if isinstance(result, GivenUp) or (isinstance(result, Removed) and not result.is_by_us):
         await _require_home(remote, intent)
     return result
 
 
 async def _remove_strays(remote: RemoteCalendars, intent: Intent) -> Later | None:
-    """What turned out to be forbidden stays, and keeps nothing from being written."""
+    """What turned out to be forbidden, or not to be ours alone, stays, and keeps nothing from being written."""
     for stray in intent.strays:
         try:
-            result = await _remove(remote, stray.href, stray.etag)
+            result = await _remove(remote, stray.href, stray.uid, stray.held, intent)
         except Forbidden:
             result = Removed(is_by_us=False)
         if isinstance(result, Later):
             return result
-        if not result.is_by_us:
+        if isinstance(result, Removed) and not result.is_by_us:
             await _require_home(remote, intent)
     return None
 
@@ -157,63 +159,89 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
     own = intent.own
     assert own.uid is not None
     assert own.href is not None
-    uid, href, etag = own.uid, Href(own.href), ETag(own.etag) if own.etag else None
+    uid, href = own.uid, Href(own.href)
+    stands = await _look(remote, href, uid, intent.held) if own.etag or intent.held else None
     for _ in range(_MOST_ROUNDS):
         own.uid = uid
-        body = write_appointment(text_of(own))
+        if stands is not None and whose(stands.body, uid) is Whose.ANOTHERS:
+            stands = None
+        if stands is not None and (refused := _why_left_alone(stands.body, uid, intent)) is not None:
+            return refused
+        body = write_appointment(text_of(own)) if stands is None else patched(own, stands.body)
+        if body is None:
+            return GivenUp(NOT_ALONE)
         try:
             context.at("write sent")
-            told = await _put(remote, href, body, etag)
+            told = await _put(remote, href, body, stands)
             if told is not None:
                 return Written(uid, href, told, body)
             found = await _find(remote, href)
-            if etag is not None and not _was_replaced(own, found, before=etag):
+            if stands is not None and not _was_replaced(own, found, before=stands.etag, put=body):
                 return Later(UnexpectedAnswer("a success, and nothing was replaced"))
-            return Written(uid, href, None if found is None else found[0], body)
+            return Written(uid, href, None if found is None else found.etag, body)
         except NotThere:
-            if etag is None:
+            if stands is None:
                 return await _why_not_there(remote, intent)
-            etag = None  # The owner deleted it; the booking stands, and so does its event.
+            stands = None  # The owner deleted it; the booking stands, and so does its event.
         except StaleWrite:
             found = await _find(remote, href)
-            if found is not None and is_as_written(own, found[1]):
-                return Written(uid, href, found[0], body)  # Ours, whose answer was lost.
-            if found is not None and _is_ours(found[1], uid):
-                etag = found[0]
-            elif etag is None and found is None and not _is_sure_of_conflict(context, intent):
+            is_ours = found is not None and whose(found.body, uid) is not Whose.ANOTHERS
+            if found is not None and is_ours and is_in_its_time(own, found.body):
+                return Written(uid, href, found.etag, found.body)  # Ours, whose answer was lost.
+            if is_ours:
+                stands = found
+            elif stands is None and found is None and not _is_sure_of_conflict(context, intent):
                 return Later(StaleWrite("it is taken, and nothing is there"))
-            elif etag is None:
+            elif stands is None:
                 # Nothing of ours here, and yet the name is taken: elsewhere in the account.
                 uid = next_uid(uid, own.id)
                 href = Href(href_of(intent.calendar.path, uid))
             else:
-                etag = None
+                stands = None
     return Later(StaleWrite("it changed under every try"))
 
 
-async def _put(remote: RemoteCalendars, href: Href, body: str, etag: ETag | None) -> ETag | None:
-    return await remote.create(href, body) if etag is None else await remote.replace(href, body, etag)
+async def _look(remote: RemoteCalendars, href: Href, uid: str, held: Held | None) -> Held | None:
+    """What is held will do, where it is ours alone: otherwise what stands there decides, as it is now."""
+    return held if held is not None and whose(held.body, uid) is Whose.OURS else await _find(remote, href)
 
 
-async def _find(remote: RemoteCalendars, href: Href) -> tuple[ETag, str] | None:
+def _why_left_alone(body: str, uid: str, intent: Intent) -> GivenUp | Later | None:
+    """What its owner made more of than the appointment is not ours to write over or to remove."""
+    match whose(body, uid):
+        case Whose.NOT_OURS_ALONE:
+            return GivenUp(NOT_ALONE)
+        case Whose.NOT_TO_BE_READ if intent.attempts < _SURE_OF_LOSS:
+            return Later(UnexpectedAnswer("what stands there can't be read"))
+        case Whose.NOT_TO_BE_READ:
+            return GivenUp(NOT_TO_BE_READ)
+    return None
+
+
+async def _put(remote: RemoteCalendars, href: Href, body: str, stands: Held | None) -> ETag | None:
+    if stands is None:
+        return await remote.create(href, body)
+    return await remote.replace(href, body, stands.etag)
+
+
+async def _find(remote: RemoteCalendars, href: Href) -> Held | None:
     try:
         found = await remote.get(href)
     except NotThere:
         return None
     if not found.etag:
         raise UnexpectedAnswer("an object without an ETag")
-    return found.etag, found.body
+    return Held(found.etag, found.body)
 
 
-def _was_replaced(own: Appointment, found: tuple[ETag, str] | None, *, before: ETag) -> bool:
+def _was_replaced(own: Appointment, found: Held | None, *, before: ETag, put: str) -> bool:
     """The same text again may keep its ETag; an older one may have got another by itself."""
     if found is None:
         return False
-    etag, body = found
-    if is_as_written(own, body):
+    if is_in_its_time(own, found.body):
         return True
-    written = read_written(body)
-    return etag != before and (written is None or written.sequence >= own.revision)
+    written, wanted = read_written(found.body), read_written(put)
+    return found.etag != before and (written is None or wanted is None or written.sequence >= wanted.sequence)
 
 
 def _is_sure_of_conflict(context: SyncContext, intent: Intent) -> bool:
@@ -224,12 +252,8 @@ def _is_sure_of_conflict(context: SyncContext, intent: Intent) -> bool:
 
 async def _stands(remote: RemoteCalendars, own: Appointment) -> bool:
     found = await _find(remote, Href(own.href or ""))
-    return found is not None and _is_ours(found[1], own.uid or "")
-
-
-def _is_ours(body: str, uid: str) -> bool:
-    written = read_written(body)
-    return written is not None and written.uid == uid
+    written = None if found is None else read_written(found.body)
+    return written is not None and written.uid == own.uid
 
 
 async def _why_not_there(remote: RemoteCalendars, intent: Intent) -> Result:
@@ -241,22 +265,35 @@ async def _why_not_there(remote: RemoteCalendars, intent: Intent) -> Result:
     return Later(UnexpectedAnswer("the calendar is there and does not take the event"))
 
 
-async def _remove(remote: RemoteCalendars, href: Href, etag: ETag | None) -> Removed | Later:
+async def _remove_own(remote: RemoteCalendars, intent: Intent) -> Removed | GivenUp | Later:
+    own = intent.own
+    assert own.href is not None
+    assert own.uid is not None
+    return await _remove(remote, Href(own.href), own.uid, intent.held, intent)
+
+
+async def _remove(
+    remote: RemoteCalendars, href: Href, uid: str, held: Held | None, intent: Intent
+) -> Removed | GivenUp | Later:
     """Removed where iCloud did so, or says twice in a row that it is not there: one 404 can be by mistake."""
     was_missing = False
+    stands = held if held is not None and whose(held.body, uid) is Whose.OURS else None
     for _ in range(_MOST_ROUNDS):
         is_missing = False
-        if etag is None:
-            found = await _find(remote, href)
-            is_missing = found is None
-            etag = None if found is None else found[0]
-        if etag is not None:
+        if stands is None:
+            stands = await _find(remote, href)
+            is_missing = stands is None
+        if stands is not None:
+            if whose(stands.body, uid) is Whose.ANOTHERS:
+                return Removed(is_by_us=False, is_anothers=True)
+            if (refused := _why_left_alone(stands.body, uid, intent)) is not None:
+                return refused
             try:
-                await remote.remove(href, etag)
+                await remote.remove(href, stands.etag)
             except NotThere:
-                is_missing, etag = True, None
+                is_missing, stands = True, None
             except StaleWrite:
-                etag = None
+                stands = None
             else:
                 return Removed()
         if is_missing and was_missing:

@@ -222,7 +222,7 @@ async def doubled(engine: Engine, home: FakeCalendar, work: FakeCalendar) -> str
 async def test_while_the_second_one_changes_under_every_try_nothing_is_written(
     engine: Engine, doubled: str, home: FakeCalendar, work: FakeCalendar
 ) -> None:
-    await engine.change(doubled, notes="Third floor")
+    await engine.change(doubled)
     engine.server.failures["remove"] = [StaleWrite()] * 4
     before = dict(home.texts)
     await engine.push()
@@ -237,7 +237,7 @@ async def test_while_the_second_one_changes_under_every_try_nothing_is_written(
 async def test_a_second_one_that_may_not_be_removed_keeps_nothing_from_being_written(
     engine: Engine, doubled: str, home: FakeCalendar, work: FakeCalendar
 ) -> None:
-    await engine.change(doubled, notes="Third floor")
+    await engine.change(doubled)
     engine.server.failures["remove"] = [Forbidden()]
     before = dict(home.texts)
     await engine.push()
@@ -248,7 +248,7 @@ async def test_a_second_one_that_may_not_be_removed_keeps_nothing_from_being_wri
 async def test_a_second_one_that_a_host_misses_is_gone_only_where_the_home_is_there(
     engine: Engine, doubled: str, home: FakeCalendar, work: FakeCalendar
 ) -> None:
-    await engine.change(doubled, notes="Third floor")
+    await engine.change(doubled)
     before, texts = dict(home.texts), dict(work.texts)
     here, engine.server.home_url = engine.server.home_url, "https://another.test/1/calendars/"
     work.texts.clear()
