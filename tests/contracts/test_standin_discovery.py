@@ -1,5 +1,6 @@
 """The stand-in signs in, is found and lists a home as iCloud does."""
 
+import base64
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,6 +32,35 @@ async def test_a_revoked_password_is_refused_and_another_one_goes_on() -> None:
         refused = await dav.call("PROPFIND", "/", headers={"Depth": "0"})
         taken = await dav.call("PROPFIND", "/", headers={"Depth": "0"}, password="qrst-uvwx-yzab-cdef")
     assert (refused.status, taken.status) == (401, 207)
+
+
+async def test_all_passwords_can_be_revoked_at_once() -> None:
+    """As when the owner changes the account's own."""
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).allow("qrst-uvwx-yzab-cdef")
+        dav.icloud.faults(APPLE_ID).revoke()
+        answers = [
+            await dav.call("PROPFIND", "/", headers={"Depth": "0"}, password=password)
+            for password in (PASSWORD, "qrst-uvwx-yzab-cdef")
+        ]
+    assert [answer.status for answer in answers] == [401, 401]
+
+
+async def test_no_other_scheme_signs_anybody_in() -> None:
+    signed = base64.b64encode(f"{APPLE_ID}:{PASSWORD}".encode()).decode()
+    async with served() as dav:
+        statuses = [
+            (
+                await dav.call(
+                    "PROPFIND",
+                    "/",
+                    headers={"Depth": "0", "Authorization": f"{scheme} {signed}"},
+                    password=None,
+                )
+            ).status
+            for scheme in ("Basic", "Bearer", "X-MobileMe-AuthToken")
+        ]
+    assert statuses == [207, 401, 401]
 
 
 async def test_aliases_lead_to_one_principal() -> None:

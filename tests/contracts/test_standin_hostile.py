@@ -109,6 +109,12 @@ async def test_the_root_and_the_home_can_redirect_to_the_partition() -> None:
     assert direct.status == 207
 
 
+async def test_a_redirect_leads_to_the_path_as_it_was_asked() -> None:
+    async with served(manners=Manners(redirect_home=308)) as dav:
+        reply = await dav.call("GET", f"{dav.home}home/a%40b.ics")
+    assert reply.header("location") == f"{dav.icloud.partition_url}{dav.home}home/a%40b.ics"
+
+
 # --- Discovery and listing
 
 

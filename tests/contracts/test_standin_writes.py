@@ -1,6 +1,7 @@
 """The stand-in takes and refuses writes as iCloud does."""
 
 import http.client
+from pathlib import Path
 
 import pytest
 
@@ -269,6 +270,14 @@ async def test_a_calendar_that_was_shared_with_the_owner_goes_when_it_is_unshare
     async with served() as dav:
         await dav.icloud.faults(APPLE_ID).unshare("Team")
         assert f"{dav.home}{'f' * 64}/" not in (await dav.listing()).hrefs
+
+
+async def test_where_an_account_moved_outlives_a_restart(tmp_path: Path) -> None:
+    async with served(storage=tmp_path) as dav:
+        dav.icloud.faults(APPLE_ID).move_partition()
+    async with served(storage=tmp_path) as dav:
+        reply = await dav.call("PROPFIND", "/", headers={"Depth": "0"})
+    assert reply.header("x-apple-user-partition") == "181"
 
 
 @pytest.mark.parametrize(
