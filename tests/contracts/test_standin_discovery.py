@@ -93,6 +93,15 @@ async def test_depth_one_is_refused_on_the_principal() -> None:
         assert (await dav.find(dav.account.principal, PRINCIPAL_PROP, "1")).status == 400
 
 
+@pytest.mark.parametrize("depth", [{"Depth": "infinity"}, {}])
+async def test_all_that_lies_below_is_not_told_at_once(depth: dict[str, str]) -> None:
+    """A depth that is not said is infinity (RFC 4918 section 9.1)."""
+    async with served() as dav:
+        reply = await dav.call("PROPFIND", dav.home, headers=depth)
+    assert reply.status == 403
+    assert "propfind-finite-depth" in reply.text
+
+
 async def test_the_home_is_absolute_on_the_partition_host_with_its_port() -> None:
     async with served() as dav:
         reply = await dav.find(dav.account.principal, "<c:calendar-home-set/><c:calendar-user-address-set/>")

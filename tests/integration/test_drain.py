@@ -13,7 +13,7 @@ from domain.accounts import AccountStatus
 from models.outbox import WriteState
 from sync.service import Sync
 from tests.integration.engine import Engine
-from tests.integration.test_loop import QUICK, engine, soon, sync_on, until
+from tests.integration.test_loop import QUICK, add_account, engine, soon, sync_on, until
 
 __all__ = ["engine"]
 
@@ -91,3 +91,23 @@ async def test_a_write_that_hangs_is_cut_off_and_stays_to_be_written(engine: Eng
     assert (await engine.appointment(name)).write_state == WriteState.PENDING
     assert len(await engine.pending()) == 1
     await sync.close()
+
+
+async def test_a_poll_that_waited_for_its_lease_does_not_begin_where_the_loop_ends_meanwhile(
+    engine: Engine,
+) -> None:
+    await add_account(engine, "other")
+    await engine.choose("Home")
+    engine.server.asked.clear()
+    hangs = engine.server.hangs = asyncio.Event()
+    sync = sync_on(engine, replace(QUICK, drain=60))
+    assert await sync._loop.poll_now(engine.account_id) is not None
+    async with sync._loop._leases._turn:  # Of another's statement, which takes its time.
+        asking = asyncio.create_task(sync._loop.poll_now("acc_other"))
+        await asyncio.sleep(0)
+        ends = asyncio.create_task(sync.close())
+        await asyncio.sleep(0)
+    assert await asking is None
+    hangs.set()
+    await ends
+    assert engine.server.asked.count("list") == 1

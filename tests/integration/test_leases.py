@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from domain.accounts import AccountStatus
 from models.bell import Bell
 from models.database import Database
 from models.icloud import ICloudAccount
 from models.polling import Places, Stamp, release_all, trade_leases
 from sync.leases import Leases
 from tests.integration.engine import HOUR, NOW, Engine, engine_on
-from tests.integration.test_loop import add_account
+from tests.integration.test_loop import Locked, add_account, sync_on, until
 
 
 @pytest.fixture
@@ -84,3 +87,30 @@ async def test_a_lease_that_a_later_clock_made_is_brought_to_its_length(engine: 
     engine.now = NOW
     await leases.trade()
     assert (await engine.account()).lease_until == NOW + 30
+
+
+async def test_one_that_waits_to_be_polled_does_so_no_more_once_it_is_asked_for(engine: Engine) -> None:
+    """It would be asked for twice within a second."""
+    await engine.choose("Home")
+    sync = sync_on(engine)
+    await sync._loop._take_turn()
+    assert len(sync._loop._waiting.healthy) == 1
+    assert await sync._loop.poll_now(engine.account_id) is not None
+    assert len(sync._loop._waiting.healthy) == 0
+    await sync.close()
+
+
+async def test_a_loop_outlives_a_database_that_is_locked(engine: Engine) -> None:
+    await engine.choose("Home")
+    engine.database = database = Locked(engine.database)
+    database.locked_out = 5
+    sync = sync_on(engine)
+    running = asyncio.create_task(sync.run())
+
+    async def is_connected() -> bool:
+        return (await engine.account()).status == AccountStatus.CONNECTED
+
+    await until(is_connected, seconds=60)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await sync.close()
