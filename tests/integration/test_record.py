@@ -12,6 +12,7 @@ from models.polling import Lease, ask_for_poll, lease_account
 from models.seal import Secret
 from sync.context import SyncContext
 from sync.plan import ProblemCode
+from sync.pull import pull
 from sync.record import give_up
 from sync.remote import PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
@@ -140,6 +141,13 @@ async def test_one_that_was_asked_for_before_its_poll_is_planned_as_ever(engine:
     await stands(engine, poll_asked_at=engine.now - 1)
     await engine.poll()
     assert (await engine.account()).next_poll_at == engine.now + 60
+
+
+async def test_how_late_a_poll_began_is_on_record(engine: Engine) -> None:
+    context = engine.context()
+    lease = (await leased(engine, context))._replace(due_at=engine.now - 7)
+    await pull(context, lease)
+    assert (await engine.account()).poll_lag == 7
 
 
 # --- What is told of a failure, and when it is over

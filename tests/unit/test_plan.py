@@ -118,6 +118,21 @@ def test_the_cadence_follows_who_looks_and_what_happens() -> None:
     assert _next(quiet_for=86_400, watched=True) == 15
 
 
+@pytest.mark.parametrize(("connected_for", "wait"), [(60, 60), (86_400, 300)])
+def test_one_that_never_changed_is_quiet_a_day_after_it_was_connected(
+    connected_for: float, wait: float
+) -> None:
+    planned = plan_next_poll(
+        SETTINGS,
+        now=NOW,
+        watched_until=None,
+        last_changed_at=None,
+        connected_at=NOW - connected_for,
+        chance=0.5,
+    )
+    assert planned - NOW == wait
+
+
 def test_polls_are_spread_by_a_fifth() -> None:
     assert (_next(chance=0.0), _next(chance=1.0)) == (48, 72)
 
