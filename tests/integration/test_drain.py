@@ -12,8 +12,8 @@ import pytest
 from domain.accounts import AccountStatus
 from models.outbox import WriteState
 from sync.service import Sync
-from tests.integration.engine import Engine
-from tests.integration.test_loop import QUICK, add_account, engine, soon, sync_on, until
+from tests.integration.engine import USER, Engine
+from tests.integration.test_loop import QUICK, Locked, add_account, engine, soon, sync_on, until
 
 __all__ = ["engine"]
 
@@ -111,3 +111,15 @@ async def test_a_poll_that_waited_for_its_lease_does_not_begin_where_the_loop_en
     hangs.set()
     await ends
     assert engine.server.asked.count("list") == 1
+
+
+async def test_leases_that_a_locked_database_does_not_take_back_end_by_themselves(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    await engine.choose("Home")
+    engine.database = database = Locked(engine.database)
+    sync = sync_on(engine)
+    await sync.refresh(USER, wait=30)
+    database.locked_out = 9
+    await sync.close()
+    assert "leases end by themselves" in caplog.text
