@@ -53,6 +53,23 @@ async def queue_write(db: Db, user: UserRef, appointment_id: str, *, now: float)
     )
 
 
+async def queue_again(
+    db: Db, user: UserRef, appointment_id: str, *, now: float, due_at: float, attempts: int
+) -> None:
+    """What was written and did not stay: its tries count on. A write that waits does it too."""
+    await execute(
+        db,
+        "INSERT INTO pending_write (appointment_id, subaccount_id, user_id, due_at, attempts, created_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (appointment_id) DO NOTHING",
+        appointment_id,
+        user.subaccount,
+        user.user,
+        due_at,
+        attempts,
+        now,
+    )
+
+
 async def queue_tidying(db: Db, user: UserRef, appointment_id: str, *, now: float, wait: float) -> None:
     """Only what was left behind of its copies is to be looked at; a write that waits does that too."""
     await execute(

@@ -206,3 +206,8 @@ def _lease(row: Row) -> Lease:
         revision=row["revision"],
         asked_at=row["poll_asked_at"],
     )
+
+
+async def have_polled_whole(db: Db, account_id: str) -> None:
+    """The next poll goes by more than iCloud's first answer, whatever that is."""
+    await execute(db, "UPDATE icloud_account SET revision = revision + 1 WHERE id = $1", account_id)

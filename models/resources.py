@@ -247,6 +247,22 @@ async def unheld_copies(db: Db, calendar: Calendar, *, after: int) -> tuple[list
     return [href for href in standing if href not in held], len(standing)
 
 
+async def unseen_copies(db: Db, user: UserRef, *, after: int) -> list[tuple[str, str]]:
+    """Calendar and href of the copies that were written and not read since. Of appointments that end after that."""
+    rows = await fetch(
+        db,
+        "SELECT a.calendar_id, a.href FROM appointment a"
+        " JOIN resource r ON r.calendar_id = a.calendar_id AND r.href = a.href"
+        " WHERE a.user_id = $1 AND a.ends > $2 AND a.status = 'CONFIRMED' AND a.write_state IN ($3, $4)"
+        " AND r.etag = '' AND r.is_readable",
+        user.user,
+        after,
+        str(WriteState.WRITTEN),
+        str(WriteState.CHANGED_IN_ICLOUD),
+    )
+    return [(row["calendar_id"], row["href"]) for row in rows]
+
+
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:
     """They are proved gone: with them go their events and slots."""
     ids = [resource_id(calendar, href) for href in hrefs]

@@ -96,6 +96,10 @@ class AccountFaults:
     def silence(self, seconds: Seconds = 30, times: Times = 1, *, on: str = "") -> None:
         self.inject(f"{Failing.SILENCE}:{seconds}", times, on=on)
 
+    def keep_none(self, times: Count = 1) -> None:
+        """Tell the next PUTs as done, with an ETag where there is one to be told, and do nothing."""
+        self._member.faults.unkept = times
+
     # --- Every request, until cleared
 
     def slow(self, seconds: Seconds) -> None:
@@ -201,6 +205,7 @@ class AccountFaults:
             "reset": self.reset,
             "drip": self.drip,
             "silence": self.silence,
+            "keep-none": self.keep_none,
             "slow": self.slow,
             "bucket": self.bucket,
             "lag": self.lag,

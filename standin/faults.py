@@ -212,6 +212,7 @@ class Faults:
     slow: float = 0.0
     bucket: Bucket | None = None
     lag: Lag | None = None
+    unkept: int = 0  # So many PUTs to come are told as done and are not.
     schedule: Schedule | None = None
     met: int = 0  # Requests since the schedule began.
     remembers: bool = False  # Answers are kept for the `stale` lie, once anything was planned.

@@ -65,12 +65,12 @@ async def confirm_deletions(
         return plan, frozenset()
     copies = await copies_among(poll.context.database, calendar, plan.forget)
     own = {href for href in plan.forget if href in copies}
-    there = {
-        href: found.etag or None for href in sorted(own) if (found := await _there(poll, href)) is not None
+    given = {
+        href: found.etag or None for href in sorted(own) if (found := await there(poll, href)) is not None
     }
     doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
-    fetch = {**plan.fetch, **dict.fromkeys(doubtful), **there}
-    return PullPlan(fetch, plan.forget - there.keys() - doubtful), doubtful
+    fetch = {**plan.fetch, **dict.fromkeys(doubtful), **given}
+    return PullPlan(fetch, plan.forget - given.keys() - doubtful), doubtful
 
 
 async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read: bool) -> None:
@@ -93,7 +93,7 @@ async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read
 
 async def _is_gone(poll: Poll, href: Href) -> bool:
     try:
-        return await _there(poll, href) is None
+        return await there(poll, href) is None
     except (Forbidden, UnexpectedAnswer, ServerFailed) as error:
         log.info("whether an own event is there was not told: %s", error)
         return False
@@ -105,7 +105,7 @@ async def _tell_gone(poll: Poll, calendar: Calendar, gone: Sequence[Href]) -> No
         await note_deleted(ledger, poll, fresh, gone)
 
 
-async def _there(poll: Poll, href: Href) -> Fetched | None:
+async def there(poll: Poll, href: Href) -> Fetched | None:
     """By its ETag an older text is known that is given a moment later."""
     try:
         return await poll.remote.get(href)

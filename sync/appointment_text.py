@@ -76,6 +76,17 @@ def is_in_its_time(own: Appointment, body: str) -> bool:
     )
 
 
+def is_older(own: Appointment, body: str) -> bool:
+    """A state before the one that we wrote last: its time is another, and it was counted no further."""
+    seen = read_written(body)
+    return (
+        seen is not None
+        and seen.uid == own.uid
+        and (seen.start, seen.end) != (own.starts, own.ends)
+        and seen.sequence < own.revision
+    )
+
+
 def patched(own: Appointment, body: str) -> str | None:
     """What stands there, brought to where the appointment is; None where that is not its event alone."""
     return patch_written(body, text_of(own))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,7 +21,7 @@ from models.seal import UnsealError
 from models.settle import closes_time
 from sync.context import SyncContext
 from sync.plan import latest_comparison, plan_window
-from sync.remote import Glance, PasswordUnreadable, RemoteCalendars, RemoteError
+from sync.remote import Glance, Href, PasswordUnreadable, RemoteCalendars, RemoteError
 from sync.room import Patient, Place, Room
 
 
@@ -53,6 +54,8 @@ class Poll:
     missing: set[str] = field(default_factory=set)
     """Keys of paths: calendars that the home did not show. Whether they are gone is not known yet, and nothing is read
     of them."""
+    unseen: Mapping[str, AbstractSet[Href]] = field(default_factory=dict)
+    "By calendar, what we wrote and nobody has read since."
     changes: int = 0
     "Blocked slots that changed."
     has_changed: bool = False

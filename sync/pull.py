@@ -37,6 +37,7 @@ from sync.remote import (
 )
 from sync.room import Place, Room
 from sync.told import ask_for_changes, beside_held, is_believed, once_not_given
+from sync.unseen import find_unseen, look_for_unseen
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ async def _pull(poll: Poll) -> RemoteError | None:
     await poll.place.take()
     await keep_listing(poll, listed)
     await keep_expanded(poll)
+    poll.unseen = await find_unseen(poll)
     tokens = {calendar.path: calendar.token for calendar in listed}
     met: RemoteError | None = None
     due = []
@@ -110,14 +112,14 @@ async def _pull(poll: Poll) -> RemoteError | None:
             continue
         if _is_in_step(calendar, tokens.get(calendar.path)):
             poll.verified.add(calendar.id)
-            if not is_comparison_due(poll, calendar):
+            if not is_comparison_due(poll, calendar) and calendar.id not in poll.unseen:
                 continue
         due.append(calendar)
     never_read = {calendar.id for calendar in due if calendar.last_synced_at is None}
     doubted = {calendar.id for calendar in due if is_comparison_due(poll, calendar)}
     queue = list(due)
     for place, calendar in enumerate(queue, 1):
-        token, ends_poll = tokens.get(calendar.path), place == len(queue) and met is None
+        token, ends_poll = tokens.get(calendar.path), place == len(queue) and met is None and not poll.unseen
         try:
             if await _keep_in_step(poll, calendar, token, spares=place < len(due), ends_poll=ends_poll):
                 queue.append(calendar)
@@ -156,6 +158,8 @@ async def _keep_in_step(
         poll, calendar, token, spares=spares, ends_poll=ends_poll
     ):
         return True
+    if calendar.id in poll.unseen:
+        await look_for_unseen(poll, calendar)
     # What is still under way has a full listing to come.
     is_due = is_comparison_due(poll, calendar) and calendar.id in poll.verified
     if is_due and await compare(poll, calendar):
@@ -191,6 +195,9 @@ async def _read_calendar(
         return False
     items, known = await beside_held(poll, calendar, changes.items, is_full=is_full)
     plan = plan_pull(known, items, full_listing=is_full)
+    if is_full:
+        # What a listing lacks of these was perhaps never there.
+        plan = PullPlan(plan.fetch, plan.forget - poll.unseen.get(calendar.id, frozenset()))
     gone_unheld = {change.href for change in items if isinstance(change, Gone)} - known.keys()
     is_spared = spares and bool(plan.forget) and first is None
     if is_spared:

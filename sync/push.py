@@ -21,6 +21,7 @@ from models.outbox import (
     still_ours,
 )
 from models.people import User
+from models.polling import have_polled_whole
 from models.resources import release_copy, store_resources
 from models.rows import ReadResource
 from models.settle import closes_time, settle_conflicts
@@ -210,6 +211,8 @@ async def _record_written(
     own.written_at = context.clock()
     # A poll that ended since we looked may have been told of an edit of what we wrote: no later one would be.
     await rewind(ledger.db, intent.calendar)
+    # Nor does a calendar that kept nothing of it tell of a change: what we wrote is looked for.
+    await have_polled_whole(ledger.db, intent.account.id)
 
 
 async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment, result: Removed) -> None:

@@ -10,6 +10,7 @@ from lxml import etree
 
 from standin.faults import KINDS, Failing, Fault, Lie, Schedule
 from standin.lies import FOREIGN_SPELLINGS, foreign_hrefs
+from standin.manners import Manners
 from tests.contracts.standin_http import APPLE_ID, Dav, Reply, event, served
 
 Cut = (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError)
@@ -156,6 +157,28 @@ async def test_a_lie_to_a_write_leaves_it_done(dav: Dav) -> None:
     dav.icloud.faults(APPLE_ID).lie(Lie.HTML, on="PUT")
     lied = await dav.put("home/new.ics", event("new"))
     assert (lied.status, (await dav.call("GET", f"{dav.home}home/new.ics")).status) == (200, 200)
+
+
+@pytest.mark.parametrize("tells_etags", [True, False])
+async def test_a_write_can_be_told_as_done_and_not_be(*, tells_etags: bool) -> None:
+    async with served(manners=Manners(etag_on_put=tells_etags)) as dav:
+        await dav.put("home/old.ics", event("old"))
+        old = await dav.call("GET", f"{dav.home}home/old.ics")
+        token = (await dav.sync("home")).token
+        dav.icloud.faults(APPLE_ID).keep_none(2)
+        made = await dav.put("home/new.ics", event("new"))
+        match = {"If-Match": old.header("etag") or "", "Content-Type": "text/calendar"}
+        changed = await dav.call("PUT", f"{dav.home}home/old.ics", event("old", "SUMMARY:Other"), match)
+        assert (made.status, changed.status) == (201, 204)
+        assert (made.header("etag") is not None, changed.header("etag") is not None) == (
+            tells_etags,
+            tells_etags,
+        )
+        assert (await dav.sync("home", token)).token == token
+        assert (await dav.call("GET", f"{dav.home}home/old.ics")).text == old.text
+        assert (await dav.call("GET", f"{dav.home}home/new.ics")).status == 404
+        assert (await dav.put("home/new.ics", event("new"))).status == 201
+        assert (await dav.call("GET", f"{dav.home}home/new.ics")).status == 200
 
 
 @pytest.mark.parametrize("lie", [Lie.EMPTY_200, Lie.EMPTY_204])

@@ -1,0 +1,91 @@
+"""What we wrote and nobody has read since: a write that was told as done was perhaps not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from domain.changes import ChangeKind
+from models.booking import Appointment
+from models.calendar import Calendar
+from models.changelog import Ledger
+from models.outbox import WriteState, queue_again
+from models.resources import unseen_copies
+from sync.absence import there
+from sync.appointment_text import is_older
+from sync.closing import PartEnding
+from sync.pages import Page, store_page
+from sync.plan import plan_write_retry
+from sync.poll import Poll
+from sync.remote import Fetched, Forbidden, Href, ServerFailed, UnexpectedAnswer
+
+log = logging.getLogger(__name__)
+
+NOT_KEPT = "iCloud said that it took the event, and does not have it; it is written again by itself."
+
+_SHOWN_BY = 60.0
+"""Seconds after which what was written is shown: of tens of them is told."""
+
+_FEW = 3
+"""After so many tries the owner is told that it failed: what is seen once and then gone was deleted by them."""
+
+
+async def find_unseen(poll: Poll) -> Mapping[str, AbstractSet[Href]]:
+    async with poll.context.database.reading() as db:
+        rows = await unseen_copies(db, poll.user, after=poll.window.start)
+    unseen: dict[str, set[Href]] = {}
+    for calendar, href in rows:
+        unseen.setdefault(calendar, set()).add(Href(href))
+    return unseen
+
+
+async def look_for_unseen(poll: Poll, calendar: Calendar) -> None:
+    """After its changes were read: those that they told of are seen."""
+    for href in sorted((await find_unseen(poll)).get(calendar.id, frozenset())):
+        try:
+            found = await there(poll, href)
+        except (Forbidden, UnexpectedAnswer, ServerFailed) as error:
+            log.info("whether what was written is there was not told: %s", error)
+            poll.hurry(poll.context.settings.watched_every)
+            continue
+        if not await _is_written(poll, calendar, href, found):
+            continue
+        assert found is not None
+        ending = PartEnding(poll=poll, calendar=calendar, token=None)
+        await store_page(poll, calendar, Page((found,), frozenset()), ending, is_first_read=False)
+
+
+async def _is_written(poll: Poll, calendar: Calendar, href: Href, found: Fetched | None) -> bool:
+    """Where it is not, it is looked at again, or is written again."""
+    async with poll.changing(calendar) as (ledger, _):
+        mine = Appointment.filter(calendar_id=calendar.id, href=href, user_id=calendar.user_id)
+        own = await mine.using_db(ledger.db).first()
+        if own is None or own.status != "CONFIRMED" or own.write_state not in _WRITTEN:
+            return False
+        if found is not None and not is_older(own, found.body):
+            return True
+        if poll.started - (own.written_at or 0.0) < _SHOWN_BY:
+            poll.hurry(poll.context.settings.watched_every)
+        else:
+            await _write_again(poll, ledger, own, found)
+    return False
+
+
+_WRITTEN = frozenset({WriteState.WRITTEN, WriteState.CHANGED_IN_ICLOUD})
+
+
+async def _write_again(poll: Poll, ledger: Ledger, own: Appointment, found: Fetched | None) -> None:
+    """Ever less often. By the ETag of what stands there, if something does."""
+    context, attempts = poll.context, own.write_attempts
+    log.warning("appointment %s was told as written, and is not there", own.id)
+    own.write_state = WriteState.PENDING if attempts <= _FEW else WriteState.FAILED
+    own.write_problem = NOT_KEPT
+    own.etag = None if found is None else found.etag or None
+    await own.save(using_db=ledger.db, update_fields=["write_state", "write_problem", "etag"])
+    error = UnexpectedAnswer("a success, and nothing was written")
+    due_at = plan_write_retry(
+        error, context.settings, attempts=attempts, now=context.clock(), chance=context.chance()
+    )
+    await queue_again(ledger.db, ledger.user, own.id, now=ledger.now, due_at=due_at, attempts=attempts)
+    ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)

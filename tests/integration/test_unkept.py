@@ -1,0 +1,162 @@
+"""A write that was told as done and was not: it is looked for, and written again; nobody is said to have deleted it."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.bell import Bell
+from models.database import Database
+from models.outbox import WriteState
+from models.polling import Stamp
+from sync.quiet import look
+from sync.remote import ETag, Href
+from tests.fakes.calendar_server import FakeAccount, FakeCalendar
+from tests.integration.engine import HOUR, Engine, linked_engine_on
+from tests.integration.test_carry_out import BOOKED, MOVED, state
+from tests.integration.test_push import spans
+from tests.integration.test_quiet import leased
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    engine = await linked_engine_on(database, bell)
+    await engine.settle(engine.context())
+    return engine
+
+
+TOLD = pytest.mark.parametrize("told", [ETag('"zz"'), None])
+
+
+def keeps_nothing(lying: pytest.MonkeyPatch, told: ETag | None) -> None:
+    async def create(self: FakeAccount, href: Href, body: str) -> ETag | None:
+        await self._step("create")
+        return told
+
+    async def replace(self: FakeAccount, href: Href, body: str, etag: ETag) -> ETag | None:
+        await self._step("replace")
+        return told
+
+    lying.setattr(FakeAccount, "create", create)
+    lying.setattr(FakeAccount, "replace", replace)
+
+
+async def later(engine: Engine, minutes: float = 2) -> None:
+    context = engine.context()
+    for _ in range(3):
+        engine.now += minutes * 20
+        await engine.poll(context)
+        await engine.push(context)
+
+
+@TOLD
+async def test_what_was_not_kept_is_written_again(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: ETag | None
+) -> None:
+    name = await engine.book(*BOOKED)
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, told)
+        await engine.push()
+    assert (spans(work), await state(engine, name)) == ([], WriteState.WRITTEN)
+    await later(engine)
+    await later(engine)
+    assert (spans(work), await state(engine, name)) == ([BOOKED], WriteState.WRITTEN)
+
+
+async def test_a_change_that_was_not_kept_is_written_again(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await later(engine)
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push()
+    assert spans(work) == [BOOKED]
+    seen = set()
+    for _ in range(3):
+        await later(engine, minutes=1)
+        seen.add(await state(engine, name))
+    assert WriteState.CHANGED_IN_ICLOUD not in seen
+    assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.WRITTEN)
+
+
+async def test_one_that_is_never_kept_is_tried_ever_less_often_and_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(*BOOKED)
+    keeps_nothing(monkeypatch, ETag('"zz"'))
+    states = set()
+    for _ in range(60):
+        await later(engine)
+        states.add(await state(engine, name))
+    assert WriteState.DELETED_IN_ICLOUD not in states
+    assert WriteState.FAILED in states
+    assert engine.server.asked.count("create") < 15  # In two hours and 180 rounds.
+
+
+async def test_one_that_is_shown_late_is_not_written_again(engine: Engine, work: FakeCalendar) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    engine.server.hidden |= set(work.texts)
+    engine.server.untold |= set(work.texts)
+    await engine.poll()
+    engine.now += 30
+    await engine.poll()
+    assert await state(engine, name) == WriteState.WRITTEN
+    engine.server.hidden.clear()
+    await engine.poll()
+    assert [each.etag for each in await engine.resources()] == [work.texts[next(iter(work.texts))][0]]
+    assert engine.server.asked.count("create") == 1
+
+
+async def test_one_that_its_owner_deleted_before_it_was_read_is_told_as_deleted(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    work.delete(next(iter(work.texts)))
+    await later(engine)
+    assert await state(engine, name) == WriteState.DELETED_IN_ICLOUD
+
+
+async def test_what_was_read_since_costs_no_poll_anything(engine: Engine) -> None:
+    context = engine.context()
+    await engine.book(*BOOKED)
+    await engine.push(context)
+    await later(engine)
+    for _ in range(2):
+        engine.now += 60
+        await engine.poll(context)
+    engine.server.asked.clear()
+    engine.now += 60
+    await engine.poll(context)
+    assert engine.server.asked == ["list"]
+
+
+async def test_a_full_listing_that_lacks_it_deletes_nothing_of_ours(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(*BOOKED)
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push()
+    engine.server.refused_tokens = True
+    work.history.append(Href("/moved"))
+    engine.now += HOUR
+    await engine.poll()
+    assert await state(engine, name) == WriteState.PENDING
+
+
+async def test_what_was_not_kept_is_looked_for_though_icloud_tells_of_no_change(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = engine.context()
+    for _ in range(2):
+        await engine.poll(context)
+    assert isinstance(await look(context, await leased(engine)), Stamp)
+    await engine.book(*BOOKED)
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push(context)
+    assert not isinstance(await look(context, await leased(engine)), Stamp)
