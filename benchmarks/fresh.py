@@ -44,7 +44,7 @@ async def fresh_slots(running: World, calendars: Collection[str]) -> list[tuple[
         url = f"sqlite:///{Path(folder) / 'fresh.sqlite3'}"
         await migrate(url)
         async with open_database(url) as database:
-            server = ICloud(Guard(running.caldav_url))
+            server = ICloud(Guard(running.caldav_url, running.caldav_hosts))
             try:
                 engine = await _connected(database, server)
                 await engine.choose(*calendars)

@@ -111,6 +111,10 @@ class World:
         return Client(self.graphql_url(number), self.people.booking_key, timeout=timeout)
 
     @property
+    def caldav_hosts(self) -> frozenset[str]:
+        return frozenset(self.servers[0].environment["SLOTWIRE_CALDAV_HOSTS"].split(","))
+
+    @property
     def caldav_url(self) -> str:
         return f"http://127.0.0.1:{self.entry_port}/"
 
@@ -136,11 +140,12 @@ async def world(
     is_forked: bool = False,
 ) -> AsyncIterator[World]:
     """Everything running and ready; nothing of iCloud connected yet. `is_forked`: servers start by a fork."""
-    entry, partition, *ports = free_ports(2 + servers)
+    entry, partition, other, *ports = free_ports(3 + servers)
     common = {
         "SLOTWIRE_DATABASE_URL": database_url,
         "SLOTWIRE_SEALING_KEY_FILE": str(folder / "sealing.key"),
         "SLOTWIRE_CALDAV_URL": f"http://127.0.0.1:{entry}/",
+        "SLOTWIRE_CALDAV_HOSTS": f"127.0.0.1:{partition},127.0.0.1:{other}",
         "SLOTWIRE_CALDAV_IS_ICLOUD": "on",
         # One account is made to do more in a minute here than its owner does in a month.
         "SLOTWIRE_REQUESTS_PER_MINUTE": "100000",
@@ -153,7 +158,8 @@ async def world(
     standin = Process(
         [
             *("-m", "standin", "serve", "--storage", str(folder / "icloud"), "--zone", "Europe/Paris"),
-            *("--entry-port", str(entry), "--partition-port", str(partition), "--seed-owner"),
+            *("--entry-port", str(entry), "--partition-port", str(partition)),
+            *("--other-partition-port", str(other), "--seed-owner"),
         ],
         {"STANDIN_ADMIN_TOKEN": "for-tests"},
         folder / "standin.log",

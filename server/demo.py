@@ -57,6 +57,9 @@ class Place:
         return self.folder / "state.json"
 
 
+_PARTITION_PORTS = ("partitionPort", "otherPartitionPort")
+
+
 def main(environment: Mapping[str, str]) -> int:
     """Runs until Ctrl-C, SIGTERM or the end of one of its parts. 0, or 1 where a part ended or could not start."""
     try:
@@ -78,12 +81,13 @@ def _run(place: Place, port: int, environment: Mapping[str, str]) -> int:
         "SLOTWIRE_DATABASE_URL": place.database_url,
         "SLOTWIRE_SEALING_KEY_FILE": str(place.folder / "sealing.key"),
         "SLOTWIRE_CALDAV_URL": f"http://127.0.0.1:{state['entryPort']}/",
+        "SLOTWIRE_CALDAV_HOSTS": ",".join(f"127.0.0.1:{state[name]}" for name in _PARTITION_PORTS),
         "SLOTWIRE_CALDAV_IS_ICLOUD": "on",
         "SLOTWIRE_DEMO_FILE": str(place.facts),
         "SLOTWIRE_HOST": "127.0.0.1",
         "SLOTWIRE_PORT": str(port),
     }
-    for name in ("entryPort", "partitionPort"):
+    for name in ("entryPort", *_PARTITION_PORTS):
         _require_free(state[name], "end what uses it, or start anew with `make demo RESET=1`")
     people = _people(state, environment)
     state["people"] = people.as_json()
@@ -114,6 +118,7 @@ def _standin_arguments(place: Place, state: Mapping[str, object]) -> list[str]:
         *("--storage", str(place.folder / "icloud")),
         *("--entry-port", str(state["entryPort"])),
         *("--partition-port", str(state["partitionPort"])),
+        *("--other-partition-port", str(state["otherPartitionPort"])),
         *("--seed-owner", "--zone", ZONE),
     ]
 
@@ -154,11 +159,13 @@ def _remembered(place: Place) -> dict[str, object]:
     """What the first run chose. The stand-in's ports stay, since the connected account is found there again."""
     if place.state.exists():
         state: dict[str, object] = json.loads(place.state.read_text())
+        state.setdefault("otherPartitionPort", *_free_ports(1))
         return state
-    entry, partition = _free_ports(2)
+    entry, partition, other = _free_ports(3)
     return {
         "entryPort": entry,
         "partitionPort": partition,
+        "otherPartitionPort": other,
         "standinAdminToken": secrets.token_urlsafe(16),
     }
 

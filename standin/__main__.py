@@ -79,6 +79,7 @@ async def _serve(arguments: Namespace) -> None:
             storage=arguments.storage,
             entry_port=arguments.port,
             partition_port=arguments.partition_port,
+            other_partition_port=_other_port(arguments),
             manners=MODES[arguments.mode].with_flags(arguments.flag),
             admin_token=os.environ.get("STANDIN_ADMIN_TOKEN"),
         ) as standin:
@@ -87,6 +88,12 @@ async def _serve(arguments: Namespace) -> None:
             signed = _populate(standin, wanted, arguments)
             _announce(standin, signed, as_json=arguments.json)
             await stopped.wait()
+
+
+def _other_port(arguments: Namespace) -> int:
+    told: int | None = arguments.other_partition_port
+    beside: int = arguments.partition_port
+    return told if told is not None else beside and beside + 1
 
 
 def _wanted(arguments: Namespace) -> Iterator[_SignIn]:
@@ -129,7 +136,11 @@ def _app_password() -> str:
 
 def _announce(standin: StandIn, signed: Sequence[_SignIn], *, as_json: bool) -> None:
     if as_json:
-        ready: dict[str, object] = {"entryUrl": standin.entry_url, "partitionUrl": standin.partition_url}
+        ready: dict[str, object] = {
+            "entryUrl": standin.entry_url,
+            "partitionUrl": standin.partition_url,
+            "otherPartitionUrl": standin.other_partition_url,
+        }
         if signed:
             ready |= {"appleId": signed[0].apple_id, "appSpecificPassword": signed[0].password}
             ready["accounts"] = [
@@ -137,7 +148,8 @@ def _announce(standin: StandIn, signed: Sequence[_SignIn], *, as_json: bool) -> 
             ]
         print(json.dumps(ready), flush=True)
         return
-    print(f"The stand-in for iCloud serves {standin.entry_url} (partition host {standin.partition_url})")
+    print(f"The stand-in for iCloud serves {standin.entry_url}")
+    print(f"  partition hosts        {standin.partition_url}, {standin.other_partition_url}")
     for one in signed:
         print(f"  Apple ID               {one.apple_id}")
         print(f"  app-specific password  {one.password}")
@@ -202,6 +214,7 @@ def _add_serve(parser: ArgumentParser) -> None:
     )
     take("--port", "--entry-port", type=int, default=8801, help="the entry host's; 0 for any (default 8801)")
     take("--partition-port", type=int, default=8802, help="the partition host's; 0 for any (default 8802)")
+    take("--other-partition-port", type=int, help="the other partition host's (default the next, or any)")
     take(
         "--account",
         action="append",

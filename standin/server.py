@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -47,11 +48,12 @@ class StandIn:
         storage: Path | None = None,
         entry_port: int = 0,
         partition_port: int = 0,
+        other_partition_port: int = 0,
         manners: Manners = STRICT,
         admin_token: str | None = None,
     ) -> None:
         self._storage = storage
-        self._ports = (entry_port, partition_port, 0)
+        self._ports = (entry_port, partition_port, other_partition_port)
         self._manners = manners
         self._admin_token = admin_token
         self._stack = contextlib.AsyncExitStack()
@@ -67,7 +69,7 @@ class StandIn:
             self.entry_url, *urls = (f"http://{HOST}:{_port(one)}" for one in listeners)
             self.front.entry_url = self.entry_url
             self._partitions.bind(dict(zip(PARTITIONS, urls, strict=True)))
-            self.partition_url = urls[0]
+            self.partition_url, self.other_partition_url = urls
             admin = Admin(self.cloud, self.front, self._partitions, token=self._admin_token)
             await self._serve(stack, listeners, admin)
             self._stack = stack.pop_all()
@@ -77,6 +79,11 @@ class StandIn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The partition hosts, as `name:port`: where an account's calendars are, beside the entry host."""
+        return frozenset(urlsplit(url).netloc for url in (self.partition_url, self.other_partition_url))
 
     @property
     def requests(self) -> list[Seen]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
@@ -20,6 +19,7 @@ _ICLOUD_CHINA = re.compile(r"(caldav|p\d{1,3}-caldav)\.icloud\.com\.cn", re.ASCI
 _ODD = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 _PLAIN_NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.~-]+", re.ASCII)
 _SIMPLE = re.compile(rf"(https?://[A-Za-z0-9.-]+(?::[0-9]+)?)({PLAIN.pattern})", re.ASCII)
+_USUAL = {"https": 443, "http": 80}
 LONGEST = 1000
 """Letters of a path that is kept."""
 
@@ -85,11 +85,10 @@ class Guard:
     def _allows(self, scheme: str, host: str, port: int | None) -> bool:
         if self.is_icloud:
             return scheme == "https" and port in (None, 443) and self._is_icloud_host(host)
-        if scheme not in {"http", "https"} or host not in self._names():
+        # Plain http stays on this machine, where another port is another program.
+        if scheme != "https" and not (scheme == "http" and is_loopback(host)):
             return False
-        if is_loopback(host):
-            return True
-        return scheme == "https" and _with_port(host, port) in self._addresses()
+        return _with_port(host, port, scheme) in self._addresses()
 
     def _is_icloud_host(self, host: str) -> bool:
         if _ICLOUD.fullmatch(host):
@@ -98,11 +97,8 @@ class Guard:
 
     def _addresses(self) -> set[str]:
         entry = urlsplit(self.entry)
-        own = _with_port((entry.hostname or ""), entry.port)
+        own = _with_port((entry.hostname or ""), entry.port, entry.scheme)
         return {own, *(_with_port(*_host_and_port(text)) for text in self.hosts)}
-
-    def _names(self) -> Iterable[str]:
-        return {(urlsplit(self.entry).hostname or ""), *(_host_and_port(text)[0] for text in self.hosts)}
 
 
 @lru_cache(maxsize=1024)
@@ -160,8 +156,8 @@ def is_member(path: str, key: str, collection: str) -> bool:
     return parent == collection and name not in {"", ".", ".."} and not path.endswith("/")
 
 
-def _with_port(host: str, port: int | None) -> str:
-    return f"{host}:{443 if port is None else port}"
+def _with_port(host: str, port: int | None, scheme: str = "https") -> str:
+    return f"{host}:{_USUAL[scheme] if port is None else port}"
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:
@@ -171,7 +167,6 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
 
 def _plain(parts: SplitResult, host: str, port: int | None) -> str:
     name = f"[{host}]" if ":" in host else host
-    usual = {"https": 443, "http": 80}[parts.scheme]
-    where = name if port in (None, usual) else f"{name}:{port}"
+    where = name if port in (None, _USUAL[parts.scheme]) else f"{name}:{port}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{parts.scheme}://{where}{parts.path or '/'}{query}"

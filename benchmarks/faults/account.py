@@ -214,9 +214,9 @@ async def account(
         icloud.add_account(APPLE_ID, PASSWORD)
         for facts in more:
             icloud.add_calendar(APPLE_ID, facts)
-        server = ICloud(Guard(icloud.entry_url), settings)
+        server = ICloud(Guard(icloud.entry_url, icloud.hosts), settings)
         # By which no fault is met, so that no deadline need be short.
-        patient = ICloud(Guard(icloud.entry_url))
+        patient = ICloud(Guard(icloud.entry_url, icloud.hosts))
         try:
             engine = _engine(main, patient, request_seconds)
             calendars = (*CALENDARS, *(facts.name for facts in more))

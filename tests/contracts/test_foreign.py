@@ -144,7 +144,7 @@ async def test_the_trap_shuts(liar: Liar, account: Account, trap: Trap) -> None:
     address = f"http://127.0.0.2:{trap.port}/1/calendars/home/"
     with pytest.raises(ForeignHost):
         await follow(liar, account, "redirect", address)
-    account.server.guard = Guard(account.server.guard.entry, frozenset({"127.0.0.2"}))
+    account.server.guard = Guard(account.server.guard.entry, frozenset({f"127.0.0.2:{trap.port}"}))
     with suppress(RemoteError):
         await follow(liar, account, "redirect", address)
     assert trap.met

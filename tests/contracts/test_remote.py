@@ -69,6 +69,7 @@ SERVERS = ("fake", "radicale", "xandikos", "standin-strict", "standin-hostile")
 @pytest.fixture(params=SERVERS)
 async def signed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Signed]:
     async with AsyncExitStack() as stack:
+        hosts: frozenset[str] = frozenset()
         match request.param.split("-"):
             case ["fake"]:
                 fake = calendar_server.FakeServer()
@@ -82,9 +83,10 @@ async def signed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
                 url = await stack.enter_async_context(xandikos_server.plain_xandikos(tmp_path))
                 name, password = xandikos_server.NAME, xandikos_server.PASSWORD
             case _, mode:
-                url = (await stack.enter_async_context(_standin(mode))).entry_url
+                icloud = await stack.enter_async_context(_standin(mode))
+                url, hosts = icloud.entry_url, icloud.hosts
                 name, password = APPLE_ID, APP_PASSWORD
-        server = ICloud(Guard(url))
+        server = ICloud(Guard(url, hosts))
         stack.push_async_callback(server.close)
         yield await _signed(server, name, password)
 

@@ -46,7 +46,8 @@ async def icloud() -> AsyncIterator[StandIn]:
 @pytest.fixture
 async def apple(icloud: StandIn, database: Database, bell: Bell) -> AsyncIterator[Connected]:
     server = ICloud(
-        Guard(icloud.entry_url), TransportSettings(request_seconds=2.0, most_bytes=4 * 1024 * 1024)
+        Guard(icloud.entry_url, icloud.hosts),
+        TransportSettings(request_seconds=2.0, most_bytes=4 * 1024 * 1024),
     )
     yield await connected(database, bell, server, APPLE_ID, PASSWORD)
     await server.close()

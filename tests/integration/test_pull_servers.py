@@ -67,7 +67,7 @@ async def icloud(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
 
 @pytest.fixture
 async def apple(icloud: StandIn, database: Database, bell: Bell) -> AsyncIterator[Connected]:
-    server = ICloud(Guard(icloud.entry_url))
+    server = ICloud(Guard(icloud.entry_url, icloud.hosts))
     yield await connected(database, bell, server, APPLE_ID, PASSWORD)
     await server.close()
 

@@ -334,7 +334,7 @@ async def life(database: Database, bell: Bell, fresh_url: str) -> AsyncIterator[
     chance = random.Random(SEED)
     async with StandIn() as icloud, open_database(fresh_url) as other:
         icloud.add_account(APPLE_ID, PASSWORD)
-        liar = Liar(ICloud(Guard(icloud.entry_url)), chance)
+        liar = Liar(ICloud(Guard(icloud.entry_url, icloud.hosts)), chance)
         engine = Engine(database, bell, FakeServer(), remote=liar, now=NOW)
         fresh = Engine(other, Bell(), FakeServer(), remote=liar.server, now=NOW)
         await connect(engine, liar.server)

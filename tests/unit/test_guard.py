@@ -86,10 +86,25 @@ def test_china_is_allowed_where_the_operator_says_so() -> None:
 
 
 def test_plain_http_goes_to_loopback_alone() -> None:
-    assert LOCAL.check("http://127.0.0.1:9999/x") == "http://127.0.0.1:9999/x"
+    assert LOCAL.check("http://127.0.0.1:5232/x") == "http://127.0.0.1:5232/x"
     for url in ("http://127.0.0.2/", "http://localhost/", "http://10.0.0.1/", "https://evil.test/"):
         with pytest.raises(ForeignHost):
             LOCAL.check(url)
+
+
+def test_another_port_of_this_machine_is_another_program() -> None:
+    named = Guard("http://127.0.0.1:5232/", frozenset({"127.0.0.1:8802", "[::1]:8803"}))
+    assert named.check("http://127.0.0.1:8802/x") == "http://127.0.0.1:8802/x"
+    assert named.check("http://[::1]:8803/x") == "http://[::1]:8803/x"
+    for url in (
+        "http://127.0.0.1:9999/steal",
+        "http://127.0.0.1/",
+        "https://127.0.0.1/",
+        "http://[::1]:5232/",
+    ):
+        with pytest.raises(ForeignHost):
+            named.check(url)
+    assert Guard("http://localhost/").check("http://localhost:80/x") == "http://localhost/x"
 
 
 def test_ones_own_server_is_its_host_and_port_and_those_added() -> None:
