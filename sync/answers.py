@@ -16,6 +16,7 @@ from sync.remote import (
     ServerFailed,
     StaleWrite,
     Throttled,
+    TooLong,
     UnexpectedAnswer,
     etag_as_made,
 )
@@ -76,14 +77,16 @@ def refuse_write(answer: Answer) -> None:
     status = answer.status_code
     if status in _DONE and not (status == 200 and is_page(answer.body)):
         return
-    if status == 412 or (
-        status in {403, 409} and multistatus.read_error(answer.body) & multistatus.UID_CONFLICT
-    ):
+    named = multistatus.read_error(answer.body) if status in {403, 409} else frozenset()
+    if status == 412 or named & multistatus.UID_CONFLICT:
         raise StaleWrite("the object is not as it was")
     if status in {404, 409, 410}:
         raise NotThere("there is no such calendar or object")
-    if status in {403, 405, 413, 415, 507}:
-        raise Forbidden(f"the calendar refused it ({status})")
+    if status == 413 or multistatus.MAX_SIZE in named:
+        raise TooLong(f"it is too long for the calendar ({status})")
+    if status in {403, 405, 415, 507}:
+        why = ", ".join([str(status), *sorted(tag.rpartition("}")[2][:60] for tag in named)])
+        raise Forbidden(f"the calendar refused it ({why})")
     raise UnexpectedAnswer(f"{status} for a write")
 
 

@@ -75,6 +75,7 @@ def read_error(body: bytes) -> frozenset[str]:
 
 
 VALID_SYNC_TOKEN = f"{_D}valid-sync-token"
+MAX_SIZE = f"{_C}max-resource-size"
 UID_CONFLICT = frozenset({f"{_C}no-uid-conflict", f"{_C}unique-scheduling-object-resource"})
 
 

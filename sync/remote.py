@@ -11,6 +11,7 @@ RemoteError
 - TokenRefused: the sync token is no longer good; list anew
 - StaleWrite: the object is not in the state that the write was made for
 - Forbidden: it may not be read, or the calendar does not take this write
+- TooLong: the object is longer than the calendar takes
 - NotThere: the calendar or the object does not exist
 """
 # ruff: noqa: N818 - errors are named for the facts that they tell.
@@ -100,6 +101,10 @@ class StaleWrite(RemoteError):
 
 class Forbidden(RemoteError):
     """Not for us to read (RFC 9110 section 15.5.4: 403), or to write: read-only, or no place for this object."""
+
+
+class TooLong(RemoteError):
+    """The object is longer than the calendar takes."""
 
 
 class NotThere(RemoteError):

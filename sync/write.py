@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from models.icloud import ICloudAccount
 from sync.appointment_text import Whose, href_of, is_in_its_time, patched, text_of, whose
 from sync.context import SyncContext
 from sync.ical import read_written, write_appointment
-from sync.places import CALENDAR_GONE, NOT_ALONE, NOT_TO_BE_READ, READ_ONLY, Held, Stray
+from sync.places import CALENDAR_GONE, NOT_ALONE, NOT_TO_BE_READ, READ_ONLY, TOO_LONG, Held, Stray
 from sync.poll import sign_in
 from sync.remote import (
     ETag,
@@ -23,10 +24,13 @@ from sync.remote import (
     RemoteCalendars,
     RemoteError,
     StaleWrite,
+    TooLong,
     UnexpectedAnswer,
     Unreachable,
 )
 from sync.room import Patient, Place
+
+log = logging.getLogger(__name__)
 
 _MOST_ROUNDS = 4
 """How often one write looks and tries again before it waits: the owner may be editing just now."""
@@ -125,8 +129,12 @@ async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Inte
             result = await _write(context, remote, intent)
         else:
             result = await _remove_own(remote, intent)
-    except Forbidden:
+    except Forbidden as error:
+        log.warning("appointment %s is not written: %s", intent.own.id, error)
         result = GivenUp(READ_ONLY)
+    except TooLong as error:
+        log.warning("appointment %s is not written: %s", intent.own.id, error)
+        result = GivenUp(TOO_LONG)
     if isinstance(result, GivenUp) or (isinstance(result, Removed) and not result.is_by_us):
         await _require_home(remote, intent)
     return result

@@ -31,6 +31,7 @@ from sync.remote import (
     SyncToken,
     Throttled,
     TokenRefused,
+    TooLong,
     UnexpectedAnswer,
     Unreachable,
 )
@@ -40,6 +41,7 @@ HREF = Href("/1/calendars/home/a.ics")
 TEXT = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n" * 20
 PACKED = gzip.compress(TEXT)
 CALENDAR = "/1/calendars/home/"
+NAMED = '<error xmlns="DAV:"><{} xmlns="urn:ietf:params:xml:ns:caldav"/></error>'
 ALONE = (
     '<multistatus xmlns="DAV:"><response><href>/</href><propstat><prop>{}</prop></propstat></response>'
     "</multistatus>"
@@ -528,6 +530,8 @@ async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, a
             StaleWrite,
         ),
         (http(403), Forbidden),
+        (http(413), TooLong),
+        (http(403, NAMED.format("max-resource-size").encode()), TooLong),
         (http(507), Forbidden),
         (http(404), NotThere),
         (http(409), NotThere),
@@ -543,6 +547,12 @@ async def test_a_refused_write_says_why(
 ) -> None:
     liar.answers = [answer]
     with pytest.raises(error):
+        await account.replace(HREF, "BODY", ETag('"1"'))
+
+
+async def test_a_refusal_tells_what_it_names(liar: Liar, account: Account) -> None:
+    liar.answers = [http(403, NAMED.format("supported-calendar-data").encode())]
+    with pytest.raises(Forbidden, match=r"\(403, supported-calendar-data\)"):
         await account.replace(HREF, "BODY", ETag('"1"'))
 
 

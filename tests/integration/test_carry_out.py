@@ -10,7 +10,7 @@ import pytest
 from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
-from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, StaleWrite
+from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, StaleWrite, TooLong
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, Engine, at, event, linked_engine_on
 from tests.integration.test_push import replaces_nothing, spans
@@ -195,6 +195,15 @@ async def test_a_404_from_a_calendar_that_is_there_is_tried_again(engine: Engine
     engine.now += HOUR
     await engine.push()
     assert (spans(work), await state(engine, name)) == ([BOOKED], WriteState.WRITTEN)
+
+
+async def test_one_that_is_too_long_says_so(engine: Engine) -> None:
+    engine.server.failures["create"] = [TooLong()]
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    own = await engine.appointment(name)
+    assert own.write_state == WriteState.FAILED
+    assert "too long" in (own.write_problem or "")
 
 
 # --- Beside a second event of it
