@@ -146,6 +146,20 @@ async def finish_write(db: Db, taken: TakenWrite) -> None:
     await execute(db, "DELETE FROM pending_write WHERE appointment_id = $1", taken.appointment_id)
 
 
+async def refusing_calendars(db: Db, user: UserRef, problem: str) -> frozenset[str]:
+    """In which writes wait that were given up for that."""
+    rows = await fetch(
+        db,
+        "SELECT DISTINCT a.calendar_id FROM pending_write p JOIN appointment a ON a.id = p.appointment_id"
+        " WHERE p.subaccount_id = $1 AND p.user_id = $2 AND a.write_state = $3 AND a.write_problem = $4",
+        user.subaccount,
+        user.user,
+        str(WriteState.FAILED),
+        problem,
+    )
+    return frozenset(row["calendar_id"] for row in rows)
+
+
 async def put_back(db: Db, taken: TakenWrite, *, due_at: float, attempts: int) -> None:
     """Frees the row for a later try."""
     await execute(

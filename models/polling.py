@@ -208,6 +208,11 @@ def _lease(row: Row) -> Lease:
     )
 
 
-async def have_polled_whole(db: Db, account_id: str) -> None:
+async def have_polled_whole(db: Db, user: UserRef) -> None:
     """The next poll goes by more than iCloud's first answer, whatever that is."""
-    await execute(db, "UPDATE icloud_account SET revision = revision + 1 WHERE id = $1", account_id)
+    await execute(
+        db,
+        "UPDATE icloud_account SET revision = revision + 1 WHERE subaccount_id = $1 AND user_id = $2",
+        user.subaccount,
+        user.user,
+    )

@@ -16,10 +16,12 @@ from models.changelog import Ledger, NoSuchUserError, changing
 from models.clocks import CLOCKS_DIFFER
 from models.database import Db, execute, fetch, models_of
 from models.icloud import ICloudAccount
+from models.outbox import refusing_calendars
 from models.polling import Lease
 from models.seal import UnsealError
 from models.settle import closes_time
 from sync.context import SyncContext
+from sync.places import READ_ONLY
 from sync.plan import latest_comparison, plan_window
 from sync.remote import Glance, Href, PasswordUnreadable, RemoteCalendars, RemoteError
 from sync.room import Patient, Place, Room
@@ -41,6 +43,8 @@ class Poll:
     started: float
     calendars: list[Calendar]
     "Those that are linked or read, gone or not."
+    refusing: frozenset[str]
+    "Calendars that refuse writes, whatever the home says of them."
     facts: frozenset[Facts]
     "On record of all calendars that the home showed."
     signed_in: RemoteCalendars = field(init=False)
@@ -186,6 +190,7 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
             return None
         [account], zone = models_of(ICloudAccount, rows), rows[0]["time_zone"]
         calendars, facts = await known_calendars(db, account)
+        refusing = await refusing_calendars(db, lease.user, READ_ONLY)
     return Poll(
         context=context,
         lease=lease,
@@ -194,6 +199,7 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
         window=plan_window(started, zone, context.settings),
         started=started,
         calendars=calendars,
+        refusing=refusing,
         facts=facts,
     )
 

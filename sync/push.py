@@ -134,6 +134,7 @@ async def _give_up(
     await put_back(ledger.db, taken, due_at=due_at, attempts=own.write_attempts)
     if has_news:
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
+        await have_polled_whole(ledger.db, ledger.user)  # Which tells of a calendar that takes no writes.
 
 
 # --- Under the lock again: putting it on record
@@ -212,7 +213,7 @@ async def _record_written(
     # A poll that ended since we looked may have been told of an edit of what we wrote: no later one would be.
     await rewind(ledger.db, intent.calendar)
     # Nor does a calendar that kept nothing of it tell of a change: what we wrote is looked for.
-    await have_polled_whole(ledger.db, intent.account.id)
+    await have_polled_whole(ledger.db, ledger.user)
 
 
 async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment, result: Removed) -> None:

@@ -69,7 +69,7 @@ def _may_differ(poll: Poll, error: RemoteError | None) -> bool:
         is_settled = account.status in {AccountStatus.CONNECTED, AccountStatus.NEEDS_CALENDARS}
         return (
             not is_settled
-            or account.problem_code != _problem_of(poll.calendars)
+            or account.problem_code != _problem_of(poll.calendars, poll.refusing)
             or account.progress_done is not None
             or any(calendar.last_synced_at is None for calendar in poll.chosen)
         )
@@ -146,7 +146,7 @@ async def _record_success(
         if is_read:
             fresh.progress_done = fresh.progress_total = None
     if may_differ:
-        code = _problem_of(chosen)
+        code = _problem_of(chosen, poll.refusing)
         _set_problem(fresh, code, "" if code is None else CHOICE_PROBLEMS[code], now=poll.started)
     fresh.next_poll_at = _next_poll(poll, fresh, is_read=is_read) if fresh.has_chosen else None
 
@@ -214,9 +214,12 @@ def _set_problem(account: ICloudAccount, code: ProblemCode | None, message: str,
     account.problem_code, account.problem_message = code, message
 
 
-def _problem_of(calendars: list[Calendar]) -> ProblemCode | None:
+def _problem_of(calendars: list[Calendar], refusing: AbstractSet[str]) -> ProblemCode | None:
     """Of those that are chosen."""
-    if any(calendar.is_linked and why_unlinkable(calendar) is not None for calendar in calendars):
+    if any(
+        calendar.is_linked and (why_unlinkable(calendar) is not None or calendar.id in refusing)
+        for calendar in calendars
+    ):
         return ProblemCode.LINKED_CALENDAR_UNUSABLE
     if any(not calendar.is_gone and not is_readable(calendar) for calendar in calendars):
         return ProblemCode.CONFLICT_CALENDAR_UNREADABLE

@@ -14,12 +14,15 @@ from models.changelog import changing
 from models.database import Database, execute
 from models.icloud import ICloudAccount
 from models.outbox import WriteState, relink_writes, take_due
+from models.polling import Stamp
 from models.settle import forget_account, settle_calendar
 from sync.plan import ProblemCode
+from sync.quiet import look
 from sync.remote import Forbidden, Href, RemoteError, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, linked_engine_on
 from tests.integration.test_push import spans
+from tests.integration.test_quiet import leased
 
 
 @pytest.fixture
@@ -326,3 +329,25 @@ async def test_one_written_while_another_calendar_was_linked_is_known_where_it_s
     work.delete(Href(own.href or ""))
     await engine.poll()
     assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
+
+
+@pytest.mark.parametrize("is_relinked", [True, False])
+async def test_a_refusal_that_no_privilege_told_is_the_accounts_problem_until_it_is_over(
+    engine: Engine, *, is_relinked: bool
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    assert isinstance(await look(context, await leased(engine)), Stamp)
+    engine.server.failures["create"] = [Forbidden()]
+    await engine.book(at(3, 9), at(3, 10))
+    await engine.push(context)
+    assert not isinstance(await look(context, await leased(engine)), Stamp)
+    await engine.poll(context)
+    assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
+    if is_relinked:
+        await relinked(engine)
+    else:
+        engine.now += HOUR
+        await engine.push(context)
+    await engine.poll(context)
+    assert (await engine.account()).problem_code is None
