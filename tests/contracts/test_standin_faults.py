@@ -168,6 +168,7 @@ async def test_everything_that_can_be_done_to_an_account_can_be_done_over_http()
         "reset": {"at": 3},
         "drip": {"bytes_a_second": 100},
         "silence": {"seconds": 1},
+        "keep-none": {"times": 1},
         "slow": {"seconds": 0},
         "bucket": {"per_minute": 60},
         "lag": {"polls": 1},
