@@ -166,6 +166,31 @@ async def not_given(db: Db, calendar: Calendar) -> list[str]:
     return [row["href"] for row in rows]
 
 
+async def has_given(db: Db, calendar: Calendar) -> bool:
+    """Whether anything was given of the calendar."""
+    found = await fetch(
+        db, "SELECT 1 AS one FROM resource WHERE calendar_id = $1 AND etag <> '' LIMIT 1", calendar.id
+    )
+    return bool(found)
+
+
+async def unreadable(db: Db, calendar: Calendar) -> list[str]:
+    """Given, and not to be read as it was given: by href."""
+    rows = await fetch(
+        db,
+        "SELECT href FROM resource WHERE calendar_id = $1 AND has_problems AND NOT is_readable AND etag <> ''",
+        calendar.id,
+    )
+    return [row["href"] for row in rows]
+
+
+async def forget_etags(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> None:
+    """Has them fetched whatever ETag they are listed with."""
+    await execute_many(
+        db, "UPDATE resource SET etag = '' WHERE id = $1", [(resource_id(calendar, href),) for href in hrefs]
+    )
+
+
 async def own_appointments(
     db: Db, calendar: Calendar, found: Sequence[ReadResource]
 ) -> dict[str, Appointment]:

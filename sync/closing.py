@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
-from models.resources import forget_resources, held_bodies, note_not_given
+from models.resources import forget_resources, has_given, held_bodies, note_not_given
 from models.rows import ReadResource
 from models.settle import settle_conflicts
+from sync.context import Ungiven
 from sync.own import note_deleted
-from sync.plan import PullPlan, plan_comparison
+from sync.plan import FEW_GONE, PullPlan, plan_comparison, plan_look
 from sync.poll import Poll, is_comparison_due
 from sync.record import finish_with
 from sync.remote import Href, SyncToken
@@ -34,6 +35,8 @@ class Ending(ABC):
     "Listed and not given, as is on record."
     lagging: set[Href] = field(default_factory=set)
     "What was not given, or in another state than the listing told, or was left as it is."
+    has_unreadable: bool = False
+    "Of what was stored."
     is_whole: bool | None = None
     "Whether nothing is left to fetch; None until closed."
 
@@ -95,24 +98,31 @@ class Closing(Ending):
     is_half_proved: bool
     ends_poll: bool
     "Nothing else is to be read: the poll's end is put on record with it."
+    is_behind: bool = False
+    "Something that is listed is not given yet."
+    is_refused: bool = False
+    "So much, and for so long, that the calendar can't be said to be read."
     is_recorded: bool = False
 
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         poll = self.poll
-        left = len((self.lagging | self.doubtful) - self.ungiven)
-        forget = self.plan.forget
+        left, again = len((self.lagging | self.doubtful) - self.ungiven), 0
+        self.is_behind = bool(left) and not await self._is_given_up(ledger)
+        # What is gone may have moved to where something is not given yet.
+        forget = frozenset() if self.is_behind else self.plan.forget
         if forget:
             # What was written anew since it was told as gone stays, and is told of once more.
             anew = await note_deleted(ledger, poll, calendar, sorted(forget))
-            left += len(anew)
+            again += len(anew)
             forget -= anew
         if self.gone_unheld:
             # One whose write was put on record since: it is to be told as gone once more.
-            left += len(await held_bodies(ledger.db, calendar, sorted(self.gone_unheld)))
-        self.is_whole = self.is_proved and _is_whole(poll, calendar, left)
-        if self.is_whole and self.lagging:
-            await note_not_given(ledger, calendar, sorted(self.lagging))
-            self.listed_token = None  # To be looked at again, changed or not.
+            again += len(await held_bodies(ledger.db, calendar, sorted(self.gone_unheld)))
+        if not left and not again:
+            poll.context.memory.missing_polls.pop(calendar.id, None)
+        self.is_whole = self.is_proved and not self.is_behind and (not again or self._has_waited())
+        if self.is_whole:
+            await self._note_not_given(ledger, calendar)
         if forget:
             await forget_resources(ledger, calendar, forget)
             await settle_conflicts(ledger)
@@ -132,6 +142,48 @@ class Closing(Ending):
             if self.ends_poll and not is_comparison_due(poll, self.calendar):
                 self.is_recorded = await finish_with(ledger, poll, calendar)
 
+    async def _note_not_given(self, ledger: Ledger, calendar: Calendar) -> None:
+        poll, memory = self.poll, self.poll.context.memory.ungiven
+        if not self.lagging:
+            memory.pop(calendar.id, None)
+            return
+        await note_not_given(ledger, calendar, sorted(self.lagging))
+        looks = memory[calendar.id].looks + 1 if calendar.id in memory else 0
+        memory[calendar.id] = Ungiven(
+            self.listed_token, looks, poll.started + plan_look(looks, poll.context.settings)
+        )
+        self.listed_token = None  # To be looked at again, changed or not.
+
+    def _has_waited(self) -> bool:
+        """What is not as it was told holds the token back, a few polls long: the server may need a moment."""
+        poll, calendar, missing = self.poll, self.calendar, self.poll.context.memory.missing_polls
+        if calendar.id not in poll.counted:  # It may be read twice.
+            poll.counted.add(calendar.id)
+            missing[calendar.id] = missing.get(calendar.id, 0) + 1
+        if missing[calendar.id] <= poll.context.settings.most_missing_polls:
+            poll.hurry(poll.context.settings.watched_every)
+            return False
+        return True
+
+    async def _is_given_up(self, ledger: Ledger) -> bool:
+        """Whether it is gone on without what is not given: not where it is much, or all.
+
+        That is no event that went astray, and its time would be open.
+        """
+        if not self._has_waited():
+            return False
+        lagging = len(self.lagging - self.ungiven)
+        self.is_refused = lagging > FEW_GONE or (
+            lagging > 0 and not await has_given(ledger.db, self.calendar)
+        )
+        if lagging and not self.is_refused:
+            log.warning(
+                "calendar %s: %d resources are listed and not given, going on without",
+                self.calendar.id,
+                lagging,
+            )
+        return not self.is_refused
+
     def remember(self) -> None:
         poll, calendar = self.poll, self.calendar
         calendar.update_from_dict({"sync_token": self.token, "listed_token": self.listed_token})
@@ -141,24 +193,12 @@ class Closing(Ending):
         poll.is_recorded = self.is_recorded
 
     def _compare_at(self) -> float:
-        """A first answer, or one after a refused token, may have been a part: it is held against a second one soon."""
+        """A first answer, or one after a refused token, may have been a part: it is held against a second one soon.
+
+        So is what can't be read, which may be a slip of the server's.
+        """
         poll, calendar = self.poll, self.calendar
         settings = poll.context.settings
         soon = poll.started + settings.first_comparison_after
         tonight = calendar.compare_at or plan_comparison(poll.started, poll.zone, calendar.id, settings)
-        return min(soon, tonight) if self.is_half_proved else tonight
-
-
-def _is_whole(poll: Poll, calendar: Calendar, lagging: int) -> bool:
-    """What is listed and not given holds the token back, a few polls long: the server may need a moment."""
-    missing = poll.context.memory.missing_polls
-    if not lagging:
-        missing.pop(calendar.id, None)
-        return True
-    missing[calendar.id] = missing.get(calendar.id, 0) + 1
-    if missing[calendar.id] <= poll.context.settings.most_missing_polls:
-        poll.hurry(poll.context.settings.watched_every)
-        return False
-    log.warning("calendar %s: %d resources are listed and not given, going on without", calendar.id, lagging)
-    missing.pop(calendar.id)
-    return True
+        return min(soon, tonight) if self.is_half_proved or self.has_unreadable else tonight

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from models.calendar import Calendar
 from models.database import execute
-from models.resources import known_etags
+from models.resources import forget_etags, known_etags, unreadable
 from sync.pages import fetch_all
 from sync.plan import plan_comparison, plan_pull
 from sync.poll import Poll
+from sync.reading import read_kept
 from sync.remote import (
     ETag,
     Fetched,
@@ -23,6 +25,7 @@ from sync.remote import (
     TokenRefused,
 )
 from sync.spelling import as_held
+from sync.told import all_changes
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ async def compare(poll: Poll, calendar: Calendar) -> bool:
     """
     try:
         missed, told = await _missed(poll, calendar)
+        misread = await _readable_by_now(poll, calendar)
     except NameTooLong:
         # What is read from the start finds it too, and says so.
         until = poll.started + poll.context.settings.longest_retry
@@ -50,14 +54,14 @@ async def compare(poll: Poll, calendar: Calendar) -> bool:
         return False
     memory = poll.context.memory
     memory.compared += 1
-    memory.missed += len(missed)
+    memory.missed += len(missed | misread)
     next_at = plan_comparison(poll.started, poll.zone, calendar.id, poll.context.settings)
     # What a delta would tell now changed since this poll looked, or an old answer was once taken for a new one: then
     # nothing but its listing would ever call for that delta.
-    forgotten = ["sync_token", "listed_token"] if missed else ["listed_token"] if told else []
-    await _put_off(poll, calendar, next_at, forgotten=forgotten)
-    if missed:
-        log.warning("calendar %s: %d resources differ that no delta told", calendar.id, len(missed))
+    forgotten = ["sync_token", "listed_token"] if missed or misread else ["listed_token"] if told else []
+    await _put_off(poll, calendar, next_at, forgotten=forgotten, misread=misread)
+    if missed or misread:
+        log.warning("calendar %s: %d resources differ that no delta told", calendar.id, len(missed | misread))
     return bool(forgotten)
 
 
@@ -78,6 +82,15 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
     return {href for href in differing if _is_other(href, known, given)}, told
 
 
+async def _readable_by_now(poll: Poll, calendar: Calendar) -> set[Href]:
+    """What could not be read when it was given, and can be now: it was a slip of the server's."""
+    async with poll.context.database.reading() as db:
+        doubtful = await unreadable(db, calendar)
+    given = await fetch_all(poll, calendar, map(Href, doubtful))
+    read = await read_kept(poll, given.values())
+    return {Href(each.href) for each in read if each.is_readable}
+
+
 async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], set[Href]]:
     listed = await poll.remote.list_resources(calendar.path)
     if listed.too_long:
@@ -92,7 +105,7 @@ async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], 
 
 async def _told(poll: Poll, calendar: Calendar, token: SyncToken, known: Iterable[Href]) -> set[Href]:
     try:
-        changes = await poll.remote.list_changes(calendar.path, token)
+        changes = await all_changes(poll, calendar, token)
     except TokenRefused:
         return set()
     return {change.href for change in as_held(changes.items, known)}
@@ -105,7 +118,14 @@ def _is_other(href: Href, known: Mapping[Href, ETag], given: Mapping[Href, Fetch
     return not found.etag or known.get(href) != found.etag
 
 
-async def _put_off(poll: Poll, calendar: Calendar, until: float, *, forgotten: Sequence[str] = ()) -> None:
+async def _put_off(
+    poll: Poll,
+    calendar: Calendar,
+    until: float,
+    *,
+    forgotten: Sequence[str] = (),
+    misread: AbstractSet[Href] = frozenset(),
+) -> None:
     """Without its tokens the next read is a full one, whoever makes it; without the listed one it is made at all."""
     tokens = "".join(f", {token} = NULL" for token in forgotten)
     async with poll.changing(calendar) as (ledger, _):
@@ -115,6 +135,7 @@ async def _put_off(poll: Poll, calendar: Calendar, until: float, *, forgotten: S
             until,
             calendar.id,
         )
+        await forget_etags(ledger.db, calendar, sorted(misread))
     calendar.compare_at = until
     if forgotten:
         calendar.update_from_dict(dict.fromkeys(forgotten))

@@ -14,7 +14,7 @@ from domain.work import Watch, unwatched
 from models.bell import Bell
 from models.database import Database
 from models.seal import Sealer
-from sync.remote import CalendarServer, RemoteCalendars
+from sync.remote import CalendarServer, Href, RemoteCalendars
 from sync.settings import SyncSettings
 from sync.zone_rules import rules_in_use
 
@@ -48,6 +48,18 @@ class Quiet:
     last_changed_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Ungiven:
+    """A calendar that is in step but for what its server lists and does not give."""
+
+    token: str | None
+    "Its own, as it was listed then."
+    looks: int
+    "So often it was asked for in vain."
+    until: float
+    "Till then it is not asked for again, where nothing else changes."
+
+
 @dataclass(slots=True)
 class Memory:
     """What polls of this process remember of a calendar. Losing it costs a look more, never an event."""
@@ -58,6 +70,12 @@ class Memory:
     "When a calendar was first neither listed nor there; by account and path."
     missing_polls: dict[str, int] = field(default_factory=dict)
     "How many polls in a row a calendar's server listed what it did not give."
+    ungiven: dict[str, Ungiven] = field(default_factory=dict)
+    "By calendar: what is on record as not given is asked for ever more seldom."
+    failing: set[str] = field(default_factory=set)
+    "Calendars that the last poll did not come to the end of: the next one reads the others before them."
+    slow: dict[str, frozenset[Href]] = field(default_factory=dict)
+    "By calendar: texts that were asked for at once, and no answer came. After the others, and fewer at once, they are."
     quiet: dict[str, Quiet] = field(default_factory=dict)
     "By account."
     unexplained_polls: dict[str, int] = field(default_factory=dict)
@@ -80,7 +98,10 @@ class Memory:
     @property
     def calendars(self) -> set[str]:
         """Likewise."""
-        return {*self.removals_since, *self.missing_polls, *self.unexplained_polls, *self.without_changes}
+        return {
+            *self.removals_since, *self.missing_polls, *self.ungiven, *self.failing, *self.slow,
+            *self.unexplained_polls, *self.without_changes,
+        }  # fmt: skip
 
     def forget(self, accounts: AbstractSet[str], calendars: AbstractSet[str] = frozenset()) -> None:
         """They are gone, and the password with what was signed in by it."""
@@ -90,6 +111,9 @@ class Memory:
         _drop(calendars, self.removals_since)
         _drop(calendars, self.missing_polls)
         _drop(calendars, self.unexplained_polls)
+        _drop(calendars, self.ungiven)
+        _drop(calendars, self.slow)
+        self.failing -= calendars
         self.without_changes -= calendars
 
     def turn_of(self, account: str, *, now: float, every: float) -> float:

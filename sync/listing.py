@@ -71,8 +71,10 @@ async def _is_there(poll: Poll, known: Facts) -> bool:
         await poll.remote.check_calendar(known.path)
     except (NotThere, Forbidden):
         return False
-    except (UnexpectedAnswer, Unreachable):
+    except (UnexpectedAnswer, Unreachable, Throttled, PasswordRefused) as error:
         if any(calendar.path == known.path for calendar in poll.chosen):
+            if isinstance(error, PasswordRefused):  # The home has just taken it.
+                raise UnexpectedAnswer("a calendar refuses whom the home lets in") from None
             raise
         # Nobody waits for what it holds, and nothing says that it is gone.
     return True

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from domain.accounts import AccountStatus
@@ -23,10 +24,22 @@ from sync.own import note_seen
 from sync.poll import Poll
 from sync.reading import read_all
 from sync.record import clear_problem
-from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, RemoteError, ServerFailed, UnexpectedAnswer
+from sync.remote import (
+    ETag,
+    Fetched,
+    Forbidden,
+    Href,
+    NotThere,
+    RemoteError,
+    ServerFailed,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
 
 log = logging.getLogger(__name__)
 
+_BEGIN = "BEGIN:VCALENDAR"
 _MOST_OF_ONE_TRANSACTION = 3_000
 """Occurrences. SQLite has one writer, and every account waits for it."""
 
@@ -44,9 +57,8 @@ async def fetch_pages(
     poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None]
 ) -> AsyncGenerator[Page, None]:
     """In order, several answers to a page, with the next requests under way while one is stored."""
-    size, most = poll.context.settings.batch, poll.context.settings.requests_in_flight
-    hrefs = list(wanted)
-    batches = [hrefs[start : start + size] for start in range(0, len(hrefs), size)]
+    most, slow = poll.context.settings.requests_in_flight, poll.context.memory.slow
+    batches = _batches(wanted, slow.get(calendar.id, frozenset()), poll.context.settings.batch)
     under_way: deque[asyncio.Task[Page]] = deque()
     held: list[Page] = []
     try:
@@ -64,6 +76,7 @@ async def fetch_pages(
             if is_last or len(held) == poll.context.settings.answers_stored_at_once:
                 yield _one_page(held, is_last=is_last)
                 held = []
+        slow.pop(calendar.id, None)
     finally:
         for task in under_way:
             task.cancel()
@@ -83,6 +96,19 @@ def _one_page(pages: Sequence[Page], *, is_last: bool = False) -> Page:
     )
 
 
+def _batches(wanted: Iterable[Href], slow: AbstractSet[Href], size: int) -> list[list[Href]]:
+    """Those last that no answer came to, half as many at once: soon the one that is to blame is asked for alone."""
+    first: list[Href] = []
+    later: list[Href] = []
+    for href in wanted:
+        (later if href in slow else first).append(href)
+    return [*_parts_of(first, size), *_parts_of(later, max(len(later) // 2, 1))]
+
+
+def _parts_of(hrefs: Sequence[Href], size: int) -> Iterator[list[Href]]:
+    return (list(hrefs[start : start + size]) for start in range(0, len(hrefs), size))
+
+
 async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None]) -> Page:
     try:
         found = await poll.remote.fetch(calendar.path, list(asked))
@@ -92,12 +118,19 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
         # Perhaps for one object's sake. Where it is for the calendar's, that says so too.
         await poll.remote.check_calendar(calendar.path)
         found = {}
+    except (Unreachable, Throttled) as error:
+        poll.context.memory.slow[calendar.id] = frozenset(asked)
+        if isinstance(error, Throttled) or len(asked) > 1:
+            raise
+        # It alone, while all else is answered: it is as one that is not given.
+        return Page((), frozenset(asked))
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
         found = await _fetch_one_by_one(poll, list(asked), spares_failed=True)
     else:
         # A text without an ETag can be an older one than was listed: it is asked for itself.
         found |= await _fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
+    found = {href: each for href, each in found.items() if _is_calendar(each.body)}
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [
         each if each.etag else each._replace(etag=asked[each.href] or ETag("")) for each in found.values()
@@ -137,6 +170,11 @@ async def _fetch_one_by_one(
     if failed is not None and not found:
         raise failed
     return found
+
+
+def _is_calendar(text: str) -> bool:
+    """Something else in its place, a page to sign in, is no text of it: whatever ETag it is given with."""
+    return _BEGIN in text or _BEGIN in text.upper()
 
 
 def _is_other(etag: ETag, listed: ETag | None) -> bool:
@@ -205,6 +243,7 @@ async def _store_part(
         ending.lagging |= {
             Href(each.href) for each in read if each.href in later and _is_not_ours(each, owns)
         }
+        ending.has_unreadable = ending.has_unreadable or any(not each.is_readable for each in current)
         await ending.mark(ledger, fresh, current)
         if is_last:
             await ending.close(ledger, fresh)

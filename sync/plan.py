@@ -148,6 +148,11 @@ def latest_comparison(now: float, settings: SyncSettings) -> float:
     return now + DAY + 3600 + settings.night_starts + settings.night_lasts
 
 
+def plan_look(looks: int, settings: SyncSettings) -> float:
+    """Seconds until what was not given is asked for again; `looks` in vain so far."""
+    return _backoff(settings.first_comparison_after, settings.longest_retry, looks + 1)
+
+
 def _share(key: str) -> float:
     """In [0, 1), the same for the same key."""
     return crc32(key.encode()) / 2**32

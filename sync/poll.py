@@ -60,6 +60,10 @@ class Poll:
     of them."""
     unseen: Mapping[str, AbstractSet[Href]] = field(default_factory=dict)
     "By calendar, what we wrote and nobody has read since."
+    behind: set[str] = field(default_factory=set)
+    "Calendars of which it could not read all that is new: what is gone from another may have moved there."
+    counted: set[str] = field(default_factory=set)
+    "Calendars whose polls without all that is listed were counted on."
     changes: int = 0
     "Blocked slots that changed."
     has_changed: bool = False

@@ -110,19 +110,30 @@ async def _pull(poll: Poll) -> RemoteError | None:
     for calendar in poll.chosen:
         if not is_readable(calendar) or path_key(calendar.path) in poll.missing:
             continue
-        if _is_in_step(calendar, tokens.get(calendar.path)):
+        if _is_in_step(calendar, tokens.get(calendar.path)) or _rests(
+            poll, calendar, tokens.get(calendar.path)
+        ):
             poll.verified.add(calendar.id)
             if not is_comparison_due(poll, calendar) and calendar.id not in poll.unseen:
                 continue
         due.append(calendar)
     never_read = {calendar.id for calendar in due if calendar.last_synced_at is None}
+    failing = poll.context.memory.failing
+    due.sort(key=lambda calendar: calendar.id in failing)
     doubted = {calendar.id for calendar in due if is_comparison_due(poll, calendar)}
     queue = list(due)
     for place, calendar in enumerate(queue, 1):
         token, ends_poll = tokens.get(calendar.path), place == len(queue) and met is None and not poll.unseen
+        spares = place < len(due) or bool(poll.behind - {calendar.id})
+        poll.behind.add(calendar.id)
+        failing.add(calendar.id)
         try:
-            if await _keep_in_step(poll, calendar, token, spares=place < len(due), ends_poll=ends_poll):
+            is_spared = await _keep_in_step(poll, calendar, token, spares=spares, ends_poll=ends_poll)
+            failing.discard(calendar.id)
+            if is_spared and place <= len(due):
                 queue.append(calendar)
+            elif is_spared:
+                poll.hurry(poll.context.settings.watched_every)
         except (UnexpectedAnswer, NotThere, Forbidden, TokenRefused, ForeignHost, ServerFailed) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)
             met = error
@@ -147,10 +158,23 @@ def _is_in_step(calendar: Calendar, token: str | None) -> bool:
     return token is not None and token == calendar.listed_token and calendar.last_synced_at is not None
 
 
+def _rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
+    """In step but for what is not given, which is asked for ever more seldom: each time, all of it is listed."""
+    ungiven = poll.context.memory.ungiven.get(calendar.id)
+    return (
+        ungiven is not None
+        and not calendar.listed_token
+        and token == ungiven.token
+        and poll.started < ungiven.until
+    )
+
+
 async def _keep_in_step(
     poll: Poll, calendar: Calendar, token: str | None, *, spares: bool, ends_poll: bool
 ) -> bool:
     """Whether it is to be read once more, after the others."""
+    if _is_in_step(calendar, token):
+        poll.behind.discard(calendar.id)
     if calendar.last_synced_at is None:
         async with poll.reading_first():
             await _read_calendar(poll, calendar, token, ends_poll=ends_poll)
@@ -203,6 +227,7 @@ async def _read_calendar(
     if is_spared:
         plan = PullPlan(plan.fetch, frozenset())
         if not plan.fetch:
+            poll.behind.discard(calendar.id)
             return True
     if is_full and (plan.forget or not changes.items or is_doubted):
         plan = await confirm_absence(poll, calendar, known, plan)
@@ -223,7 +248,7 @@ async def _read_calendar(
         gone_unheld=gone_unheld,
         is_proved=is_proved and not (changes.too_long or is_spared),
         is_half_proved=(is_full or first is not None)
-        and not is_doubted
+        and not (is_doubted or ungiven)
         and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
@@ -232,6 +257,10 @@ async def _read_calendar(
             await store_page(poll, calendar, page, closing, is_first_read=first is not None)
             poll.context.at("page stored")
     await closing.finish()
+    if not closing.is_behind:
+        poll.behind.discard(calendar.id)
+    if closing.is_refused:
+        raise UnexpectedAnswer(f"{len(closing.lagging)} resources are listed and not given")
     if changes.too_long and not is_spared:
         # The rest is read; what these close nobody knows, so that the calendar is not in step until they are gone.
         raise NameTooLong(f"{changes.too_long} resources with names that are too long to be kept")

@@ -31,18 +31,18 @@ async def ask_for_changes(
         token = None  # From the start, and what is stored of it already is known by its ETag.
     if token is not None:
         try:
-            return await _all_changes(poll, calendar, token, on_part), False
+            return await all_changes(poll, calendar, token, on_part), False
         except TokenRefused:
             log.info("calendar %s is listed anew: its token was refused", calendar.id)
     try:
-        return await _all_changes(poll, calendar, None, on_part), True
+        return await all_changes(poll, calendar, None, on_part), True
     except TokenRefused:
         memory.without_changes.add(calendar.id)
         return await poll.remote.list_resources(calendar.path), True
 
 
-async def _all_changes(
-    poll: Poll, calendar: Calendar, token: SyncToken | None, on_part: OnPart | None
+async def all_changes(
+    poll: Poll, calendar: Calendar, token: SyncToken | None, on_part: OnPart | None = None
 ) -> Changes:
     """Until the server says that it has told all (RFC 6578 section 3.6)."""
     items: list[RemoteChange] = []
@@ -66,8 +66,10 @@ def is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> boo
     Told of too early, or only the calendar's own properties changed.
     """
     unexplained = poll.context.memory.unexplained_polls
-    if listed_token is None or calendar.listed_token in {None, listed_token}:
-        return True
+    if listed_token is None or calendar.listed_token == listed_token or calendar.last_synced_at is None:
+        return (
+            True  # Where it is to be read on from further back, a write of ours, at least, is to be told of.
+        )
     unexplained[calendar.id] = unexplained.get(calendar.id, 0) + 1
     if unexplained[calendar.id] <= poll.context.settings.most_missing_polls:
         poll.hurry(poll.context.settings.watched_every)

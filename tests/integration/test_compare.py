@@ -76,6 +76,24 @@ async def test_a_comparison_without_a_difference_is_two_requests_and_no_word(
     assert context.memory.missed == 0
 
 
+async def test_what_deltas_tell_in_parts_is_not_missed(
+    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner makes five events while the comparison is under way."""
+    engine.server.most_told = 2
+    real = FakeAccount.list_resources
+
+    async def meanwhile(self: FakeAccount, calendar: str) -> Changes:
+        for number in range(0 if "new0" in str(home.texts) else 5):
+            home.put(f"new{number}", event(f"new{number}", at(20, 9), at(20, 10)))
+        return await real(self, calendar)
+
+    monkeypatch.setattr(FakeAccount, "list_resources", meanwhile)
+    await tonight(engine, context)
+    assert context.memory.missed == 0
+    assert (await engine.slots()).count((at(20, 9), at(20, 10))) == 5
+
+
 async def test_it_is_made_once_a_day_in_the_owners_night(engine: Engine, context: SyncContext) -> None:
     nights = []
     for _ in range(3):

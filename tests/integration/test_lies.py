@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import pytest
 
 from domain.accounts import AccountStatus
@@ -11,6 +14,7 @@ from models.seal import Sealer
 from sync.plan import ProblemCode
 from sync.remote import (
     Changes,
+    Fetched,
     Forbidden,
     Gone,
     Href,
@@ -309,8 +313,269 @@ async def test_an_older_state_is_asked_for_again(engine: Engine, home: FakeCalen
     for _ in range(8):
         await engine.poll(context)
     engine.server.lagging.clear()
+    engine.now += engine.settings.first_comparison_after
     await engine.poll(context)
     assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
+
+
+async def test_what_is_never_given_is_asked_for_ever_more_seldom_and_all_is_listed_for_nothing_else(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.server.hidden.add(home.put("new", event("new", at(20, 9), at(20, 10))))
+    context = engine.context()
+    for _ in range(8):
+        await engine.poll(context)
+        engine.now += 15
+    assert (await engine.account()).last_synced_at == engine.now - 15
+    listed = []
+    for minute in range(6 * 60):
+        engine.server.asked.clear()
+        engine.now += 60
+        await engine.poll(context)
+        listed += [minute] * ("changes" in engine.server.asked)
+    gaps = [later - sooner for sooner, later in pairwise(listed)]
+    assert gaps == sorted(gaps)
+    assert (gaps[0], gaps[-1], len(listed)) == (4, 60, 9)
+    engine.server.hidden.clear()
+    engine.now += HOUR
+    await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+async def test_a_change_beside_what_is_not_given_is_read_at_once(engine: Engine, home: FakeCalendar) -> None:
+    engine.server.hidden.add(home.put("new", event("new", at(20, 9), at(20, 10))))
+    context = engine.context()
+    for _ in range(12):
+        await engine.poll(context)
+        engine.now += 60
+    home.put("other", event("other", at(21, 9), at(21, 10)))
+    await engine.poll(context)
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
+
+
+@pytest.mark.parametrize("given", [0, 10])
+async def test_where_all_or_much_is_listed_and_not_given_the_calendar_is_not_taken_for_read(
+    engine: Engine, given: int
+) -> None:
+    """Its time would be open: a page to sign in, for every text of a first read, told nothing and opened all."""
+    work = engine.server.calendars["/1/calendars/work/"]
+    hrefs = [work.put(f"w{number}", event(f"w{number}", at(20, 9), at(20, 10))) for number in range(31)]
+    engine.server.hidden |= set(hrefs[given:] if given else hrefs[:2])
+    if not given:
+        for href in hrefs[2:]:
+            work.delete(href)
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    for _ in range(12):
+        await engine.poll(context)
+        engine.now = (await engine.account()).next_poll_at or 0
+    account = await engine.account()
+    assert (account.status, account.problem_code) == (
+        AccountStatus.UNREACHABLE,
+        ProblemCode.UNEXPECTED_ANSWER,
+    )
+    assert (await engine.calendar("Work")).last_synced_at is None
+    engine.server.hidden.clear()
+    await engine.poll(context)
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+@pytest.mark.parametrize("failure", [UnexpectedAnswer(), Unreachable(), None], ids=str)
+async def test_what_moved_to_a_calendar_that_is_not_read_goes_on_closing_its_time(
+    engine: Engine,
+    home: FakeCalendar,
+    work: FakeCalendar,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: RemoteError | None,
+) -> None:
+    """`None`: it is listed there, and not given yet."""
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.settle(context)
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    home.delete(href)
+    moved = work.put("moved", event("d3", at(3, 9), at(3, 10)))
+    with monkeypatch.context() as lying:
+        if failure is None:
+            engine.server.hidden.add(moved)
+        else:
+            real = FakeAccount.list_changes
+
+            async def changes(self: FakeAccount, calendar: str, token: SyncToken | None) -> Changes:
+                if calendar == work.path:
+                    raise failure
+                return await real(self, calendar, token)
+
+            lying.setattr(FakeAccount, "list_changes", changes)
+        for _ in range(4):
+            engine.now += 60
+            await engine.poll(context)
+            assert (at(3, 9), at(3, 10)) in await engine.slots()
+    engine.server.hidden.clear()
+    for _ in range(2):
+        engine.now += HOUR
+        await engine.poll(context)
+    assert (await engine.slots()).count((at(3, 9), at(3, 10))) == 1
+    work.delete(moved)
+    engine.now += 60
+    await engine.poll(context)
+    assert (at(3, 9), at(3, 10)) not in await engine.slots()
+
+
+async def test_what_moved_within_a_calendar_and_is_not_given_yet_goes_on_closing_its_time(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    home.delete(href)
+    engine.server.hidden.add(home.put("anew", event("d3", at(3, 9), at(3, 10))))
+    context = engine.context()
+    await engine.poll(context)
+    assert (at(3, 9), at(3, 10)) in await engine.slots()
+    engine.server.hidden.clear()
+    await engine.poll(context)
+    assert (await engine.slots()).count((at(3, 9), at(3, 10))) == 1
+
+
+@pytest.mark.parametrize("failure", [Unreachable(), Throttled(30)], ids=str)
+async def test_a_calendar_that_hangs_keeps_none_after_it_from_being_read(
+    engine: Engine,
+    home: FakeCalendar,
+    work: FakeCalendar,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: RemoteError,
+) -> None:
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.settle(context)
+    real = FakeAccount.list_changes
+
+    async def changes(self: FakeAccount, calendar: str, token: SyncToken | None) -> Changes:
+        if calendar == home.path:
+            raise failure
+        return await real(self, calendar, token)
+
+    monkeypatch.setattr(FakeAccount, "list_changes", changes)
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    work.put("new", event("new", at(21, 9), at(21, 10)))
+    for _ in range(2):
+        engine.now += 60
+        await engine.poll(context)
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
+    assert (await engine.account()).status == AccountStatus.UNREACHABLE
+
+
+async def test_one_text_that_is_never_answered_keeps_no_other_from_being_read(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    for number in range(60):
+        work.put(f"w{number:02}", event(f"w{number}", at(20, 9), at(20, 10)))
+    slow = Href(f"{work.path}w20.ics")
+    engine.server.spoiling[slow] = Unreachable()
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    for _ in range(20):
+        await engine.poll(context)
+        engine.now = (await engine.account()).next_poll_at or 0
+    assert (await engine.slots()).count((at(20, 9), at(20, 10))) == 59
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+    assert [each.href for each in await engine.resources() if each.has_problems] == [slow]
+
+
+@pytest.mark.parametrize("refusal", [PasswordRefused(), Throttled(None)], ids=str)
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_a_calendar_that_is_not_listed_and_refuses_stops_no_account(
+    engine: Engine,
+    home: FakeCalendar,
+    work: FakeCalendar,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: RemoteError,
+    is_read: bool,
+) -> None:
+    if is_read:
+        await engine.choose("Home", "Work")
+        await engine.poll()
+    engine.server.unshown.add(work.path)
+    lie(monkeypatch, "check_calendar", refusal)
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    for _ in range(4):
+        engine.now += HOUR
+        await engine.poll()
+    account = await engine.account()
+    assert account.refusals == 0
+    assert account.next_poll_at is not None
+    assert is_read or (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+async def test_where_a_delta_tells_nothing_though_a_write_of_ours_was_made_it_is_asked_again(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll read between the write and its record, so that the next is to read from before it."""
+    await engine.choose(linked="Home")
+    context = engine.context()
+    await engine.settle(context)
+    await engine.book(at(20, 9), at(20, 10))
+
+    async def meanwhile(_: str) -> None:
+        engine.server.done = None
+        home.put("y", event("y", at(21, 9), at(21, 10)))
+        await engine.poll(context)
+
+    engine.server.done = meanwhile
+    await engine.push(context)
+    assert (await engine.calendar("Home")).listed_token is None
+    home.put("x", event("x", at(22, 9), at(22, 10)))
+    with monkeypatch.context() as lying:
+        lie(lying, "list_changes", Changes((), SyncToken((await engine.calendar("Home")).sync_token or "")))
+        engine.now += 15
+        await engine.poll(context)
+    engine.now += 15
+    await engine.poll(context)
+    assert (at(22, 9), at(22, 10)) in await engine.slots()
+
+
+async def test_a_page_in_place_of_a_text_is_no_text_of_it(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    href = home.put("d3", event("d3", at(20, 9), at(20, 10)))
+    context = engine.context()
+    with monkeypatch.context() as lying:
+        lie(lying, "fetch", {href: Fetched(href, home.texts[href][0], "<html>Sign in</html>")})
+        await engine.poll(context)
+        assert not any(each.has_problems for each in await engine.resources())
+    engine.now += 15
+    await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+_PAGES = [
+    "<html>Sign in</html>",
+    "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n",
+    "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:d3",
+]
+
+
+@pytest.mark.parametrize("garbage", _PAGES)
+@pytest.mark.parametrize("name", ["new", "d3"])
+async def test_something_else_given_once_in_an_events_place_is_not_believed_for_good(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, garbage: str, name: str
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    home.put(name, event(name, at(20, 9), at(20, 10)))
+    with monkeypatch.context() as lying:
+        real = FakeAccount.fetch
+
+        async def fetch(self: FakeAccount, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+            found = await real(self, calendar, hrefs)
+            return {href: each._replace(body=garbage) for href, each in found.items()}
+
+        lying.setattr(FakeAccount, "fetch", fetch)
+        await engine.poll(context)
+    for _ in range(2):
+        engine.now += engine.settings.first_comparison_after + 1
+        await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+    assert not any(each.has_problems for each in await engine.resources())
 
 
 async def test_what_is_told_as_gone_and_given_all_the_same_stays(

@@ -314,9 +314,9 @@ async def test_what_is_listed_and_not_given_holds_the_token_back(engine: Engine)
 
 
 async def test_what_is_never_given_holds_the_calendar_back_a_while_only(engine: Engine) -> None:
-    engine.server.hidden.add(
-        engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
-    )
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("b", event("b", at(4, 9), at(4, 10)))
+    engine.server.hidden.add(home.put("a", event("a", at(3, 9), at(3, 10))))
     await engine.choose("Home")
     context = engine.context()
     for _ in range(engine.settings.most_missing_polls + 1):
@@ -503,7 +503,7 @@ async def test_an_unreadable_event_goes_on_blocking_as_it_was(engine: Engine) ->
     home.put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
     await engine.poll()
-    home.put("a", "<html>not a calendar</html>")
+    home.put("a", "BEGIN:VCALENDAR\r\nnot one")
     home.put("b", event("b", at(3, 11), at(3, 12)))
     await engine.poll()
     assert await engine.slots() == [(at(3, 9), at(3, 10)), (at(3, 11), at(3, 12))]
@@ -520,7 +520,7 @@ async def test_an_unreadable_event_survives_the_roll(engine: Engine) -> None:
     home.put("a", event("a", at(1, 9), at(1, 10), extra="RRULE:FREQ=DAILY"))
     await engine.choose("Home")
     await engine.poll()
-    home.put("a", "broken")
+    home.put("a", "BEGIN:VCALENDAR\r\nbroken")
     await engine.poll()
     engine.now += DAY
     await engine.poll()

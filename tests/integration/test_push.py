@@ -570,7 +570,7 @@ async def test_an_edit_that_is_never_given_as_it_is_listed_is_seen_in_the_end(
     engine.server.lagging[href] = ETag('"another"'), body.replace("T100000Z", "T120000Z")
     home.put(href.rpartition("/")[2].removesuffix(".ics"), body)
     context = engine.context()
-    for _ in range(engine.settings.most_missing_polls + 2):
+    for _ in range(engine.settings.most_missing_polls + 4):
         engine.now += 60
         await engine.poll(context)
     assert (await engine.appointment(name)).write_state == WriteState.CHANGED_IN_ICLOUD
