@@ -150,7 +150,7 @@ class Closing(Ending):
         await note_not_given(ledger, calendar, sorted(self.lagging))
         looks = memory[calendar.id].looks + 1 if calendar.id in memory else 0
         memory[calendar.id] = Ungiven(
-            self.listed_token, looks, poll.started + plan_look(looks, poll.context.settings)
+            self.listed_token, looks, poll.started, poll.started + plan_look(looks, poll.context.settings)
         )
         self.listed_token = None  # To be looked at again, changed or not.
 

@@ -56,8 +56,9 @@ class Ungiven:
     "Its own, as it was listed then."
     looks: int
     "So often it was asked for in vain."
+    since: float
     until: float
-    "Till then it is not asked for again, where nothing else changes."
+    "Between these it is not asked for, where nothing else changes. Before them, a clock was set back."
 
 
 @dataclass(slots=True)

@@ -150,7 +150,7 @@ def latest_comparison(now: float, settings: SyncSettings) -> float:
 
 def plan_look(looks: int, settings: SyncSettings) -> float:
     """Seconds until what was not given is asked for again; `looks` in vain so far."""
-    return _backoff(settings.first_comparison_after, settings.longest_retry, looks + 1)
+    return _backoff(settings.first_comparison_after, settings.longest_look, looks + 1)
 
 
 def _share(key: str) -> float:

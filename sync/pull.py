@@ -165,7 +165,7 @@ def _rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
         ungiven is not None
         and not calendar.listed_token
         and token == ungiven.token
-        and poll.started < ungiven.until
+        and ungiven.since <= poll.started < ungiven.until
     )
 
 

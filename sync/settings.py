@@ -40,6 +40,8 @@ class SyncSettings:
     "Over half and over 20 resources gone at once: how much later a second listing must say so again."
     most_missing_polls: int = 5
     "How often resources that are listed but not given hold a calendar back, and a change that nothing is told of."
+    longest_look: float = 900
+    "Between two looks for what is listed and never given: each time, all of its calendar is listed."
     first_comparison_after: float = 120
     "After all of a calendar was read anew: when it is held against a second, full listing."
     roll_lasts: float = 3600

@@ -335,9 +335,9 @@ async def test_what_is_never_given_is_asked_for_ever_more_seldom_and_all_is_list
         listed += [minute] * ("changes" in engine.server.asked)
     gaps = [later - sooner for sooner, later in pairwise(listed)]
     assert gaps == sorted(gaps)
-    assert (gaps[0], gaps[-1], len(listed)) == (4, 60, 9)
+    assert (gaps[0], gaps[-1]) == (4, 15)
     engine.server.hidden.clear()
-    engine.now += HOUR
+    engine.now -= HOUR  # The clock was set back: as long as it had not been asked for then.
     await engine.poll(context)
     assert (at(20, 9), at(20, 10)) in await engine.slots()
 
