@@ -105,6 +105,10 @@ class Machine(RuleBasedStateMachine):
     def iphone_move_copy(self, which: int, place: int) -> None:
         owner.move_copy(self.life, which, place)
 
+    @rule(which=WHICH, to=WHICH)
+    def iphone_carry_copy(self, which: int, to: int) -> None:
+        owner.carry_copy(self.life, which, to)
+
     @rule(which=WHICH)
     def iphone_delete_copy(self, which: int) -> None:
         owner.delete_copy(self.life, which)

@@ -104,6 +104,20 @@ def move_copy(life: Life, which: int, place: int) -> None:
     life.touched.add(uid_at(href))
 
 
+def carry_copy(life: Life, which: int, to: int) -> None:
+    """One of our own events to another calendar: a phone takes its name along."""
+    if not (copies := life.copies()):
+        return
+    calendar, href = copies[which % len(copies)]
+    other = life.calendar(to)
+    if other is calendar or not (calendar.can_write and other.can_write):
+        return
+    _, body = calendar.texts[href]
+    calendar.delete(href)
+    other.put(uid_at(href), body)
+    life.touched.add(uid_at(href))
+
+
 def delete_copy(life: Life, which: int) -> None:
     if copies := life.copies():
         calendar, href = copies[which % len(copies)]

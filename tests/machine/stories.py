@@ -125,6 +125,18 @@ def one_that_was_cancelled_with_an_event_left_behind(state: Machine) -> None:
     state.write()
 
 
+def one_that_its_owner_deletes_while_its_calendar_is_out_of_the_choice(state: Machine) -> None:
+    """It stood as written for good, in a calendar that is read again and does not have it."""
+    state.book(halves=1, place=30)
+    state.write()
+    state.sync()
+    state.link(which=0)
+    state.choose(mask=0)
+    state.iphone_delete_copy(which=0)
+    state.wait(seconds=61)
+    state.choose(mask=31)
+
+
 STORIES: tuple[Story, ...] = (
     an_old_text_without_an_etag,
     an_event_that_came_while_a_delta_left_half_out,
@@ -138,4 +150,5 @@ STORIES: tuple[Story, ...] = (
     one_that_was_cancelled_after_its_calendar_had_turned_read_only,
     one_that_moved_away_from_a_calendar_that_takes_writes_again,
     one_that_was_cancelled_with_an_event_left_behind,
+    one_that_its_owner_deletes_while_its_calendar_is_out_of_the_choice,
 )
