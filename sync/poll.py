@@ -194,7 +194,8 @@ async def begin(context: SyncContext, lease: Lease, *, started: float | None = N
             return None
         [account], zone = models_of(ICloudAccount, rows), rows[0]["time_zone"]
         calendars, facts = await known_calendars(db, account)
-        refusing = await refusing_calendars(db, lease.user, READ_ONLY)
+        is_written = any(calendar.is_linked for calendar in calendars)
+        refusing = await refusing_calendars(db, lease.user, READ_ONLY) if is_written else frozenset()
     return Poll(
         context=context,
         lease=lease,

@@ -103,7 +103,8 @@ async def _pull(poll: Poll) -> RemoteError | None:
     await poll.place.take()
     await keep_listing(poll, listed)
     await keep_expanded(poll)
-    poll.unseen = await find_unseen(poll)
+    if any(calendar.is_linked for calendar in poll.calendars):
+        poll.unseen = await find_unseen(poll)
     tokens = {calendar.path: calendar.token for calendar in listed}
     met: RemoteError | None = None
     due = []

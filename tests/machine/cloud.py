@@ -63,6 +63,8 @@ class Cloud(FakeServer):
     lost: int = 0
     leaves_out: bool = False
     "It has kept something from a delta, which only a night's full comparison finds."
+    cut: set[str] = field(default_factory=set)
+    "Calendars of which a full answer was told in part: the comparison soon after finds the rest."
     forgot: dict[str, int] = field(default_factory=dict)
     "Sync tokens older than this are refused, by calendar."
     reach: Callable[[], None] = lambda: None
@@ -109,11 +111,12 @@ class Account(FakeAccount):
             await self._step("changes")
             raise TokenRefused
         told = await super().list_changes(calendar, token)
-        return self._lied(told, is_full=token is None)
+        return self._lied(calendar, told, is_full=token is None)
 
     async def list_resources(self, calendar: str) -> Changes:
         told = await super().list_resources(calendar)
         lie = self.server.take_lie()
+        self.server.cut.discard(calendar)
         # A whole, plain listing is a proof: what it leaves out would be gone.
         return told if lie in {Lie.EMPTY, Lie.HALF, None} else _told(told, lie)
 
@@ -128,8 +131,10 @@ class Account(FakeAccount):
                 return {href: each._replace(etag=ETag("")) for href, each in told.items()}
         return told
 
-    def _lied(self, told: Changes, *, is_full: bool) -> Changes:
+    def _lied(self, calendar: str, told: Changes, *, is_full: bool) -> Changes:
         lie = self.server.take_lie()
+        if is_full and lie in {Lie.EMPTY, Lie.HALF}:
+            self.server.cut.add(calendar)
         if not is_full and lie in {Lie.EMPTY, Lie.HALF}:
             self.server.leaves_out = True
         if lie is Lie.NO_ETAGS and self.server.lagging:

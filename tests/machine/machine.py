@@ -311,7 +311,11 @@ class Machine(RuleBasedStateMachine):
             # Whoever waits for a dead process's lease has asked nothing yet.
             is_read = outcome.is_complete and outcome.error is None and "list" in cloud.asked
             if is_honest and is_read:
-                life.settled = {href for href in life.phone if life.reads(href)}
+                life.settled = {
+                    href
+                    for href in life.phone
+                    if life.reads(href) and cloud.calendar_of(href).path not in cloud.cut
+                }
         await promises.check_settled(life)
 
     async def _write(self) -> None:
