@@ -588,6 +588,13 @@ async def test_those_who_ask_together_share_a_poll(engine: Engine, sync: Sync) -
     await engine.choose("Home")
     await sync.refresh(USER, wait=5)
     engine.server.asked.clear()
+
+    async def linger(_: str, __: str) -> None:
+        """The first poll lasts until all have asked."""
+        if len(engine.server.asked) == 1:
+            await asyncio.sleep(1)
+
+    engine.server.after = linger
     outcomes = await asyncio.gather(*(sync.refresh(USER, wait=5) for _ in range(10)))
     assert all(outcome.is_complete for outcome in outcomes)
     assert engine.server.asked.count("list") <= 2
