@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from models.calendar import Calendar
 from models.resources import count_resources
 from sync.closing import PartEnding
-from sync.pages import fetch_pages, note_progress, store_page
+from sync.pages import note_progress, read_pages
 from sync.plan import plan_pull
 from sync.poll import Poll
 from sync.remote import Changes, Gone
@@ -31,11 +30,7 @@ class FirstReading:
         wanted = plan_pull(known, items, full_listing=False).fetch
         await self.count(len(wanted))
         ending = PartEnding(poll=poll, calendar=calendar, token=part.token)
-        async with aclosing(fetch_pages(poll, calendar, wanted)) as pages:
-            async for page in pages:
-                await store_page(poll, calendar, page, ending, is_first_read=True)
-                poll.context.at("page stored")
-        await ending.finish()
+        await read_pages(poll, calendar, wanted, ending, is_first_read=True)
         return bool(ending.is_whole)
 
     async def count(self, left: int) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from domain.accounts import AccountStatus
@@ -51,6 +52,17 @@ class Page:
     fetched: tuple[Fetched, ...]
     lagging: frozenset[Href]
     is_last: bool = False
+
+
+async def read_pages(
+    poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None], ending: Ending, *, is_first_read: bool
+) -> None:
+    """Fetched and stored, to the reading's end."""
+    async with aclosing(fetch_pages(poll, calendar, wanted)) as pages:
+        async for page in pages:
+            await store_page(poll, calendar, page, ending, is_first_read=is_first_read)
+            poll.context.at("page stored")
+    await ending.finish()
 
 
 async def fetch_pages(

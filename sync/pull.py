@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from domain.paths import path_key
@@ -17,7 +16,7 @@ from sync.context import SyncContext
 from sync.expand import keep_expanded
 from sync.first_reading import FirstReading
 from sync.listing import keep_listing, list_home
-from sync.pages import fetch_pages, store_page
+from sync.pages import read_pages
 from sync.plan import PullPlan, plan_pull
 from sync.poll import Poll, SupersededError, begin, is_comparison_due, sign_in
 from sync.quiet import Looked, remember
@@ -253,11 +252,7 @@ async def _read_calendar(
         and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
-    async with aclosing(fetch_pages(poll, calendar, plan.fetch)) as pages:
-        async for page in pages:
-            await store_page(poll, calendar, page, closing, is_first_read=first is not None)
-            poll.context.at("page stored")
-    await closing.finish()
+    await read_pages(poll, calendar, plan.fetch, closing, is_first_read=first is not None)
     if not closing.is_behind:
         poll.behind.discard(calendar.id)
     if closing.is_refused:
