@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from models.calendar import Calendar
 from models.resources import copies_among, count_resources, unheld_copies
@@ -11,31 +13,53 @@ from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
-from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, ServerFailed, UnexpectedAnswer
+from sync.remote import Fetched, Forbidden, Href, NotThere, ServerFailed, UnexpectedAnswer
 from sync.spelling import as_held, spelled_anew
+from sync.told import Told
 
 log = logging.getLogger(__name__)
 
 
-async def confirm_absence(
-    poll: Poll, calendar: Calendar, known: Mapping[Href, ETag], plan: PullPlan
-) -> PullPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What may be removed, of a reading's plan."""
+
+    plan: PullPlan
+    doubtful: AbstractSet[Href] = frozenset()
+    "Told as gone, and given all the same."
+    is_proved: bool
+    "Whether nothing of what is told as gone has to wait for another poll."
+
+
+async def prove(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan, *, is_doubted: bool) -> Removal:
+    """`is_doubted`: a plain listing is asked in any case."""
+    if told.is_full and (plan.forget or not told.items or is_doubted):
+        plan = await _confirm_absence(poll, calendar, told, plan)
+    is_proved = await _may_remove(poll, calendar, plan, is_full=told.is_full)
+    if not is_proved:
+        # What is new closes time at once, whatever is thought of what is gone.
+        plan = plan.forgetting(frozenset())
+    plan, doubtful = await _confirm_deletions(poll, calendar, plan, is_full=told.is_full)
+    return Removal(plan=plan, doubtful=doubtful, is_proved=is_proved)
+
+
+async def _confirm_absence(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan) -> PullPlan:
     """Absence is a proof only in a plain listing, which shows the calendar too: an empty answer names nothing.
 
     And only of what is not given either, since both listings can leave out the same. Much at once has its own rule.
     """
     listed = await poll.remote.list_resources(calendar.path)
-    items = as_held(listed.items, known)
-    again = plan_pull(known, items, full_listing=True)
+    items = as_held(listed.items, told.known)
+    again = plan_pull(told.known, items, full_listing=True)
     gone = plan.forget & again.forget
-    if not is_mass_removal(len(known), len(gone)):
+    if not is_mass_removal(len(told.known), len(gone)):
         given = await fetch_all(poll, calendar, gone)
         # One that was stored in two spellings is listed in one, and given in both.
         gone -= given.keys() - spelled_anew(gone, items)
     return PullPlan({**again.fetch, **plan.fetch}, gone)
 
 
-async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
+async def _may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
     """Much gone at once waits for a second, full listing a minute later that says the same."""
     since = poll.context.memory.removals_since
     gone, known = len(plan.forget), 0
@@ -54,7 +78,7 @@ async def may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full:
     return False
 
 
-async def confirm_deletions(
+async def _confirm_deletions(
     poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool
 ) -> tuple[PullPlan, frozenset[Href]]:
     """What is told as gone and given all the same stays, and is doubtful: the token waits until it is told otherwise.

@@ -3,99 +3,34 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
 from models.resources import forget_resources, has_given, held_bodies, note_not_given
-from models.rows import ReadResource
 from models.settle import settle_conflicts
+from sync.absence import Removal
 from sync.context import Ungiven
+from sync.ending import Ending
 from sync.own import note_deleted
-from sync.plan import FEW_GONE, PullPlan, plan_comparison, plan_look
-from sync.poll import Poll, is_comparison_due
+from sync.plan import FEW_GONE, plan_comparison, plan_look
+from sync.poll import is_comparison_due
 from sync.record import finish_with
-from sync.remote import Href, SyncToken
+from sync.told import Told
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, kw_only=True)
-class Ending(ABC):
-    """Of a reading: in the transaction that stores the last of what was fetched; where none was, in one of its own."""
-
-    poll: Poll
-    calendar: Calendar
-    token: SyncToken | None
-    ungiven: AbstractSet[Href] = frozenset()
-    "Listed and not given, as is on record."
-    lagging: set[Href] = field(default_factory=set)
-    "What was not given, or in another state than the listing told, or was left as it is."
-    has_unreadable: bool = False
-    "Of what was stored."
-    is_whole: bool | None = None
-    "Whether nothing is left to fetch; None until closed."
-
-    async def mark(self, ledger: Ledger, calendar: Calendar, stored: Iterable[ReadResource]) -> None:
-        """Of what was stored just now, what is still not given as it is listed: no later delta tells of it again.
-
-        With the page, of which the poll may be the last to be heard.
-        """
-        still = {each.href for each in stored} & self.lagging & self.ungiven
-        if still:
-            await note_not_given(ledger, calendar, sorted(still))
-
-    async def finish(self) -> None:
-        """After the last page, if there was one."""
-        if self.is_whole is None:
-            async with self.poll.changing(self.calendar) as (ledger, fresh):
-                assert fresh is not None
-                await self.close(ledger, fresh)
-        self.poll.context.at("token saved")
-        if self.is_whole:
-            self.remember()
-
-    @abstractmethod
-    async def close(self, ledger: Ledger, calendar: Calendar) -> None:
-        """`calendar`: as it is under the lock."""
-
-    @abstractmethod
-    def remember(self) -> None:
-        """That it is whole: once it is committed."""
-
-
-class PartEnding(Ending):
-    """One of the parts in which a calendar is told that was never read.
-
-    Its token is kept with it, and a first reading that is interrupted goes on from there (RFC 6578 section 3.6).
-    """
-
-    async def close(self, ledger: Ledger, calendar: Calendar) -> None:
-        self.is_whole = not self.lagging
-        if self.is_whole:
-            await execute(
-                ledger.db, "UPDATE calendar SET sync_token = $1 WHERE id = $2", self.token, calendar.id
-            )
-
-    def remember(self) -> None:
-        self.calendar.update_from_dict({"sync_token": self.token})
 
 
 @dataclass(slots=True, kw_only=True)
 class Closing(Ending):
     """Of a whole calendar's reading."""
 
-    plan: PullPlan
+    told: Told
+    removal: Removal
     listed_token: str | None
-    doubtful: AbstractSet[Href]
-    gone_unheld: AbstractSet[Href]
-    "Told as gone, and not held by then."
-    is_proved: bool
     is_half_proved: bool
+    "What was told may have been a part."
     ends_poll: bool
     "Nothing else is to be read: the poll's end is put on record with it."
     is_behind: bool = False
@@ -106,21 +41,22 @@ class Closing(Ending):
 
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         poll = self.poll
-        left, again = len((self.lagging | self.doubtful) - self.ungiven), 0
+        left, again = len((self.lagging | self.removal.doubtful) - self.ungiven), 0
         self.is_behind = bool(left) and not await self._is_given_up(ledger)
         # What is gone may have moved to where something is not given yet.
-        forget = frozenset() if self.is_behind else self.plan.forget
+        forget = frozenset() if self.is_behind else self.removal.plan.forget
         if forget:
             # What was written anew since it was told as gone stays, and is told of once more.
             anew = await note_deleted(ledger, poll, calendar, sorted(forget))
             again += len(anew)
             forget -= anew
-        if self.gone_unheld:
+        if gone := self.told.gone_unheld():
             # One whose write was put on record since: it is to be told as gone once more.
-            again += len(await held_bodies(ledger.db, calendar, sorted(self.gone_unheld)))
+            again += len(await held_bodies(ledger.db, calendar, sorted(gone)))
         if not left and not again:
             poll.context.memory.missing_polls.pop(calendar.id, None)
-        self.is_whole = self.is_proved and not self.is_behind and (not again or self._has_waited())
+        is_proved = self.removal.is_proved and not self.told.too_long
+        self.is_whole = is_proved and not self.is_behind and (not again or self._has_waited())
         if self.is_whole:
             await self._note_not_given(ledger, calendar)
         if forget:

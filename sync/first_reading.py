@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from models.calendar import Calendar
 from models.resources import count_resources
-from sync.closing import PartEnding
+from sync.ending import PartEnding
 from sync.pages import note_progress, read_pages
 from sync.plan import plan_pull
 from sync.poll import Poll
@@ -24,10 +24,10 @@ class FirstReading:
     async def store(self, part: Changes) -> bool:
         """Whether all that it told of is stored, and its token too: else those of later parts must not be."""
         poll, calendar = self.poll, self.calendar
-        items, known = await beside_held(poll, calendar, part.items, is_full=False)
-        if part.too_long or any(isinstance(item, Gone) for item in items):
+        told = await beside_held(poll, calendar, part, is_full=False)
+        if told.too_long or any(isinstance(item, Gone) for item in told.items):
             return False  # To be told once more, when the calendar is closed.
-        wanted = plan_pull(known, items, full_listing=False).fetch
+        wanted = plan_pull(told.known, told.items, full_listing=False).fetch
         await self.count(len(wanted))
         ending = PartEnding(poll=poll, calendar=calendar, token=part.token)
         await read_pages(poll, calendar, wanted, ending, is_first_read=True)

@@ -20,7 +20,7 @@ from models.icloud import ICloudAccount
 from models.resources import own_appointments, store_resources
 from models.rows import ReadResource
 from models.settle import settle_conflicts
-from sync.closing import Ending
+from sync.ending import Ending
 from sync.own import note_seen
 from sync.poll import Poll
 from sync.reading import read_all

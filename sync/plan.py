@@ -43,6 +43,10 @@ class PullPlan:
     fetch: dict[Href, ETag | None]
     forget: frozenset[Href]
 
+    def forgetting(self, these: frozenset[Href]) -> PullPlan:
+        """These alone."""
+        return PullPlan(self.fetch, these)
+
 
 def plan_pull(known: Mapping[Href, ETag], changes: Iterable[RemoteChange], *, full_listing: bool) -> PullPlan:
     """Compare what the server reports with what we hold.

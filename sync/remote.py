@@ -137,6 +137,10 @@ class Changes:
     too_long: int = 0
     "Resources that are not told of: their names are too long to be kept."
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.items or self.too_long)
+
 
 class Fetched(NamedTuple):
     """A resource's text."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from models.calendar import Calendar
 from models.resources import etags_of, hrefs_from, known_etags, not_given
 from sync.poll import Poll
-from sync.remote import Changes, ETag, Href, RemoteChange, SyncToken, TokenRefused, UnexpectedAnswer
+from sync.remote import Changes, ETag, Gone, Href, RemoteChange, SyncToken, TokenRefused, UnexpectedAnswer
 from sync.spelling import as_held, beginning, is_odd
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,37 @@ OnPart = Callable[[Changes], Awaitable[bool]]
 """Hears of each part of an answer but the last, and says whether it is to hear of the next."""
 
 
-async def ask_for_changes(
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Changes in the spellings that we hold, beside what we hold: all of it, or of these alone."""
+
+    items: Sequence[RemoteChange]
+    known: Mapping[Href, ETag]
+    token: SyncToken | None
+    is_full: bool
+    "Whether what is not listed is gone."
+    too_long: int = 0
+    "Resources that are not told of: their names are too long to be kept."
+
+    def gone_unheld(self) -> set[Href]:
+        """Told as gone, and not held."""
+        return {item.href for item in self.items if isinstance(item, Gone)} - self.known.keys()
+
+
+async def ask(
+    poll: Poll, calendar: Calendar, listed_token: str | None, *, anew: bool, on_part: OnPart | None
+) -> Told | None:
+    """All that changed since the last time; None where nothing did, though it is listed as changed.
+
+    `anew`: from the start, whatever is held. `on_part`: where it is told in parts.
+    """
+    changes, is_full = await _ask_for_changes(poll, calendar, anew=anew, on_part=on_part)
+    if changes.is_empty and not is_full and not _is_believed(poll, calendar, listed_token):
+        return None
+    return await beside_held(poll, calendar, changes, is_full=is_full)
+
+
+async def _ask_for_changes(
     poll: Poll, calendar: Calendar, *, anew: bool, on_part: OnPart | None = None
 ) -> tuple[Changes, bool]:
     """All that changed since the last time, and whether it is a full listing."""
@@ -60,7 +91,7 @@ async def all_changes(
     raise UnexpectedAnswer("a list of changes without end")
 
 
-def is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bool:
+def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bool:
     """Listed as changed, and nothing is told that did: asked from the same token for a while, then compared in full.
 
     Told of too early, or only the calendar's own properties changed.
@@ -86,18 +117,22 @@ async def once_not_given(poll: Poll, calendar: Calendar) -> set[Href]:
         return {Href(href) for href in await not_given(db, calendar)}
 
 
-async def beside_held(
-    poll: Poll, calendar: Calendar, items: Sequence[RemoteChange], *, is_full: bool
-) -> tuple[Sequence[RemoteChange], dict[Href, ETag]]:
-    """The changes in the spellings that we hold, and what we hold: all of it, or of these alone.
-
-    So one change costs the same in a big calendar.
-    """
+async def beside_held(poll: Poll, calendar: Calendar, changes: Changes, *, is_full: bool) -> Told:
+    """Of a delta, what it names alone is looked up: so one change costs the same in a big calendar."""
     if is_full:
         async with poll.context.database.reading() as db:
             etags = await known_etags(db, calendar)
         known = {Href(href): ETag(etag) for href, etag in etags.items()}
-        return as_held(items, known), known
+        return Told(
+            as_held(changes.items, known), known, changes.token, is_full=True, too_long=changes.too_long
+        )
+    items, known = await _few_beside_held(poll, calendar, changes.items)
+    return Told(items, known, changes.token, is_full=False, too_long=changes.too_long)
+
+
+async def _few_beside_held(
+    poll: Poll, calendar: Calendar, items: Sequence[RemoteChange]
+) -> tuple[Sequence[RemoteChange], dict[Href, ETag]]:
     known = await _known(poll, calendar, items)
     unknown = [change.href for change in items if change.href not in known and is_odd(change.href)]
     if not unknown:

@@ -14,7 +14,7 @@ from models.outbox import WriteState, queue_again
 from models.resources import unseen_copies
 from sync.absence import there
 from sync.appointment_text import is_older
-from sync.closing import PartEnding
+from sync.ending import PartEnding
 from sync.pages import Page, store_page
 from sync.plan import plan_write_retry
 from sync.poll import Poll

@@ -1,0 +1,121 @@
+"""One calendar, brought in step: asked what changed, what it lists and we lack fetched, what is gone removed."""
+
+from __future__ import annotations
+
+from models.calendar import Calendar
+from sync.absence import Removal, prove
+from sync.closing import Closing
+from sync.compare import compare
+from sync.first_reading import FirstReading
+from sync.pages import read_pages
+from sync.plan import PullPlan, plan_pull
+from sync.poll import Poll, is_comparison_due
+from sync.remote import NameTooLong, UnexpectedAnswer
+from sync.told import Told, ask, once_not_given
+from sync.unseen import look_for_unseen
+
+
+def is_in_step(calendar: Calendar, token: str | None) -> bool:
+    """`token`: as the home lists it now."""
+    return token is not None and token == calendar.listed_token and calendar.last_synced_at is not None
+
+
+def rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
+    """In step but for what is not given, which is asked for ever more seldom: each time, all of it is listed."""
+    ungiven = poll.context.memory.ungiven.get(calendar.id)
+    return (
+        ungiven is not None
+        and not calendar.listed_token
+        and token == ungiven.token
+        and ungiven.since <= poll.started < ungiven.until
+    )
+
+
+async def keep_in_step(
+    poll: Poll, calendar: Calendar, token: str | None, *, spares: bool, ends_poll: bool
+) -> bool:
+    """Whether it is to be read once more, after the others.
+
+    `spares`: others are read after it, and what is gone may have moved to one of them: it goes on closing its time
+    until they have it. `ends_poll`: nothing is read after it.
+    """
+    is_spared = False
+    if is_in_step(calendar, token):
+        poll.behind.discard(calendar.id)
+    elif calendar.last_synced_at is None:
+        async with poll.reading_first():
+            await _read(poll, calendar, token, ends_poll=ends_poll)
+    else:
+        is_spared = await _read(poll, calendar, token, spares=spares, ends_poll=ends_poll)
+    if is_spared:
+        return True
+    if calendar.id in poll.unseen:
+        await look_for_unseen(poll, calendar)
+    # What is still under way has a full listing to come.
+    is_due = is_comparison_due(poll, calendar) and calendar.id in poll.verified
+    if is_due and await compare(poll, calendar):
+        await _read(poll, calendar, token, is_doubted=True)
+    return False
+
+
+async def _read(
+    poll: Poll,
+    calendar: Calendar,
+    listed_token: str | None,
+    *,
+    is_doubted: bool = False,
+    spares: bool = False,
+    ends_poll: bool = False,
+) -> bool:
+    """Whether something is gone, and was spared. `is_doubted`: deltas left something out, a plain listing is asked too.
+
+    Raises RemoteError, as where much is listed and not given.
+    """
+    ungiven = await once_not_given(poll, calendar)
+    first = FirstReading(poll, calendar) if calendar.last_synced_at is None else None
+    told = await ask(
+        poll, calendar, listed_token, anew=bool(ungiven), on_part=None if first is None else first.store
+    )
+    if told is None:
+        return False
+    plan = _plan(poll, calendar, told)
+    is_spared = spares and bool(plan.forget) and first is None
+    if is_spared and not plan.fetch:
+        poll.behind.discard(calendar.id)
+        return True
+    if is_spared:
+        removal = Removal(plan=plan.forgetting(frozenset()), is_proved=False)
+    else:
+        removal = await prove(poll, calendar, told, plan, is_doubted=is_doubted)
+    if first is not None:
+        await first.count(len(removal.plan.fetch))
+    closing = Closing(
+        poll=poll,
+        calendar=calendar,
+        token=told.token,
+        told=told,
+        removal=removal,
+        listed_token=listed_token,
+        ungiven=ungiven,
+        is_half_proved=(told.is_full or first is not None)
+        and not (is_doubted or ungiven)
+        and calendar.id not in poll.context.memory.without_changes,
+        ends_poll=ends_poll,
+    )
+    await read_pages(poll, calendar, removal.plan.fetch, closing, is_first_read=first is not None)
+    if not closing.is_behind:
+        poll.behind.discard(calendar.id)
+    if closing.is_refused:
+        raise UnexpectedAnswer(f"{len(closing.lagging)} resources are listed and not given")
+    if told.too_long and not is_spared:
+        # The rest is read; what these close nobody knows, so that the calendar is not in step until they are gone.
+        raise NameTooLong(f"{told.too_long} resources with names that are too long to be kept")
+    return is_spared
+
+
+def _plan(poll: Poll, calendar: Calendar, told: Told) -> PullPlan:
+    plan = plan_pull(told.known, told.items, full_listing=told.is_full)
+    if not told.is_full:
+        return plan
+    # What a listing lacks of what we wrote and nobody has read was perhaps never there.
+    return plan.forgetting(plan.forget - poll.unseen.get(calendar.id, frozenset()))
