@@ -3,7 +3,6 @@
 import hmac
 import inspect
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from ipaddress import ip_address
@@ -13,8 +12,8 @@ from urllib.parse import urlsplit
 from standin.account_faults import AccountFaults, AppPasswords
 from standin.actions import act
 from standin.arguments import Form, arguments_for, camel
-from standin.catalog import ADDRESS, DSID, HOME_AND_WORK, Account, CalendarFacts
-from standin.cloud import Cloud, Member, TakenError, new_dsid
+from standin.catalog import ADDRESS, DSID, HOME_AND_WORK, CalendarFacts
+from standin.cloud import Cloud, Member, TakenError, new_account
 from standin.front import Front
 from standin.manners import MODES
 from standin.messages import Request, Response
@@ -97,17 +96,10 @@ class Admin:
     ) -> Member:
         if len({facts.id for facts in calendars}) < len(calendars):
             raise ValueError("calendars has an id twice")
-        account = Account(
-            apple_id=apple_id,
-            dsid=dsid or new_dsid(),
-            full_name=full_name,
-            aliases=tuple(aliases),
-            main_password=main_password or secrets.token_urlsafe(12),
+        account = new_account(
+            apple_id, dsid=dsid, full_name=full_name, aliases=aliases, main_password=main_password
         )
-        member = self._cloud.add_account(account, app_passwords)
-        for facts in calendars:
-            self._cloud.add_calendar(member, facts)
-        return member
+        return self._cloud.add_account(account, app_passwords, calendars)
 
     def _phone(self, apple_id: str) -> Phone:
         account = self._cloud.member(apple_id).account

@@ -99,13 +99,17 @@ class Cloud:
         main = member.account.main_password
         return member if on_own_device and main and password == main else None
 
-    def add_account(self, account: Account, app_passwords: Iterable[str]) -> Member:
+    def add_account(
+        self, account: Account, app_passwords: Iterable[str], calendars: Iterable[CalendarFacts] = ()
+    ) -> Member:
         taken = [name for name in account.sign_in_names if name.casefold() in self._dsids]
         if taken or account.dsid in self._members:
             raise TakenError(f"{', '.join(taken) or account.dsid} is there already")
         self._journal.add_account(account)
         member = self._admit(account, set())
         self.allow(member, *app_passwords)
+        for facts in calendars:
+            self.add_calendar(member, facts)
         return member
 
     def allow(self, member: Member, *app_passwords: str) -> None:
@@ -197,6 +201,24 @@ class Cloud:
                 changed.append(self._placed(calendar, one))
         if changed:
             self._journal.save(calendar, *changed)
+
+
+def new_account(
+    apple_id: str,
+    *,
+    dsid: str | None,
+    full_name: str,
+    aliases: Iterable[str],
+    main_password: str | None,
+) -> Account:
+    """With a number and a password of its own where none is given."""
+    return Account(
+        apple_id=apple_id,
+        dsid=dsid or new_dsid(),
+        full_name=full_name,
+        aliases=tuple(aliases),
+        main_password=main_password or secrets.token_urlsafe(12),
+    )
 
 
 def new_dsid() -> str:

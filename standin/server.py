@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from standin.account_faults import AccountFaults
 from standin.admin import PREFIX, Admin
 from standin.catalog import HOME_AND_WORK, Account, Calendar, CalendarFacts
-from standin.cloud import Cloud, new_dsid
+from standin.cloud import Cloud, new_account
 from standin.front import Front
 from standin.log import Log, Seen
 from standin.manners import STRICT, Manners
@@ -113,17 +112,10 @@ class StandIn:
         calendars: Collection[CalendarFacts] = HOME_AND_WORK,
     ) -> Account:
         """A new account, by default with the calendars that Apple makes: `home` and `work`."""
-        account = Account(
-            apple_id=apple_id,
-            dsid=dsid or new_dsid(),
-            full_name=full_name,
-            aliases=tuple(aliases),
-            main_password=main_password or secrets.token_urlsafe(12),
+        account = new_account(
+            apple_id, dsid=dsid, full_name=full_name, aliases=aliases, main_password=main_password
         )
-        member = self.cloud.add_account(account, app_passwords)
-        for facts in calendars:
-            self.cloud.add_calendar(member, facts)
-        return account
+        return self.cloud.add_account(account, app_passwords, calendars).account
 
     def add_calendar(self, apple_id: str, facts: CalendarFacts) -> Calendar:
         return self.cloud.add_calendar(self.cloud.member(apple_id), facts)
