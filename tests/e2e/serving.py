@@ -26,6 +26,8 @@ from server.telemetry import Telemetry
 from tests.integration.world import World
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
+REFUSED = 400_000
+"""Lines that a request may take which is refused, its client's among them: three times what the worst takes."""
 Json = dict[str, Any]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -23,8 +22,9 @@ from schema.build import build
 from schema.operation import Operation
 from server import outgoing, websocket
 from server.engine import Engine, Prepared, Request
-from tests.e2e.serving import Served, issue, receive, send, serving
+from tests.e2e.serving import REFUSED, Served, issue, receive, send, serving
 from tests.integration.world import NOW, owner_of, world_on
+from tests.work import at_most
 
 CHANGES = """subscription($user: ID!, $after: Cursor) { blockedSlotChanges(userId: $user, after: $after) {
     cursor kind slot { id title start event { id } } previous { id } } }"""
@@ -250,7 +250,7 @@ DOUBLED = "{ ...F0 } " + " ".join(
     ],
     ids=["fragments doubled", "aliases", "parentheses", "two operations", "unknown hash"],
 )
-async def test_what_can_not_be_run_is_refused_in_under_100_ms_and_one_line(
+async def test_what_can_not_be_run_is_refused_with_little_work_and_one_line(
     served: Served, payload: dict[str, object], code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "server.requests")
@@ -258,14 +258,12 @@ async def test_what_can_not_be_run_is_refused_in_under_100_ms_and_one_line(
         await send(opened, type="subscribe", id="warm", payload={"query": "{ nothing }"})
         await receive(opened)
         caplog.clear()
-        before = time.process_time()
-        await send(opened, type="subscribe", id="1", payload=payload)
-        frame = await receive(opened)
-        took = time.process_time() - before
+        with at_most(lines=REFUSED):
+            await send(opened, type="subscribe", id="1", payload=payload)
+            frame = await receive(opened)
         await send(opened, type="ping")
         assert (await receive(opened))["type"] == "pong"
     assert (frame["type"], [it["extensions"]["code"] for it in frame["payload"]]) == ("error", [code])
-    assert took < 0.3  # 100 ms, and room for what the test itself and a busy machine take.
     [line] = [record for record in caplog.records if record.message == "websocket operation"]
     assert line.said["codes"] == [code]  # type: ignore[attr-defined]
 

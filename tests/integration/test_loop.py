@@ -556,9 +556,8 @@ async def test_at_its_end_leases_are_freed(engine: Engine) -> None:
 
     await until(is_leased)
     task.cancel()
-    began = time.monotonic()
-    await asyncio.gather(task, return_exceptions=True)
-    assert time.monotonic() - began < 20
+    async with asyncio.timeout(60):  # For the poll it would wait for good.
+        await asyncio.gather(task, return_exceptions=True)
     assert (await engine.account()).lease_owner is None
     await sync.close()
 

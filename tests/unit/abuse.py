@@ -22,6 +22,8 @@ def doubled(levels: int, leaf: str) -> str:
 
 
 ROLE = "{ viewer { role } }"
+WIDEST = asking("{" + "viewer{subaccount{id name}role user{id name email cursor}}" * 25 + "}")
+"""It is allowed, and just so."""
 RANGE = 'from: "2026-10-26T00:00:00Z", to: "2026-10-31T00:00:00Z"'
 ABUSES: dict[str, tuple[bytes, Code]] = {
     # More than a document may hold.
@@ -32,6 +34,11 @@ ABUSES: dict[str, tuple[bytes, Code]] = {
     "300 aliases": (asking("{" + " ".join(f"a{n}:__typename" for n in range(300)) + "}"), Code.TOO_COMPLEX),
     "16 aliases": (asking("{" + " ".join(f"a{n}: __typename" for n in range(16)) + "}"), Code.TOO_COMPLEX),
     "60,000 bytes of tokens": (asking("{" + "a " * 30_000 + "}"), Code.TOO_COMPLEX),
+    "3,500 aliases": (
+        asking("{" + " ".join(f"a{n}:__typename" for n in range(3_500)) + "}"),
+        Code.TOO_COMPLEX,
+    ),
+    "60,000 parentheses": (asking("{" + "(" * 60_000), Code.BAD_REQUEST),
     "65 KiB": (asking("{" + " " * 66_000 + "}"), Code.PAYLOAD_TOO_LARGE),
     "an open text of 60,000": (asking('{ user(id: "' + "x" * 60_000), Code.BAD_REQUEST),
     "60,000 commas": (asking("{" + "," * 60_000), Code.BAD_REQUEST),
