@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from operator import itemgetter
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -27,12 +28,16 @@ T = TypeVar("T")
 LONGEST_TURN = 0.005
 """Seconds: of a SELECT, and of several statements together, before the loop's other tasks have a turn."""
 MOST_ROWS_AT_ONCE = 50
+ROWS_OF_A_STATEMENT = 20
+"""At most 23 values each: SQLite takes 32,766 in one statement."""
 _STEPS = 500
 """Of SQLite's machine between two looks at the clock: some microseconds, or as many pages from a slow disk."""
 _SHORT = ("SELECT", "INSERT", "UPDATE", "BEGIN")
 _KIND = 0xFF
 _PLAIN = re.compile(r"[A-Za-z0-9_\[\]-]*")
 """Ids, words, an empty list: nothing that a quote or a sign could end."""
+# Else two methods are looked for at each value, before SQLite's driver takes it as the number that it is.
+sqlite3.register_adapter(bool, int)
 _AS_TORTOISE = {sqlite3.OperationalError: OperationalError, sqlite3.IntegrityError: IntegrityError}
 
 
@@ -116,6 +121,10 @@ class Connection:
         await (self._away(act) if len(rows) > MOST_ROWS_AT_ONCE else self._here(act))
         return Cursor()
 
+    async def insert(self, one: str, several: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """By a statement for one row, and one for `ROWS_OF_A_STATEMENT`: to step through each takes as long."""
+        await self._away(partial(self._insert, one, several, rows))
+
     async def executescript(self, sql: str) -> None:
         await self._away(partial(self._conn.executescript, sql))
 
@@ -131,6 +140,15 @@ class Connection:
         before = self._conn.total_changes
         given = len(self._rows(sql, values))
         return self._conn.total_changes - before or given
+
+    def _insert(self, one: str, several: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        rest = len(rows) % ROWS_OF_A_STATEMENT
+        whole = [
+            list(chain.from_iterable(rows[start : start + ROWS_OF_A_STATEMENT]))
+            for start in range(0, len(rows) - rest, ROWS_OF_A_STATEMENT)
+        ]
+        self._conn.executemany(several, whole)
+        self._conn.executemany(one, rows[len(rows) - rest :])
 
     async def _here(self, act: Callable[[], T], *, may_end: bool = False) -> T:
         """In the event loop's thread, or else as `_away` does."""
@@ -245,11 +263,16 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """What all rows have in common is written into the statement: to bind a value takes as long as to store it."""
-        common = _common(rows) if len(rows) > MOST_ROWS_AT_ONCE else {}
+        # Or fail: no page is kept aside to undo one statement of many rows. The transaction is undone.
+        into = f"INSERT OR FAIL INTO {table} ({', '.join(columns)}) VALUES "
+        if len(rows) <= MOST_ROWS_AT_ONCE:
+            await self.execute_many(f"{into}({', '.join('?' * len(columns))})", rows)
+            return
+        common = _common(rows)
         own = [place for place in range(len(columns)) if place not in common]
-        values = ", ".join(common.get(place, "?") for place in range(len(columns)))
-        bound = list(map(itemgetter(*own), rows)) if common else rows
-        await self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", bound)  # noqa: S608
+        values = f"({', '.join(common.get(place, '?') for place in range(len(columns)))})"
+        one, several = into + values, into + ", ".join([values] * ROWS_OF_A_STATEMENT)
+        await self._told(one, rows, self._connection.insert(one, several, list(map(itemgetter(*own), rows))))
 
 
 def _common(rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tortoise.exceptions import OperationalError
+from tortoise.exceptions import IntegrityError, OperationalError
 
 from models import sqlite
 from models.database import execute, fetch, insert_many
-from models.sqlite import MOST_ROWS_AT_ONCE, Connection
+from models.sqlite import MOST_ROWS_AT_ONCE, ROWS_OF_A_STATEMENT, Connection
 from server.database import migrate, open_database
 
 HERE = threading.get_ident()
@@ -263,3 +263,35 @@ async def test_rows_of_which_one_alone_differs_keep_the_difference(tmp_path: Pat
         await insert_many(db, "common", ("id", "other", "one"), rows)
         found = await fetch(db, "SELECT * FROM common ORDER BY id")
     assert [tuple(row.values()) for row in found] == rows
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+async def test_as_many_rows_as_fill_some_statements_and_one_more_or_less_are_all_stored(
+    tmp_path: Path, over: int
+) -> None:
+    url = f"sqlite://{tmp_path / 'many.sqlite3'}"
+    await migrate(url)
+    count = ROWS_OF_A_STATEMENT * (MOST_ROWS_AT_ONCE // ROWS_OF_A_STATEMENT + 2) + over
+    rows: list[tuple[object, ...]] = [(n, -n, n % 2 == 0, f"its own {n}") for n in range(count)]
+    async with open_database(url) as database, database.writing() as db:
+        await execute(db, "CREATE TABLE many (id, other, one, own)")
+        await insert_many(db, "many", ("id", "other", "one", "own"), rows)
+        found = await fetch(db, "SELECT * FROM many ORDER BY id")
+    assert [tuple(row.values()) for row in found] == rows
+
+
+@pytest.mark.parametrize("at", [0, MOST_ROWS_AT_ONCE, ROWS_OF_A_STATEMENT * 4])
+async def test_of_rows_of_which_one_is_refused_none_is_stored(tmp_path: Path, at: int) -> None:
+    url = f"sqlite://{tmp_path / 'refused.sqlite3'}"
+    await migrate(url)
+    rows: list[tuple[object, ...]] = [(n, -n) for n in range(ROWS_OF_A_STATEMENT * 4 + 1)]
+    async with open_database(url) as database:
+        async with database.writing() as db:
+            await execute(db, "CREATE TABLE refused (id PRIMARY KEY, other)")
+            await execute(db, "INSERT INTO refused VALUES ($1, 0)", at)
+        with pytest.raises(IntegrityError):
+            async with database.writing() as db:
+                await insert_many(db, "refused", ("id", "other"), rows)
+        async with database.reading() as db:
+            found = await fetch(db, "SELECT * FROM refused")
+    assert [tuple(row.values()) for row in found] == [(at, 0)]
