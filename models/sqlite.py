@@ -264,7 +264,7 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """What all rows have in common is written into the statement: to bind a value takes as long as to store it."""
         # Or fail: no page is kept aside to undo one statement of many rows. The transaction is undone.
-        into = f"INSERT OR FAIL INTO {table} ({', '.join(columns)}) VALUES "
+        into = f"INSERT OR FAIL INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608
         if len(rows) <= MOST_ROWS_AT_ONCE:
             await self.execute_many(f"{into}({', '.join('?' * len(columns))})", rows)
             return
