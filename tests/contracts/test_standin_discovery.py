@@ -1,6 +1,7 @@
 """The stand-in signs in, is found and lists a home as iCloud does."""
 
 import base64
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -44,6 +45,18 @@ async def test_all_passwords_can_be_revoked_at_once() -> None:
             for password in (PASSWORD, "qrst-uvwx-yzab-cdef")
         ]
     assert [answer.status for answer in answers] == [401, 401]
+
+
+async def test_which_passwords_open_outlives_a_restart(tmp_path: Path) -> None:
+    async with served(storage=tmp_path) as dav:
+        dav.icloud.faults(APPLE_ID).allow("qrst-uvwx-yzab-cdef")
+        dav.icloud.faults(APPLE_ID).revoke(PASSWORD)
+    async with served(storage=tmp_path) as dav:
+        statuses = [
+            (await dav.find("/", PRINCIPAL_PROP, password=password)).status
+            for password in (PASSWORD, "qrst-uvwx-yzab-cdef")
+        ]
+    assert statuses == [401, 207]
 
 
 async def test_no_other_scheme_signs_anybody_in() -> None:

@@ -61,6 +61,34 @@ async def test_a_slow_account_is_slow() -> None:
     assert time.monotonic() - started >= 0.2
 
 
+async def test_a_slow_request_holds_up_no_other() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).inject("slow:600", on="PUT")
+        slow = asyncio.create_task(dav.put("home/a.ics", event()))
+        while dav.icloud.faults(APPLE_ID).pending:
+            await asyncio.sleep(0.01)
+        assert (await probe(dav), slow.done()) == (207, False)
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        await slow
+
+
+async def test_a_stray_401_looks_like_any_other() -> None:
+    async with served() as dav:
+        dav.icloud.faults(APPLE_ID).unauthorized()
+        stray, wrong = await dav.find("/", PROBE), await dav.find("/", PROBE, password="wrong")
+    told = [[value for name, value in each.headers if name == "www-authenticate"] for each in (stray, wrong)]
+    assert (stray.status, stray.text, told[0]) == (401, "", told[1])
+    assert len(told[1]) == 2
+
+
+async def test_none_of_a_fault_is_none() -> None:
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        faults.throttle(3)
+        faults.throttle(0)
+        assert (faults.pending, await probe(dav)) == ([], 207)
+
+
 async def test_the_end_waits_for_no_slow_account() -> None:
     async with served() as dav:
         begun = asyncio.Event()

@@ -167,6 +167,13 @@ async def test_push_can_be_advertised_to_those_who_cannot_have_it() -> None:
     assert calendar.prop(f"{dav.home}home/", "cs:pushkey") is not None
 
 
+async def test_push_is_not_advertised_without_being_asked_for() -> None:
+    async with served() as dav:
+        listed = await dav.find(dav.home, "<cs:push-transports/><cs:pushkey/>", "1")
+    assert listed.texts(".//cs:pushkey") == [""] * len(listed.hrefs)
+    assert "APSD" not in listed.text
+
+
 async def test_an_at_sign_that_comes_escaped_is_found_as_it_is_alone() -> None:
     async with served(manners=Manners(at_signs_escaped=True)) as dav:
         await dav.put("home/a@b.ics", event())
@@ -221,6 +228,29 @@ async def test_what_is_new_is_told_at_once_and_given_later() -> None:
     assert href in told
     assert gone == [[href], [href], []]
     assert read.status == 200
+
+
+async def test_what_lags_is_given_by_a_get_but_where_told_and_shows_nothing_old_but_where_told() -> None:
+    async with served() as dav:
+        href = f"{dav.home}home/a.ics"
+        await dav.put("home/a.ics", event("one", "SUMMARY:old"))
+        dav.icloud.faults(APPLE_ID).lag(polls=2)
+        await dav.put("home/a.ics", event("one", "SUMMARY:new"))
+        assert "SUMMARY:new" in (await dav.call("GET", href)).text
+        assert (await dav.multiget("home", href)).gone == [href]
+        dav.icloud.faults(APPLE_ID).lag(polls=2, shows_old=True, on_get=True)
+        await dav.put("home/a.ics", event("one", "SUMMARY:newest"))
+        assert "SUMMARY:new\r\n" in (await dav.call("GET", href)).text
+
+
+async def test_what_is_deleted_lags_no_more() -> None:
+    async with served(manners=Manners(lag_polls=5)) as dav:
+        href = f"{dav.home}home/a.ics"
+        await dav.put("home/a.ics", event("a"))
+        await dav.call("DELETE", href)
+        dav.icloud.manners = STRICT
+        await dav.put("home/a.ics", event("a"))
+        assert (await dav.multiget("home", href)).gone == []
 
 
 async def test_a_lag_of_the_manners_ends_with_them() -> None:
@@ -302,6 +332,29 @@ async def test_expanding_works_or_finds_nothing(*, empty: bool) -> None:
     assert (reply.status, starts) == (207, 0 if empty else 2)
 
 
+async def test_expanding_gives_no_text_of_what_has_no_date_there_and_wants_a_span_in_utc() -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event("early", day=11))
+        asked = _expanding()
+        without_range = asked.replace(
+            asked[asked.index("<c:time-range") : asked.index("</c:comp-filter>")], ""
+        )
+        reply = await dav.call("REPORT", f"{dav.home}home/", without_range, {"Depth": "1"})
+        odd = await dav.call(
+            "REPORT", f"{dav.home}home/", without_range.replace("T000000Z", ""), {"Depth": "1"}
+        )
+    assert (reply.hrefs, reply.text.count("BEGIN:VCALENDAR")) == ([f"{dav.home}home/a.ics"], 0)
+    assert odd.status == 400
+
+
+async def test_part_of_an_event_comes_without_its_alarms() -> None:
+    alarm = ("BEGIN:VALARM", "ACTION:DISPLAY", "UID:alarm", "TRIGGER:-PT5M", "END:VALARM")
+    async with served() as dav:
+        await dav.put("home/z.ics", event("z", *alarm))
+        some = await _partial(dav, '<c:prop name="UID"/>')
+    assert some.split() == ["BEGIN:VCALENDAR", "BEGIN:VEVENT", "UID:z", "END:VEVENT", "END:VCALENDAR"]
+
+
 async def test_part_of_an_object_comes_without_its_zones_and_allprop_is_next_to_nothing() -> None:
     zoned = ics(
         *("BEGIN:VTIMEZONE", "TZID:Europe/Berlin", "BEGIN:STANDARD", "DTSTART:19961027T030000"),
@@ -371,6 +424,15 @@ async def test_a_weekly_rule_without_its_day_can_be_dropped(*, dropped: bool) ->
     assert ("RRULE" not in bare.text, "RRULE" in full.text) == (dropped, True)
 
 
+async def test_no_other_rule_is_dropped() -> None:
+    task = ics("BEGIN:VTODO", "UID:t", "DTSTAMP:20261101T000000Z", "RRULE:FREQ=WEEKLY", "END:VTODO")
+    async with served(manners=Manners(weekly_needs_byday=True)) as dav:
+        await dav.put("home/daily.ics", event("daily", "RRULE:FREQ=DAILY"))
+        await dav.put("tasks/t.ics", task)
+        for at in ("home/daily.ics", "tasks/t.ics"):
+            assert "RRULE" in (await dav.call("GET", dav.home + at)).text
+
+
 async def test_a_calendar_made_anew_can_have_its_old_events() -> None:
     for reappear, held in ((True, 2), (False, 0)):
         async with served(manners=Manners(deleted_events_reappear=reappear)) as dav:
@@ -378,6 +440,16 @@ async def test_a_calendar_made_anew_can_have_its_old_events() -> None:
             await dav.call("DELETE", f"{dav.home}home/")
             await dav.call("MKCALENDAR", f"{dav.home}home/")
             assert len((await dav.sync("home")).hrefs) == held
+
+
+async def test_an_event_that_has_gone_elsewhere_does_not_reappear() -> None:
+    async with served(manners=Manners(deleted_events_reappear=True)) as dav:
+        await dav.put("home/a.ics", event("a"))
+        await dav.put("home/b.ics", event("b"))
+        await dav.call("DELETE", f"{dav.home}home/")
+        await dav.put("work/a.ics", event("a"))
+        await dav.call("MKCALENDAR", f"{dav.home}home/")
+        assert (await dav.sync("home")).hrefs == [f"{dav.home}home/", f"{dav.home}home/b.ics"]
 
 
 async def test_a_short_id_makes_no_calendar() -> None:
@@ -389,6 +461,22 @@ async def test_an_account_can_have_a_budget_of_requests() -> None:
     async with served(manners=Manners(requests_a_minute=2)) as dav:
         statuses = [(await dav.sync("home")).status for _ in range(3)]
     assert statuses == [207, 207, 503]
+
+
+async def test_a_budget_is_each_account_s_and_one_of_its_own_goes_before_it() -> None:
+    async with served(manners=Manners(requests_a_minute=1)) as dav:
+        other = dav.icloud.add_account("other@icloud.example", "zzzz-zzzz-zzzz-zzzz")
+        own = [(await dav.sync("home")).status for _ in range(2)]
+        theirs = await dav.call(
+            "PROPFIND",
+            other.home,
+            headers={"Depth": "0"},
+            user=other.apple_id,
+            password="zzzz-zzzz-zzzz-zzzz",
+        )
+        dav.icloud.faults(APPLE_ID).bucket(60, burst=3)
+        more = [(await dav.sync("home")).status for _ in range(3)]
+    assert (own, theirs.status, more) == ([207, 503], 207, [207] * 3)
 
 
 async def test_the_hostile_stand_in_is_all_of_it_at_once() -> None:

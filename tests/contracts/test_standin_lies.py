@@ -4,10 +4,13 @@ import gzip
 import http.client
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import date
 
 import pytest
 from lxml import etree
 
+from standin.account_faults import AccountFaults
 from standin.faults import KINDS, Failing, Fault, Lie, Schedule
 from standin.lies import FOREIGN_SPELLINGS, foreign_hrefs
 from standin.manners import Manners
@@ -47,6 +50,15 @@ async def test_some_lies_are_no_multistatus_at_all(dav: Dav, lie: Lie, status: i
     assert (reply.status, reply.text[: len(beginning) or None]) == (status, beginning)
 
 
+async def test_a_page_says_that_it_is_one(dav: Dav) -> None:
+    assert (await told(dav, Lie.HTML)).header("content-type") == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize("lie", [Lie.NO_ETAGS, Lie.TRUNCATED, Lie.REORDERED, Lie.WRONG_ROOT, Lie.EMPTY_207])
+async def test_other_lies_say_that_they_are_xml(dav: Dav, lie: Lie) -> None:
+    assert (await told(dav, lie)).header("content-type") == "text/xml;charset=UTF-8"
+
+
 async def test_an_empty_multistatus_names_nothing_and_no_token(dav: Dav) -> None:
     reply = await told(dav, Lie.EMPTY_207)
     assert (reply.status, len(reply.root), reply.root.tag) == (207, 0, "{DAV:}multistatus")
@@ -62,6 +74,12 @@ async def test_the_other_calendars_answer_has_the_other_calendars_hrefs(dav: Dav
         assert reply.hrefs == [f"{dav.home}work/", f"{dav.home}work/w.ics"]
 
 
+async def test_of_a_multiget_it_is_the_other_calendars_hrefs_that_are_answered(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).lie(Lie.OTHER_CALENDAR)
+    reply = await dav.multiget("home", f"{dav.home}home/e0.ics")
+    assert reply.gone == [f"{dav.home}work/e0.ics"]
+
+
 async def test_without_etags_the_hrefs_stay(dav: Dav) -> None:
     reply = await told(dav, Lie.NO_ETAGS)
     assert len(reply.hrefs) == 5
@@ -71,6 +89,7 @@ async def test_without_etags_the_hrefs_stay(dav: Dav) -> None:
 async def test_all_gone_gives_every_href_a_404(dav: Dav) -> None:
     reply = await told(dav, Lie.ALL_GONE)
     assert len(reply.gone) == 5
+    assert reply.texts(".//d:propstat") == []
 
 
 async def test_one_alone_can_be_told_as_gone_or_left_out(dav: Dav) -> None:
@@ -78,6 +97,12 @@ async def test_one_alone_can_be_told_as_gone_or_left_out(dav: Dav) -> None:
     gone, left_out = await told(dav, f"all-gone:{one}"), await told(dav, f"left-out:{one}")
     assert (gone.hrefs, gone.gone) == (honest, [one])
     assert left_out.hrefs == [href for href in honest if href != one]
+
+
+async def test_one_is_named_as_it_is_called_whatever_its_hrefs_spelling(dav: Dav) -> None:
+    await dav.put("home/Zo%C3%AB%20b.ics", event("odd"))
+    reply = await told(dav, f"all-gone:{dav.home}home/Zoë b.ics")
+    assert reply.gone == [f"{dav.home}home/Zo%C3%AB%20b.ics"]
 
 
 async def test_truncated_xml_ends_in_the_middle_of_a_whole_answer(dav: Dav) -> None:
@@ -89,7 +114,8 @@ async def test_truncated_xml_ends_in_the_middle_of_a_whole_answer(dav: Dav) -> N
 
 async def test_a_gzip_bomb_is_small_on_the_wire_and_valid(dav: Dav) -> None:
     dav.icloud.faults(APPLE_ID).lie("gzip-bomb:3")
-    packed = await _raw(dav)
+    head, _, packed = (await _on_the_wire(dav, "Connection: close")).partition(b"\r\n\r\n")
+    assert b"content-encoding: gzip" in head.lower()
     assert len(packed) < 20_000
     assert etree.fromstring(gzip.decompress(packed)).tag == "{DAV:}multistatus"
     assert len(gzip.decompress(packed)) > 3 << 20
@@ -99,6 +125,7 @@ async def test_an_entity_bomb_is_small_and_grows(dav: Dav) -> None:
     reply = await told(dav, Lie.ENTITY_BOMB)
     assert len(reply.text) < 2000
     assert reply.text.count("<!ENTITY") == 10
+    assert "<sync-token>&e9;</sync-token>" in reply.text
 
 
 async def test_a_huge_text_is_huge(dav: Dav) -> None:
@@ -113,6 +140,20 @@ async def test_a_cut_answer_goes_on_from_its_token_and_loses_nothing(dav: Dav) -
     assert statuses == ["HTTP/1.1 507 Insufficient Storage"]
     assert len([href for href in first.hrefs if href.endswith(".ics")]) == 2
     assert members == {f"{dav.home}home/e{number}.ics" for number in range(4)}
+
+
+async def test_of_an_answer_that_has_no_half_nothing_is_cut(dav: Dav) -> None:
+    honest = await dav.sync("work")
+    dav.icloud.faults(APPLE_ID).lie(Lie.CUT_507, 2)
+    cut = await dav.sync("work")
+    assert (cut.hrefs, cut.token) == (honest.hrefs, honest.token)
+    assert (await dav.sync("work", honest.token)).hrefs == []
+
+
+async def test_no_change_tells_a_token_of_the_form_that_is_in_use(dav: Dav) -> None:
+    dav.icloud.manners = Manners(token_form="old")
+    lied = await told(dav, Lie.NO_CHANGE)
+    assert lied.token == (await dav.sync("home")).token
 
 
 async def test_no_change_hides_a_change_for_good(dav: Dav) -> None:
@@ -130,6 +171,33 @@ async def test_a_stale_answer_is_the_one_before(dav: Dav) -> None:
     await dav.put("home/new.ics", event("new"))
     assert (await dav.sync("home")).text == before.text
     assert len((await dav.sync("home")).hrefs) == len(before.hrefs) + 1
+
+
+async def test_a_stale_answer_is_to_the_same_question(dav: Dav) -> None:
+    faults = dav.icloud.faults(APPLE_ID)
+    faults.inject(Lie.STALE, 3, skip=1)
+    home = await dav.sync("home")
+    work, listed, synced = await dav.sync("work"), await dav.listing(), await dav.sync("home")
+    assert work.hrefs == [f"{dav.home}work/", f"{dav.home}work/w.ics"]
+    assert listed.hrefs[0] == dav.home
+    assert synced.text == home.text
+    assert faults.pending == []
+
+
+async def test_what_is_told_anew_is_honest_small_and_from_the_first_plan_on(dav: Dav) -> None:
+    faults, large = dav.icloud.faults(APPLE_ID), f"{dav.home}home/large.ics"
+    await dav.sync("home")
+    await dav.put("home/large.ics", event("large", "DESCRIPTION:" + "x" * 70_000))
+    faults.lie(Lie.STALE)
+    assert large in (await dav.sync("home")).hrefs, "nothing was planned when the answer before was given"
+    lied = await told(dav, Lie.NO_ETAGS)
+    faults.lie(Lie.STALE)
+    assert (await dav.sync("home")).text != lied.text, "a lie is no answer before"
+    faults.lie(Lie.STALE, on="calendar-multiget", skip=1)
+    first = await dav.multiget("home", large)
+    await dav.call("DELETE", large)
+    assert large in first.hrefs
+    assert (await dav.multiget("home", large)).gone == [large], "what is large is not kept"
 
 
 async def test_members_come_twice_or_backwards(dav: Dav) -> None:
@@ -181,6 +249,23 @@ async def test_a_write_can_be_told_as_done_and_not_be(*, tells_etags: bool) -> N
         assert (await dav.call("GET", f"{dav.home}home/new.ics")).status == 200
 
 
+async def test_what_is_refused_and_what_the_owner_writes_is_not_told_as_done_and_lost(dav: Dav) -> None:
+    faults = dav.icloud.faults(APPLE_ID)
+    faults.keep_none(2)
+    taken = event("e0", "ATTENDEE:mailto:b@x.example")
+    refused = [
+        await dav.put("home/e0.ics", taken, If_None_Match="*"),
+        await dav.put("work/e0.ics", taken),
+        await dav.put("home/e9.ics", "no calendar"),
+    ]
+    path = await dav.icloud.phone(APPLE_ID).add("Home", "x", date(2026, 11, 23), date(2026, 11, 24))
+    told = [await dav.put("home/e0.ics", taken), await dav.put("home/e9.ics", event("e9"))]
+    assert [reply.status for reply in (*refused, *told)] == [412, 412, 400, 204, 201]
+    assert (await dav.call("GET", path)).status == 200
+    assert (await dav.call("GET", f"{dav.home}home/e9.ics")).status == 404
+    assert faults.mails == 0
+
+
 @pytest.mark.parametrize("lie", [Lie.EMPTY_200, Lie.EMPTY_204])
 async def test_a_refused_removal_is_not_told_as_done_and_a_refused_write_is(dav: Dav, lie: Lie) -> None:
     dav.icloud.faults(APPLE_ID).lie(lie, on="DELETE")
@@ -204,6 +289,18 @@ async def test_a_reset_comes_after_so_many_bytes(dav: Dav, at: int) -> None:
         await dav.sync("home")
     if isinstance(cut.value, http.client.IncompleteRead):
         assert len(cut.value.partial) <= at
+
+
+async def test_a_reset_past_the_end_breaks_nothing_off(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).reset(1_000_000)
+    assert len((await dav.sync("home")).hrefs) == 5
+    assert not dav.icloud.requests[-1].felt
+
+
+async def test_a_lost_connection_is_reset_and_not_ended(dav: Dav) -> None:
+    dav.icloud.faults(APPLE_ID).lose_answers()
+    with pytest.raises(ConnectionResetError):
+        await _raw(dav)
 
 
 async def test_half_an_answer_is_no_more_than_half(dav: Dav) -> None:
@@ -240,7 +337,7 @@ async def test_an_answer_that_comes_twice_is_on_the_wire_twice(dav: Dav) -> None
 async def test_a_fault_waits_for_what_it_is_meant_for(dav: Dav) -> None:
     faults = dav.icloud.faults(APPLE_ID)
     faults.inject("status:502", on="calendar-multiget")
-    faults.inject("status:500", on=f"{dav.home}work/", skip=1)
+    faults.inject("status:500", on=f"{dav.home}work", skip=1)
     answers = [
         (await dav.sync("home")).status,
         (await dav.sync("work")).status,
@@ -250,6 +347,51 @@ async def test_a_fault_waits_for_what_it_is_meant_for(dav: Dav) -> None:
     ]
     assert answers == [207, 207, 502, 500, 207]
     assert faults.pending == []
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        lambda faults: faults.inject("html", on="PUT"),
+        lambda faults: faults.lie("html", on="PUT"),
+        lambda faults: faults.throttle(1, on="PUT"),
+        lambda faults: faults.unauthorized(1, on="PUT"),
+        lambda faults: faults.fail(1, on="PUT"),
+        lambda faults: faults.lose_answers(1, on="PUT"),
+        lambda faults: faults.drop_put_answers(),
+        lambda faults: faults.reset(0, on="PUT"),
+        lambda faults: faults.drip(1024, on="PUT"),
+        lambda faults: faults.silence(1, on="PUT"),
+    ],
+)
+async def test_each_fault_may_be_for_some_requests_alone(
+    dav: Dav, plan: Callable[[AccountFaults], None]
+) -> None:
+    plan(dav.icloud.faults(APPLE_ID))
+    [waiting] = dav.icloud.faults(APPLE_ID).pending
+    assert len((await dav.sync("home")).hrefs) == 5
+    assert dav.icloud.faults(APPLE_ID).pending == [waiting]
+    with suppress(*Cut):
+        await dav.put("home/e9.ics", event("e9"))
+    assert dav.icloud.requests[-1].fault == waiting
+
+
+async def test_a_bucket_fills_up_again_to_its_brim_and_no_further(dav: Dav) -> None:
+    now = 1000.0
+    dav.icloud.front._now = lambda: now
+    dav.icloud.faults(APPLE_ID).bucket(60, burst=2, retry_after=7)
+
+    async def taken() -> int:
+        return [(await dav.sync("home")).status for _ in range(4)].count(207)
+
+    first = await taken()
+    now += 1
+    after_a_second = await taken()
+    now += 3600
+    assert (first, after_a_second, await taken()) == (2, 1, 2)
+    assert (await dav.sync("home")).header("retry-after") == "7"
+    with pytest.raises(ValueError, match="over 0 a minute"):
+        dav.icloud.faults(APPLE_ID).bucket(0)
 
 
 async def test_a_bucket_throttles_past_its_burst_and_says_a_second(dav: Dav) -> None:

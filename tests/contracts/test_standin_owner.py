@@ -19,10 +19,11 @@ from standin.catalog import Kind
 from standin.cloud import Cloud
 from standin.faults import KINDS
 from standin.manners import HOSTILE, manners
+from standin.messages import Request
 from standin.owner import Phone, PhoneError
 from standin.seed import Owner, seed_owner
 from standin.server import StandIn
-from tests.contracts.standin_http import APPLE_ID, PASSWORD, Reply, served
+from tests.contracts.standin_http import APPLE_ID, PASSWORD, Reply, event, served
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TEN = datetime(2026, 11, 23, 10, tzinfo=BERLIN)
@@ -43,7 +44,9 @@ async def test_an_event_from_the_phone_has_its_zone_its_alarm_and_a_foreign_name
         "DTSTART;TZID=Europe/Berlin:20261123T100000",
         "BEGIN:VTIMEZONE",
         "BEGIN:VALARM",
-        "DURATION:PT20M",
+        "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT20M",
+        "X-APPLE-TRAVEL-START;ROUTING=CAR;VALUE=URI",
+        "X-APPLE-TRAVEL-ADVISORY-BEHAVIOR:AUTOMATIC",
     ):
         assert line in seen.text
     uid = next(line for line in seen.text.splitlines() if line.startswith("UID:"))
@@ -81,6 +84,7 @@ async def test_the_phone_changes_what_is_there() -> None:
     lines = text.splitlines()
     for line in (
         "DTSTART;TZID=Europe/Berlin:20261123T110000",
+        "DTEND;TZID=Europe/Berlin:20261123T120000",
         "TRANSP:TRANSPARENT",
         "SUMMARY:y",
         "STATUS:CANCELLED",
@@ -88,6 +92,51 @@ async def test_the_phone_changes_what_is_there() -> None:
         assert lines.count(line) == 1
     assert "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT30M" in lines
     assert left == []
+
+
+async def test_an_event_may_be_free_and_tentative_from_the_start_and_lose_its_travel_time() -> None:
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR, free=True, status="TENTATIVE", travel=HOUR)
+        first, _ = await phone.read(path)
+        await phone.travel(path, 0)
+        await phone.free(path, free=False)
+        then, _ = await phone.read(path)
+    assert {"TRANSP:TRANSPARENT", "STATUS:TENTATIVE"} <= set(first.splitlines())
+    assert "X-APPLE-TRAVEL-DURATION" not in then
+    assert "TRANSP:OPAQUE" in then.splitlines()
+
+
+async def test_a_move_puts_an_end_in_place_of_a_duration() -> None:
+    async with served() as dav:
+        path = f"{dav.home}home/a.ics"
+        await dav.put("home/a.ics", event("one", "DURATION:PT3H", end=None))
+        await dav.icloud.phone(APPLE_ID).move(path, TEN, TEN + HOUR)
+        text, _ = await dav.icloud.phone(APPLE_ID).read(path)
+    assert "DURATION" not in text
+    assert text.count("DTEND") == 1
+
+
+async def test_the_phone_changes_nothing_that_changed_since_it_looked() -> None:
+    async with served() as dav:
+        phone, later = dav.icloud.phone(APPLE_ID), TEN + timedelta(days=7)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR, rule="FREQ=WEEKLY;BYDAY=MO")
+
+        async def somebody_else_was_quicker(request: Request) -> None:
+            if request.method in {"PUT", "DELETE"}:
+                dav.icloud.faults(APPLE_ID).touch("home")
+
+        dav.icloud.front.asked = somebody_else_was_quicker
+        for late in (
+            phone.rename(path, "y"),
+            phone.delete(path),
+            phone.carry(path, "Work"),
+            phone.this_and_future(path, later, later, later + HOUR),
+        ):
+            with pytest.raises(PhoneError, match="412"):
+                await late
+        [left] = await phone.events("Home")
+        assert (left.title, await phone.events("Work")) == ("x", [])
 
 
 async def test_the_phone_carries_an_event_to_another_calendar() -> None:
@@ -104,13 +153,14 @@ async def test_the_phone_carries_an_event_to_another_calendar() -> None:
 async def test_the_phone_moves_and_leaves_out_occurrences() -> None:
     async with served() as dav:
         phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
-        path = await phone.add("Home", "Gym", TEN, TEN + HOUR, rule="FREQ=WEEKLY;BYDAY=MO")
+        path = await phone.add("Home", "Gym; early, long", TEN, TEN + HOUR, rule="FREQ=WEEKLY;BYDAY=MO")
         second, third = TEN + timedelta(days=7), TEN + timedelta(days=14)
         await phone.override(path, second, second + HOUR, second + 2 * HOUR)
         await phone.leave_out(path, third)
         text, _ = await phone.read(path)
     assert text.count("BEGIN:VEVENT") == 2
     assert text.count("UID:") >= 2
+    assert text.splitlines().count("SUMMARY:Gym\\; early\\, long") == 2
     assert "RECURRENCE-ID;TZID=Europe/Berlin:20261130T100000" in text
     assert "EXDATE;TZID=Europe/Berlin:20261207T100000" in text
 
@@ -150,19 +200,36 @@ async def test_this_and_future_is_two_series_that_know_each_other(
     async with served() as dav:
         phone = dav.icloud.phone(APPLE_ID)
         path = await phone.add("Home", "Gym, early", TEN, TEN + HOUR, rule=rule, travel=timedelta(minutes=9))
-        late = third + timedelta(days=7)
-        await phone.override(path, late, late + HOUR, late + 2 * HOUR)
+        early, late = third - timedelta(days=7), third + timedelta(days=7)
+        for occurrence in (early, late):
+            await phone.override(path, occurrence, occurrence + HOUR, occurrence + 2 * HOUR)
         new_path = await phone.this_and_future(path, third, third + HOUR, third + 2 * HOUR)
         (old, _), (new, _) = await phone.read(path), await phone.read(new_path)
     lines = new.replace("\r\n ", "").splitlines()
     assert f"RRULE:FREQ=WEEKLY;BYDAY=MO;{ended}" in old
-    assert "RECURRENCE-ID" not in old
+    found = [line for line in old.splitlines() if line.startswith("RECURRENCE-ID")]
+    assert found == ["RECURRENCE-ID;TZID=Europe/Berlin:20261130T100000"]
     assert "DTSTART;TZID=Europe/Berlin:20261207T110000" in lines
     assert {goes_on, "SUMMARY:Gym\\, early", "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT9M"} <= set(lines)
     whole = (old + new).replace("\r\n ", "").splitlines()
     sets = [line for line in whole if "RECURRENCE-SET" in line]
     assert len(sets) == 2
     assert len(set(sets)) == 1
+
+
+async def test_this_and_future_keeps_how_the_series_is_shown_and_at_least_one_date_of_it() -> None:
+    """Of a floating one the end floats too."""
+    begins = TEN.replace(tzinfo=None)
+    third = begins + timedelta(days=14)
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add(
+            "Home", "x", begins, begins + HOUR, rule="FREQ=WEEKLY;COUNT=2", free=True, status="TENTATIVE"
+        )
+        new_path = await phone.this_and_future(path, third, third, third + HOUR)
+        (old, _), (new, _) = await phone.read(path), await phone.read(new_path)
+    assert "RRULE:FREQ=WEEKLY;UNTIL=20261207T095959" in old.splitlines()
+    assert {"RRULE:FREQ=WEEKLY;COUNT=1", "TRANSP:TRANSPARENT", "STATUS:TENTATIVE"} <= set(new.splitlines())
 
 
 async def test_this_and_future_of_an_all_day_series_ends_the_day_before() -> None:
@@ -215,6 +282,18 @@ async def test_the_phone_meets_no_fault_and_counts_for_nothing() -> None:
     assert list(log.of(dav.account.dsid)) == []
     assert {seen.by_owner for seen in log} == {True}
     assert faults.mails == 0
+
+
+async def test_what_the_phone_changes_of_an_invitation_is_no_mail() -> None:
+    async with served() as dav:
+        path = f"{dav.home}home/a.ics"
+        await dav.put(
+            "home/a.ics", event("one", "ATTENDEE:mailto:b@x.example", "ATTENDEE:mailto:c@x.example")
+        )
+        faults = dav.icloud.faults(APPLE_ID)
+        assert faults.mails == 2
+        await dav.icloud.phone(APPLE_ID).rename(path, "y")
+        assert faults.mails == 2
 
 
 async def test_what_the_phone_writes_lags_for_others_alone() -> None:

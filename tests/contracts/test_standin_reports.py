@@ -1,12 +1,14 @@
 """The stand-in tells of changes, and hands out bodies, as iCloud does."""
 
+import base64
 import re
 from pathlib import Path
 
 import pytest
 
+from standin.catalog import ISSUED_HERE
 from standin.manners import Manners
-from tests.contracts.standin_http import APPLE_ID, CALENDARS, event, ics, served
+from tests.contracts.standin_http import APPLE_ID, CALENDARS, Dav, event, ics, served
 
 VEVENT = '<c:comp-filter name="VEVENT">{}</c:comp-filter>'
 
@@ -71,10 +73,40 @@ async def test_a_token_counts_for_its_own_calendar_only() -> None:
 async def test_purged_tokens_are_refused_and_a_new_one_is_given() -> None:
     async with served() as dav:
         token = (await dav.sync("home")).token
+        other = (await dav.sync("work")).token
         dav.icloud.faults(APPLE_ID).purge_tokens("home")
         refused, fresh = await dav.sync("home", token), await dav.sync("home")
+        assert (await dav.sync("work", other)).status == 207
         again = await dav.sync("home", fresh.token)
     assert (refused.status, fresh.status, again.hrefs) == (403, 207, [])
+
+
+@pytest.mark.parametrize("form", ["new", "old"])
+async def test_a_token_of_what_is_still_to_come_is_refused(form: str) -> None:
+    """As one is that was issued before the server went back to a copy of its storage."""
+    async with served(manners=Manners(token_form=form)) as dav:
+        calendar = dav.icloud.cloud.member(APPLE_ID).calendar("home")
+        now, later = (calendar.token(form, at=calendar.revision + more) for more in (0, 1))
+        refused, taken = await dav.sync("home", later), await dav.sync("home", now)
+    assert (refused.status, taken.status) == (403, 207)
+    assert refused.root.find("{DAV:}valid-sync-token") is not None
+
+
+async def test_what_only_looks_like_a_token_is_refused() -> None:
+    async with served() as dav:
+        calendar = dav.icloud.cloud.member(APPLE_ID).calendar("home")
+        prefix, packed = ISSUED_HERE, b"\0" + calendar.epoch + calendar.revision.to_bytes(8, "big")
+        assert (await dav.sync("home", prefix + base64.b64encode(packed).decode())).status == 207
+        longer = base64.b64encode(packed[:5] + b"\0" + packed[5:]).decode()
+        odd = (
+            *(
+                base64.b64encode(packed).decode(),
+                prefix + longer,
+                f"{prefix}~{base64.b64encode(packed).decode()}",
+            ),
+            calendar.token("old").replace("@S=", "@S=" + "0" * 5000),
+        )
+        assert [(await dav.sync("home", token)).status for token in odd] == [403] * 4
 
 
 async def test_a_bare_403_is_a_switch() -> None:
@@ -154,6 +186,19 @@ async def test_a_touch_changes_the_etag_and_not_the_body() -> None:
     assert before.text == after.text
 
 
+async def test_a_touch_may_be_of_all_and_of_nothing_that_is_not_there() -> None:
+    async with served() as dav:
+        before = [(await dav.put(f"home/{name}.ics", event(name))).header("etag") for name in "ab"]
+        with pytest.raises(LookupError, match=r"none\.ics"):
+            dav.icloud.faults(APPLE_ID).touch("home", ["none.ics"])
+        dav.icloud.faults(APPLE_ID).touch("home", ["a.ics"])
+        one = [(await dav.call("GET", f"{dav.home}home/{name}.ics")).header("etag") for name in "ab"]
+        dav.icloud.faults(APPLE_ID).touch("home")
+        both = [(await dav.call("GET", f"{dav.home}home/{name}.ics")).header("etag") for name in "ab"]
+    assert [was == now for was, now in zip(before, one, strict=True)] == [False, True]
+    assert not set(one) & set(both)
+
+
 async def test_etags_are_eight_characters_in_base_36() -> None:
     async with served() as dav:
         etag = (await dav.put("home/a.ics", event())).header("etag")
@@ -203,6 +248,70 @@ async def test_a_query_misses_an_occurrence_moved_into_the_span() -> None:
         await dav.put("home/s.ics", text)
         found = await dav.query("home", VEVENT.format(span))
     assert (missed.hrefs, found.hrefs) == ([], [f"{dav.home}home/s.ics"])
+
+
+async def found_in(dav: Dav, start: str, end: str, calendar: str = "home") -> list[str]:
+    reply = await dav.query(calendar, VEVENT.format(f'<c:time-range start="{start}" end="{end}"/>'))
+    assert reply.status == 207
+    return [href.rpartition("/")[2] for href in reply.hrefs]
+
+
+async def test_what_ends_as_the_span_begins_or_begins_as_it_ends_is_not_in_it() -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        assert await found_in(dav, "20261121T080000Z", "20261121T100000Z") == []
+        assert await found_in(dav, "20261121T110000Z", "20261121T120000Z") == []
+        assert await found_in(dav, "20261121T105959Z", "20261121T120000Z") == ["a.ics"]
+
+
+async def test_a_series_is_not_in_a_span_between_two_of_its_dates() -> None:
+    async with served() as dav:
+        await dav.put("home/w.ics", event("w", "RRULE:FREQ=WEEKLY;BYDAY=SA"))
+        assert await found_in(dav, "20261123T000000Z", "20261127T000000Z") == []
+        assert await found_in(dav, "20261123T000000Z", "20261129T000000Z") == ["w.ics"]
+
+
+async def test_all_day_and_floating_events_are_compared_in_utc() -> None:
+    """Of an owner east or west of Greenwich a span by their own clock misses some: a client has to ask for more."""
+    stamp = "DTSTAMP:20261101T000000Z"
+    day = ("UID:day", stamp, "DTSTART;VALUE=DATE:20261128", "DTEND;VALUE=DATE:20261129")
+    wall = ("UID:wall", stamp, "DTSTART:20261130T100000", "DTEND:20261130T110000")
+    async with served() as dav:
+        for lines in (day, wall):
+            name = lines[0].removeprefix("UID:")
+            await dav.put(f"home/{name}.ics", ics("BEGIN:VEVENT", *lines, "END:VEVENT"))
+        assert await found_in(dav, "20261127T220000Z", "20261128T000000Z") == []
+        assert await found_in(dav, "20261128T230000Z", "20261129T000000Z") == ["day.ics"]
+        assert await found_in(dav, "20261130T090000Z", "20261130T100000Z") == []
+        assert await found_in(dav, "20261130T100000Z", "20261130T110000Z") == ["wall.ics"]
+
+
+async def test_a_span_has_one_end_at_least_and_is_in_utc() -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        from_then_on = await dav.query("home", VEVENT.format('<c:time-range start="20261121T000000Z"/>'))
+        without = await dav.query("home", VEVENT.format("<c:time-range/>"))
+        local = await dav.query("home", VEVENT.format('<c:time-range start="20261121T000000"/>'))
+    assert from_then_on.hrefs == [f"{dav.home}home/a.ics"]
+    assert (without.status, local.status) == (400, 400)
+
+
+async def test_a_query_for_what_a_calendar_does_not_hold_finds_nothing() -> None:
+    tasks = '<c:comp-filter name="VTODO"/>'
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        await dav.put("tasks/t.ics", ics("BEGIN:VTODO", "UID:t", "DTSTAMP:20261101T000000Z", "END:VTODO"))
+        found = {at: (await dav.query(at, tasks)).hrefs for at in ("home", "tasks")}
+        events = await dav.query("tasks", VEVENT.format(""))
+    assert found == {"home": [], "tasks": [f"{dav.home}tasks/t.ics"]}
+    assert events.hrefs == []
+
+
+async def test_a_report_that_is_not_served_is_refused_by_name() -> None:
+    async with served() as dav:
+        reply = await dav.call("REPORT", f"{dav.home}home/", '<acl-principal-prop-set xmlns="DAV:"/>')
+    assert reply.status == 403
+    assert reply.root.find("{DAV:}supported-report") is not None
 
 
 async def test_a_query_by_uid_is_412_and_by_other_text_empty() -> None:

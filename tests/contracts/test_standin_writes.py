@@ -39,6 +39,13 @@ async def test_a_stale_etag_is_refused_and_changes_nothing() -> None:
     assert "SUMMARY:now" in held.text
 
 
+async def test_an_etag_of_what_is_not_there_is_stale() -> None:
+    async with served() as dav:
+        put = await dav.put("home/a.ics", event(), If_Match='"muznm0s0"')
+        read = await dav.call("GET", f"{dav.home}home/a.ics")
+    assert (put.status, read.status) == (412, 404)
+
+
 async def test_if_match_any_works_backwards() -> None:
     async with served() as dav:
         created = await dav.put("home/a.ics", event(), If_Match="*")
@@ -61,6 +68,7 @@ async def test_a_deleted_event_is_gone_at_once() -> None:
         deleted = await dav.call("DELETE", at, headers={"If-Match": etag})
         read, again = await dav.call("GET", at), await dav.call("DELETE", at)
     assert (deleted.status, read.status, again.status) == (204, 404, 404)
+    assert deleted.header("content-length") is None  # RFC 9110 section 8.6.
 
 
 @pytest.mark.parametrize("path", ["home/b.ics", "work/a.ics"])
@@ -71,6 +79,55 @@ async def test_a_uid_is_taken_once_in_the_whole_account(path: str) -> None:
         await dav.call("DELETE", f"{dav.home}home/a.ics")
         freed = await dav.put(path, event("same"), If_None_Match="*")
     assert (refused.status, freed.status) == (412, 201)
+
+
+async def test_an_object_keeps_its_uid() -> None:
+    async with served() as dav:
+        etag = (await dav.put("home/a.ics", event("one"))).header("etag") or ""
+        refused = await dav.put("home/a.ics", event("two"), If_Match=etag)
+        held = await dav.call("GET", f"{dav.home}home/a.ics")
+    assert refused.status == 412
+    assert "UID:one" in held.text
+
+
+def occurrence(uid: str, *lines: str) -> str:
+    """One occurrence of a series, without an end but where `lines` have it."""
+    at = ("RECURRENCE-ID:20261122T100000Z", "DTSTART:20261122T120000Z")
+    return "\r\n".join(
+        ["BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20261101T000000Z", *at, *lines, "END:VEVENT", ""]
+    )
+
+
+def series(*lines: str, end: str | None, of_one: tuple[str, ...]) -> str:
+    text = event("one", "RRULE:FREQ=DAILY;COUNT=2", *lines, end=end)
+    return text.replace("END:VCALENDAR", occurrence("one", *of_one) + "END:VCALENDAR")
+
+
+END = "DTEND:20261122T130000Z"
+ALARM = ("BEGIN:VALARM", "ACTION:DISPLAY", "TRIGGER:-PT5M", "DURATION:PT5M", "REPEAT:1", "END:VALARM")
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (event("one", *ALARM, end=None), 404),
+        (series(end="DTEND:20261121T110000Z", of_one=(END,)), 201),
+        (series(end="DTEND:20261121T110000Z", of_one=()), 404),
+        (series(end=None, of_one=(END,)), 404),
+    ],
+    ids=["an-alarms-duration", "all-have-one", "an-occurrence-has-none", "the-series-has-none"],
+)
+async def test_each_event_of_an_object_has_an_end_of_its_own(text: str, status: int) -> None:
+    async with served() as dav:
+        assert (await dav.put("home/a.ics", text)).status == status
+
+
+async def test_uids_and_ends_are_switches() -> None:
+    async with served(manners=Manners(account_wide_uids=False, end_required=False)) as dav:
+        await dav.put("home/a.ics", event("same"))
+        elsewhere = await dav.put("work/a.ics", event("same"))
+        endless = await dav.put("home/b.ics", event("endless", end=None))
+    assert (elsewhere.status, endless.status) == (201, 201)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +157,9 @@ async def test_what_the_owner_may_not_write_to_is_forbidden(calendar: str) -> No
 
 async def test_events_stay_out_of_reminders_and_unknown_calendars() -> None:
     async with served() as dav:
-        assert (await dav.put("tasks/a.ics", event())).status == 403
+        refused = await dav.put("tasks/a.ics", event())
+        assert refused.status == 403
+        assert "supported-calendar-component" in refused.text
         assert (await dav.put("nowhere/a.ics", event())).status == 404
 
 
@@ -124,6 +183,13 @@ async def test_a_guest_in_a_put_is_a_mail_sent() -> None:
             "home/b.ics", event("two", "ORGANIZER:mailto:a@x.example", "ATTENDEE:mailto:b@x.example")
         )
         assert (none, dav.icloud.faults(APPLE_ID).mails) == (0, 1)
+
+
+async def test_whom_an_alarm_mails_is_no_guest() -> None:
+    alarm = ("BEGIN:VALARM", "ACTION:EMAIL", "TRIGGER:-PT5M", "ATTENDEE:mailto:b@x.example", "END:VALARM")
+    async with served() as dav:
+        assert (await dav.put("home/a.ics", event("one", *alarm))).status == 201
+        assert dav.icloud.faults(APPLE_ID).mails == 0
 
 
 async def test_mkcalendar_makes_a_calendar_that_takes_events() -> None:
@@ -174,15 +240,16 @@ async def test_a_simple_event_is_kept_byte_for_byte() -> None:
         assert (await dav.call("GET", f"{dav.home}home/a.ics")).text == text
 
 
-async def test_a_zone_gives_way_to_icloud_s_own_and_an_unknown_one_stays() -> None:
-    def zoned(uid: str, name: str) -> str:
-        return ics(
-            *("BEGIN:VTIMEZONE", f"TZID:{name}", "X-MINE:1", "BEGIN:STANDARD", "DTSTART:19700101T000000"),
-            *("TZOFFSETFROM:+0100", "TZOFFSETTO:+0100", "END:STANDARD", "END:VTIMEZONE", "BEGIN:VEVENT"),
-            *(f"UID:{uid}", "DTSTAMP:20261101T000000Z", f"DTSTART;TZID={name}:20261121T100000"),
-            *(f"DTEND;TZID={name}:20261121T110000", "END:VEVENT"),
-        )
+def zoned(uid: str, name: str, year: int = 2026) -> str:
+    return ics(
+        *("BEGIN:VTIMEZONE", f"TZID:{name}", "X-MINE:1", "BEGIN:STANDARD", "DTSTART:19700101T000000"),
+        *("TZOFFSETFROM:+0100", "TZOFFSETTO:+0100", "END:STANDARD", "END:VTIMEZONE", "BEGIN:VEVENT"),
+        *(f"UID:{uid}", "DTSTAMP:20261101T000000Z", f"DTSTART;TZID={name}:{year}1121T100000"),
+        *(f"DTEND;TZID={name}:{year}1121T110000", "END:VEVENT"),
+    )
 
+
+async def test_a_zone_gives_way_to_icloud_s_own_and_an_unknown_one_stays() -> None:
     async with served() as dav:
         await dav.put("home/a.ics", zoned("a", "Europe/Berlin"))
         await dav.put("home/b.ics", zoned("b", "My own zone"))
@@ -194,6 +261,36 @@ async def test_a_zone_gives_way_to_icloud_s_own_and_an_unknown_one_stays() -> No
     assert "BEGIN:DAYLIGHT" in known
     assert "X-MINE" in unknown
     assert "X-MINE" in utc
+
+
+@pytest.mark.parametrize(
+    ("year", "rule"),
+    [(2026, "BYMONTH=3;BYDAY=2SU"), (2006, "BYMONTH=4;BYDAY=1SU"), (1900, "BYMONTH=4;BYDAY=-1SU")],
+)
+async def test_icloud_s_own_zone_is_of_the_event_s_year(year: int, rule: str) -> None:
+    """Of what was before 1970 it is that of 1970."""
+    async with served() as dav:
+        assert (await dav.put("home/a.ics", zoned("a", "America/New_York", year))).status == 201
+        assert rule in (await dav.call("GET", f"{dav.home}home/a.ics")).text
+
+
+async def test_zones_are_kept_where_the_manner_is_off() -> None:
+    async with served(manners=Manners(zones_replaced=False)) as dav:
+        await dav.put("home/a.ics", zoned("a", "Europe/Berlin"))
+        assert "X-MINE" in (await dav.call("GET", f"{dav.home}home/a.ics")).text
+
+
+@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+async def test_lines_end_where_the_rfc_ends_them_alone(character: str) -> None:
+    """A title may hold what Python takes for an end of line, and what looks like a property after it."""
+    async with served() as dav:
+        text = event("one", f"SUMMARY:a{character}UID:other")
+        assert (await dav.put("home/a.ics", text)).status == 201
+
+
+async def test_a_method_inside_an_event_is_none_of_the_object_s() -> None:
+    async with served() as dav:
+        assert (await dav.put("home/a.ics", event("one", "METHOD:REQUEST"))).status == 201
 
 
 async def test_the_owner_s_address_becomes_their_principal_and_nobody_else_s_does() -> None:
@@ -211,6 +308,22 @@ async def test_the_owner_s_address_becomes_their_principal_and_nobody_else_s_doe
     assert "ATTENDEE:mailto:b@x.example" in text
 
 
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (f"ATTENDEE;EMAIL={ALIAS}:MAILTO:{ALIAS}", f"ATTENDEE;EMAIL={ALIAS}"),
+        (f"ORGANIZER;CN=Me:mailto:{APPLE_ID.upper()}", f"ORGANIZER;CN=Me;EMAIL={APPLE_ID.upper()}"),
+    ],
+    ids=["named-by-email", "organizer"],
+)
+@pytest.mark.parametrize("is_rewritten", [True, False])
+async def test_the_owner_s_address_is_told_once_by_email(line: str, kept: str, *, is_rewritten: bool) -> None:
+    async with served(manners=Manners(own_address_rewritten=is_rewritten)) as dav:
+        await dav.put("home/a.ics", event("one", line))
+        text = (await dav.call("GET", f"{dav.home}home/a.ics")).text.replace("\r\n ", "")
+    assert (f"{kept}:{dav.account.principal}" if is_rewritten else line) in text.splitlines()
+
+
 async def test_housekeeping_adds_a_mark_and_a_stamp_under_a_new_etag() -> None:
     async with served() as dav:
         put = await dav.put("home/a.ics", event())
@@ -221,6 +334,17 @@ async def test_housekeeping_adds_a_mark_and_a_stamp_under_a_new_etag() -> None:
     assert after.header("etag") != put.header("etag")
     assert (edited.status, kept.text.count("DTSTAMP"), after.text.count("DTSTAMP")) == (204, 2, 2)
     assert "X-APPLE-CREATOR-IDENTITY" in after.text
+
+
+async def test_housekeeping_done_twice_adds_nothing_more_and_may_be_of_some() -> None:
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        etags = [(await dav.put(f"home/{name}.ics", event(name))).header("etag") for name in "ab"]
+        for _ in range(2):
+            await faults.housekeep("home", ["a.ics"])
+        kept, other = [await dav.call("GET", f"{dav.home}home/{name}.ics") for name in "ab"]
+    assert (kept.text.count("DTSTAMP"), kept.text.count("X-APPLE-CREATOR-IDENTITY")) == (2, 1)
+    assert (other.header("etag"), kept.header("etag") == etags[0]) == (etags[1], False)
 
 
 async def test_proppatch_renames_recolours_and_orders() -> None:
@@ -270,6 +394,38 @@ async def test_a_calendar_that_was_shared_with_the_owner_goes_when_it_is_unshare
     async with served() as dav:
         await dav.icloud.faults(APPLE_ID).unshare("Team")
         assert f"{dav.home}{'f' * 64}/" not in (await dav.listing()).hrefs
+
+
+async def test_what_is_done_to_a_calendar_is_seen_in_the_home() -> None:
+    async def seen(name: str) -> str:
+        found = (await dav.listing()).prop(f"{dav.home}home/", name)
+        assert found is not None
+        return found.text or " ".join(each.tag.rpartition("}")[2] for each in found.iter())
+
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        faults.rename("home", "House")
+        faults.recolour("home", "#112233FF")
+        assert (await seen("d:displayname"), await seen("i:calendar-color")) == ("House", "#112233FF")
+        faults.share("home")
+        assert "shared-owner" in await seen("d:resourcetype")
+        await faults.unshare("home")
+        assert "shared" not in await seen("d:resourcetype")
+        faults.read_only("home")
+        faults.read_only("home", read_only=False)
+        assert "write-content" in await seen("d:current-user-privilege-set")
+        assert (await dav.put("home/a.ics", event())).status == 201
+
+
+async def test_an_account_moves_to_the_partition_that_is_named_and_to_none_that_is_not_there() -> None:
+    async with served() as dav:
+        faults = dav.icloud.faults(APPLE_ID)
+        with pytest.raises(LookupError, match="p7; there are p180, p181"):
+            faults.move_partition(7)
+        with pytest.raises(ValueError, match="explodes"):
+            faults.move_partition(181, old_host="explodes")
+        assert dav.icloud.cloud.member(APPLE_ID).account.partition == 180
+        assert [faults.move_partition(to) for to in (181, 181, None, 180)] == [181, 181, 180, 180]
 
 
 async def test_where_an_account_moved_outlives_a_restart(tmp_path: Path) -> None:
