@@ -5,10 +5,12 @@ import http.client
 import json
 import socket
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
 from standin import server
+from standin.log import Log
 from standin.messages import Request
 from standin.server import PortTakenError, StandIn
 from tests.contracts.standin_http import APPLE_ID, Dav, event, served
@@ -125,6 +127,40 @@ async def test_the_log_has_every_request_and_no_credentials() -> None:
     assert (report.depth, report.status, report.authorized, report.listener) == ("1", 207, True, "entry")
     assert (refused.status, refused.authorized) == (401, False)
     assert "Basic" not in repr(dav.icloud.requests)
+
+
+async def test_the_log_tells_who_asked_for_how_much_and_how_long_it_took() -> None:
+    async with served() as dav:
+        now = 1000.0
+        dav.icloud.front._now = lambda: now
+
+        async def a_second_passes(_: Request) -> None:
+            nonlocal now
+            now += 1
+
+        dav.icloud.front.asked = a_second_passes
+        await dav.multiget("home", f"{dav.home}home/a.ics", f"{dav.home}home/b.ics")
+        body = '<propfind xmlns="DAV:"><href/><prop><displayname/></prop></propfind>'
+        headers = {"Depth": "0", "User-Agent": "x/1", "Host": "caldav.example"}
+        await dav.call("PROPFIND", dav.home, body, headers)
+        report, named = dav.icloud.requests
+    assert (report.hrefs, report.user_agent, report.report) == (2, None, "calendar-multiget")
+    assert report.host == urlsplit(dav.icloud.entry_url).netloc
+    assert (named.hrefs, named.user_agent, named.host) == (0, "x/1", "caldav.example")
+    assert [(seen.at, seen.seconds) for seen in (report, named)] == [(1000.0, 1.0), (1001.0, 1.0)]
+
+
+def test_the_log_forgets_what_is_long_ago() -> None:
+    log = Log()
+    assert log.maxlen is not None
+    assert log.maxlen >= 20_000
+
+
+@pytest.mark.parametrize("sent", ["Basic ~~~", "Basic /////w==", "Basic bm8gY29sb24="])
+async def test_credentials_that_are_none_are_refused_as_wrong_ones(sent: str) -> None:
+    async with served() as dav:
+        reply = await dav.call("PROPFIND", "/", "", {"Depth": "0", "Authorization": sent}, password=None)
+    assert reply.status == 401
 
 
 async def test_the_log_counts_what_an_account_was_asked_and_how_often_within_a_minute() -> None:
@@ -267,6 +303,7 @@ async def test_the_admin_api_wants_its_token_and_names_what_is_wrong() -> None:
         ("revoke", '{"passwords": "abcd-efgh-ijkl-mnop"}', "passwords must be a list of texts or null"),
         ("revoke", '{"passwords": []}', "passwords names none"),
         ("slow", '{"seconds": "fast"}', "seconds must be a number, not 'fast'"),
+        ("slow", '{"seconds": -1}', "seconds must be from 0 to 3600, not -1"),
         ("slow", '{"seconds": NaN}', "seconds must be from 0 to 3600, not nan"),
         ("throttle", '{"times": "x"}', "times must be a whole number, not 'x'"),
         ("throttle", '{"times": true}', "times must be a whole number, not True"),

@@ -262,6 +262,21 @@ async def test_a_lag_of_the_manners_ends_with_them() -> None:
         assert (await dav.multiget("home", *both)).gone == both[:1]
 
 
+async def test_a_lag_of_the_manners_may_be_in_seconds_and_show_what_was() -> None:
+    async with served(manners=Manners(lag_seconds=30, lag_shows_old=True)) as dav:
+        now = 1000.0
+        dav.icloud.cloud.clock = lambda: now
+        href = f"{dav.home}home/a.ics"
+        await dav.put("work/a.ics", event("other"))
+        now += 30
+        await dav.put("home/a.ics", event("one", "SUMMARY:old"))
+        assert (await dav.multiget("home", href)).gone == [href]
+        assert (await dav.multiget("work", f"{dav.home}work/a.ics")).gone == []
+        now += 30
+        await dav.put("home/a.ics", event("one", "SUMMARY:new"))
+        assert "SUMMARY:old" in (await dav.multiget("home", href)).text
+
+
 async def test_an_account_s_own_lag_goes_before_that_of_the_manners() -> None:
     async with served(manners=Manners(lag_polls=5)) as dav:
         dav.icloud.faults(APPLE_ID).lag(polls=1)
@@ -343,7 +358,8 @@ async def test_expanding_gives_no_text_of_what_has_no_date_there_and_wants_a_spa
         odd = await dav.call(
             "REPORT", f"{dav.home}home/", without_range.replace("T000000Z", ""), {"Depth": "1"}
         )
-    assert (reply.hrefs, reply.text.count("BEGIN:VCALENDAR")) == ([f"{dav.home}home/a.ics"], 0)
+    assert reply.hrefs == [f"{dav.home}home/a.ics"]
+    assert reply.prop(f"{dav.home}home/a.ics", "c:calendar-data") is None
     assert odd.status == 400
 
 

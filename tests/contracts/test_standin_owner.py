@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from standin.backend import Backend
-from standin.catalog import Kind
+from standin.catalog import Account, Kind
 from standin.cloud import Cloud
 from standin.faults import KINDS
-from standin.manners import HOSTILE, manners
-from standin.messages import Request
+from standin.manners import HOSTILE, Manners, manners
+from standin.messages import OWNERS_DEVICE, Request
 from standin.owner import Phone, PhoneError
 from standin.seed import Owner, seed_owner
 from standin.server import StandIn
@@ -328,6 +328,143 @@ async def test_the_admin_api_takes_what_the_phone_can_do() -> None:
         409,
     ]
     assert "20261123T100000  20261123T110000  Gym" in json.loads(listed.text)["said"]
+
+
+async def test_the_phone_does_all_that_it_can_over_http() -> None:
+    async def act(action: str, **said: object) -> str:
+        at = f"/-/accounts/{APPLE_ID}/phone/{action}"
+        done = await dav.call("POST", at, json.dumps(said), password=None)
+        assert done.status == 200, done.text
+        return str(json.loads(done.text)["said"])
+
+    async def lines(path: str) -> list[str]:
+        return (await dav.call("GET", path)).text.replace("\r\n ", "").splitlines()
+
+    def at(day: int, hour: int = 10) -> str:
+        return f"2026-11-{day}T{hour:02}:00"
+
+    async with served() as dav:
+        weekly = {"title": "Gym", "rule": "FREQ=DAILY", "free": True, "travel": 20}
+        path = await act("add", start=at(23), end=at(23, 11), **weekly)
+        assert {"TRANSP:TRANSPARENT", "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT20M"} <= {*await lines(path)}
+        future = await act("move-future", path=path, occurrence=at(26), start=at(26, 12), end=at(26, 13))
+        assert "DTSTART;TZID=Europe/Berlin:20261126T120000" in await lines(future)
+        await act("move-one", path=path, occurrence=at(24), start=at(24, 15), end=at(24, 16))
+        await act("delete-one", path=path, occurrence=at(25))
+        await act("move", path=path, start=at(23, 8), end=at(23, 9))
+        await act("retitle", path=path, title="Swim")
+        await act("travel", path=path, travel=35)
+        await act("free", path=path, free=False)
+        await act("cancel", path=path)
+        assert {
+            *(
+                "RECURRENCE-ID;TZID=Europe/Berlin:20261124T100000",
+                "EXDATE;TZID=Europe/Berlin:20261125T100000",
+            ),
+            *(
+                "DTSTART;TZID=Europe/Berlin:20261123T080000",
+                "SUMMARY:Swim",
+                "TRANSP:OPAQUE",
+                "STATUS:CANCELLED",
+            ),
+            "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT35M",
+        } <= {*await lines(path)}
+        await act("delete", path=path)
+        assert (await dav.call("GET", path)).status == 404
+        trips = await act("make-calendar", name="Trips", color="#FF0000FF")
+        await act("rename-calendar", calendar="Trips", name="Travel")
+        await act("share-calendar", calendar="Travel", email="b@x.example")
+        facts = dav.icloud.cloud.member(APPLE_ID).calendar("Travel").facts
+        assert (facts.color, facts.kind, facts.id in trips) == ("#FF0000FF", Kind.SHARED_OUT, True)
+        await act("recolour-calendar", calendar="Travel", color="#00FF00FF")
+        await act("unshare-calendar", calendar="Travel", email="b@x.example")
+        facts = dav.icloud.cloud.member(APPLE_ID).calendar("Travel").facts
+        assert (facts.color, facts.kind) == ("#00FF00FF", Kind.OWN)
+        await act("delete-calendar", calendar="Travel")
+        assert trips not in (await dav.listing()).hrefs
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"start": "2026-11-23", "end": "2026-11-24"}, "DTSTART;VALUE=DATE:20261123"),
+        (
+            {"start": "2026-11-23T10:00", "end": "2026-11-23T11:00", "zone": "floating"},
+            "DTSTART:20261123T100000",
+        ),
+        (
+            {"start": "2026-11-23T10:00+02:00", "end": "2026-11-23T11:00+02:00"},
+            "DTSTART:20261123T080000Z",
+        ),
+        (
+            {"start": "2026-11-23T10:00", "end": "2026-11-23T11:00", "zone": "Asia/Tokyo"},
+            "DTSTART;TZID=Asia/Tokyo:20261123T100000",
+        ),
+        ({"start": "2026-11-23T10:00", "end": "2026-11-23T11:00", "zone": "Mars"}, "zone is a time zone"),
+        ({"start": "2026-11-23", "end": "2026-11-24", "free": "perhaps"}, "free is yes or no"),
+    ],
+)
+async def test_a_moment_is_said_as_people_say_it(said: dict[str, str], line: str) -> None:
+    async with served() as dav:
+        body = json.dumps({"title": "x", **said})
+        done = await dav.call("POST", f"/-/accounts/{APPLE_ID}/phone/add", body, password=None)
+        answer = json.loads(done.text)
+        told = answer["error"] if "error" in answer else (await dav.call("GET", answer["said"])).text
+    assert line in told
+
+
+@pytest.mark.parametrize("answer", ["", ";PARTSTAT=NEEDS-ACTION"])
+async def test_the_owner_declines_for_nobody_else_and_as_a_guest(answer: str) -> None:
+    other = "ATTENDEE;PARTSTAT=ACCEPTED:mailto:b@x.example"
+    own = [f"ORGANIZER;PARTSTAT=ACCEPTED:mailto:{APPLE_ID}", f"ATTENDEE{answer}:mailto:{APPLE_ID}"]
+    async with served() as dav:
+        path = f"{dav.home}home/a.ics"
+        await dav.put("home/a.ics", event("one", other, *own))
+        await dav.icloud.phone(APPLE_ID).decline(path, APPLE_ID.upper())
+        lines = (await dav.call("GET", path)).text.replace("\r\n ", "").splitlines()
+        me = f"EMAIL={APPLE_ID}:{dav.account.principal}"
+    assert {other, f"ORGANIZER;PARTSTAT=ACCEPTED;{me}", f"ATTENDEE;PARTSTAT=DECLINED;{me}"} <= set(lines)
+
+
+async def test_what_the_phone_sets_stands_before_the_alarm_and_is_spelt_as_the_rfc_has_it() -> None:
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR, travel=HOUR)
+        await phone.travel(path, 0)
+        await phone.rename(path, "Zoë; Ben, me")
+        await phone.rename_calendar("Home", "A & B <C>")
+        text, _ = await phone.read(path)
+        assert "A & B <C>" in await phone.calendars()
+    assert "\r\n\r\n" not in text
+    text = text.replace("\r\n ", "")
+    assert text.index("SUMMARY:Zoë\\; Ben\\, me\r\n") < text.index("BEGIN:VALARM")
+
+
+async def test_the_phone_knows_its_calendars_as_they_are() -> None:
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        assert "Holidays" in await phone.calendars()
+        await phone.make_calendar("Trips")
+        assert await phone.add("Trips", "x", TEN, TEN + HOUR)
+        with pytest.raises(ValueError, match="over plain http"):
+            Phone("https://caldav.icloud.com", APPLE_ID, PASSWORD)
+
+
+async def test_nobody_without_a_password_of_their_own_signs_in_with_none() -> None:
+    async with served() as dav:
+        dav.icloud.cloud.add_account(Account(apple_id="new@x.example", dsid="7"), [])
+        headers = {OWNERS_DEVICE: "yes", "Depth": "0"}
+        reply = await dav.call("PROPFIND", "/", headers=headers, user="new@x.example", password="")
+        phone = await dav.call("POST", "/-/accounts/new@x.example/phone/list", "{}", password=None)
+    assert reply.status == 401
+    assert (phone.status, "no password of its own" in phone.text) == (400, True)
+
+
+async def test_the_phone_s_own_requests_meet_no_manner_in_dispute() -> None:
+    async with served(manners=Manners(weekly_needs_byday=True, etag_on_put=False, end_required=False)) as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR, rule="FREQ=WEEKLY")
+        assert "RRULE:FREQ=WEEKLY" in (await phone.read(path))[0]
 
 
 async def test_the_admin_api_takes_yes_and_no_as_json_has_them_too() -> None:

@@ -206,6 +206,12 @@ async def test_mkcalendar_makes_a_calendar_that_takes_events() -> None:
     assert name.text == "New & own"
 
 
+@pytest.mark.parametrize("name", ["inbox", "outbox", "notification", ".", "..."])
+async def test_no_calendar_is_made_where_something_else_is(name: str) -> None:
+    async with served() as dav:
+        assert (await dav.call("MKCALENDAR", f"{dav.home}{name}/")).status == 403
+
+
 async def test_a_deleted_calendar_frees_its_uids_and_its_id() -> None:
     async with served() as dav:
         await dav.put("home/a.ics", event("same"))
@@ -352,6 +358,9 @@ async def test_proppatch_renames_recolours_and_orders() -> None:
     async with served() as dav:
         done = await patched(dav, "home", props + "<I:calendar-order>7</I:calendar-order>")
         listed = await dav.listing()
+        order = await dav.find(f"{dav.home}home/", "<i:calendar-order/>")
+    assert order.texts(".//i:calendar-order") == ["7"]
+    assert listed.hrefs.index(f"{dav.home}work/") < listed.hrefs.index(f"{dav.home}home/"), "by their order"
     at = f"{dav.home}home/"
     assert done.texts(".//d:status") == ["HTTP/1.1 200 OK"]
     found = {name: listed.prop(at, name) for name in ("d:displayname", "i:calendar-color")}
@@ -365,6 +374,30 @@ async def test_proppatch_does_all_of_it_or_nothing() -> None:
     assert sorted(done.texts(".//d:status")) == ["HTTP/1.1 403 Forbidden", "HTTP/1.1 424 Failed Dependency"]
     assert name is not None
     assert name.text == "Home"
+
+
+@pytest.mark.parametrize("order", ["soon", "-1", "٣", "9" * 10])
+async def test_an_order_is_a_number(order: str) -> None:
+    async with served() as dav:
+        props = f"<D:displayname>New</D:displayname><I:calendar-order>{order}</I:calendar-order>"
+        done = await patched(dav, "home", props)
+        name = (await dav.listing()).prop(f"{dav.home}home/", "d:displayname")
+    assert (done.status, done.texts(".//d:status")) == (207, ["HTTP/1.1 424 Failed Dependency"])
+    assert name is not None
+    assert name.text == "Home"
+
+
+async def test_a_name_is_not_taken_away_and_no_other_body_is_a_proppatch() -> None:
+    async with served() as dav:
+        at = f"{dav.home}home/"
+        remove = "<remove><prop><displayname/></prop></remove>"
+        kept = await dav.call("PROPPATCH", at, f'<propertyupdate xmlns="DAV:">{remove}</propertyupdate>')
+        other = await dav.call("PROPPATCH", at, f'<propfind xmlns="DAV:">{remove}</propfind>')
+        shared = await dav.call("POST", at, '<CS:invite xmlns:CS="http://calendarserver.org/ns/"/>')
+        theirs = '<CS:share xmlns:CS="http://calendarserver.org/ns/"><CS:set/></CS:share>'
+        refused = await dav.call("POST", f"{dav.home}{'f' * 64}/", theirs)
+    assert kept.texts(".//d:status") == ["HTTP/1.1 424 Failed Dependency"]
+    assert (other.status, shared.status, refused.status) == (400, 400, 403)
 
 
 @pytest.mark.parametrize("calendar", ["f" * 64, "holidays", "inbox"])
