@@ -1,0 +1,221 @@
+"""What a loop takes in a turn, what of it begins, and when it looks again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from models.bell import Bell
+from models.database import Database
+from models.icloud import ICloudAccount
+from models.polling import Lease, lease_account
+from sync.loop import Loop
+from sync.settings import SyncSettings
+from tests.integration.engine import NOW, Engine, engine_on
+from tests.integration.test_loop import add_account
+
+FEW = SyncSettings(concurrent_polls=4, most_polls=64, drain=0.0, word_within=3600)
+"""Four healthy accounts at once, and one that fails."""
+
+
+@pytest.fixture
+async def engine(database: Database, bell: Bell) -> Engine:
+    """No poll of it ends: iCloud says nothing."""
+    engine = await engine_on(database, bell, FEW)
+    engine.server.hangs = asyncio.Event()
+    return engine
+
+
+@pytest.fixture
+async def loop(engine: Engine) -> AsyncIterator[Loop]:
+    loop = Loop(engine.context())
+    yield loop
+    await loop.drain()
+
+
+async def add_accounts(engine: Engine, many: int, kind: str = "well", **facts: object) -> None:
+    stands = {"next_poll_at": NOW - 1, "failures": int(kind == "fails")} | facts
+    for number in range(many):
+        await add_account(engine, f"{kind}{number}", **stands)
+
+
+def waiting(loop: Loop) -> tuple[int, int]:
+    return len(loop._waiting.healthy), len(loop._waiting.failing)
+
+
+def begin_all(loop: Loop) -> int:
+    """As many as may begin."""
+    begun = 0
+    while (lease := loop._next(NOW)) is not None:
+        loop._start_poll(lease, NOW)
+        begun += 1
+    return begun
+
+
+async def leased(engine: Engine, name: str) -> Lease:
+    async with engine.database.writing() as db:
+        lease = await lease_account(db, f"acc_{name}", owner=engine.context().owner, now=NOW, lease=30)
+    assert lease is not None
+    return lease
+
+
+async def test_it_takes_as_many_as_have_places_and_leaves_the_rest_to_others(
+    engine: Engine, loop: Loop
+) -> None:
+    await add_accounts(engine, 10)
+    await add_accounts(engine, 3, "fails")
+    for _ in range(3):
+        await loop._take_turn()
+        assert waiting(loop) == (4, 1)
+    async with engine.database.reading() as db:
+        assert await ICloudAccount.filter(lease_owner=None, next_poll_at__gt=0).using_db(db).count() == 8
+
+
+async def test_where_many_begin_it_takes_more_the_next_time_and_fewer_once_they_are_fewer(
+    engine: Engine, loop: Loop
+) -> None:
+    await add_accounts(engine, 30)
+    await loop._take_turn()
+    assert begin_all(loop) == 4
+    await loop._take_turn()
+    assert waiting(loop) == (4 + 2 * 4, 0)
+    for _ in range(2):
+        await loop._take_turn()
+        assert waiting(loop) == (12, 0), "none began since, and more wait than there are places"
+    for lease in [loop._waiting.healthy.due(NOW, ahead=0) for _ in range(10)]:
+        assert lease is not None
+    await loop._take_turn()
+    assert waiting(loop) == (4, 0)
+
+
+async def test_what_is_due_before_the_next_turn_is_taken_in_this_one(engine: Engine, loop: Loop) -> None:
+    await add_accounts(engine, 1, "soon", next_poll_at=NOW + 0.9 * FEW.look_every)
+    await add_accounts(engine, 1, "later", next_poll_at=NOW + 1.1 * FEW.look_every)
+    await loop._take_turn()
+    assert waiting(loop) == (1, 0)
+    assert loop._soonest() == NOW + 0.9 * FEW.look_every
+    assert begin_all(loop) == 0
+
+
+async def test_one_that_is_polled_is_not_polled_again_though_it_is_leased_again(
+    engine: Engine, loop: Loop
+) -> None:
+    await add_accounts(engine, 1)
+    await loop._take_turn()
+    assert begin_all(loop) == 1
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(lease_until=0)
+    lapsed = await leased(engine, "well0")
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(lease_until=0)
+    await loop._take_turn()
+    assert waiting(loop) == (0, 0)
+    running = loop.running("acc_well0")
+    assert running is not None
+    assert loop._start_poll(lapsed, NOW) is running
+
+
+@pytest.mark.parametrize(("healthy", "failing", "has_more"), [(4, 0, True), (3, 1, False), (5, 0, True)])
+async def test_it_is_known_whether_there_may_be_more(
+    engine: Engine, loop: Loop, healthy: int, failing: int, *, has_more: bool
+) -> None:
+    await add_accounts(engine, healthy)
+    await add_accounts(engine, failing, "fails")
+    await loop._take_turn()
+    assert loop._waiting.has_more is has_more
+    await loop._take_turn()
+    assert not loop._waiting.has_more, "there was no place for more, or there were no more"
+
+
+async def test_once_all_that_it_took_has_begun_it_looks_for_more_once(engine: Engine, loop: Loop) -> None:
+    await add_accounts(engine, 4)
+    rung = asyncio.Event()
+    beginning = asyncio.create_task(loop._begin_in_time(rung))
+    await loop._take_turn()
+    async with asyncio.timeout(30):
+        await rung.wait()
+    rung.clear()
+    loop._may_begin.set()
+    while loop._may_begin.is_set():
+        await asyncio.sleep(0)
+    assert not rung.is_set()
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+
+
+async def test_while_some_wait_for_their_time_it_does_not_look_for_more(engine: Engine, loop: Loop) -> None:
+    await add_accounts(engine, 4, next_poll_at=NOW + 0.9 * FEW.look_every)
+    rung = asyncio.Event()
+    beginning = asyncio.create_task(loop._begin_in_time(rung))
+    await loop._take_turn()
+    while loop._may_begin.is_set():
+        await asyncio.sleep(0)
+    assert (rung.is_set(), loop._waiting.has_more) == (False, True)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+
+
+async def test_of_those_that_fail_no_more_begin_than_their_share(engine: Engine, loop: Loop) -> None:
+    """And the others do, whatever waits before them."""
+    await add_accounts(engine, 3, "fails")
+    await add_accounts(engine, 2)
+    for name in ("fails0", "fails1", "fails2", "well0", "well1"):
+        loop._waiting.add([await leased(engine, name)])
+    assert begin_all(loop) == 3
+    assert waiting(loop) == (0, 2)
+    loop._may_begin.clear()
+    loop._end_poll("acc_well0")
+    assert (begin_all(loop), loop._may_begin.is_set()) == (0, False)
+    loop._end_poll("acc_fails0")
+    assert (begin_all(loop), loop._may_begin.is_set()) == (1, True)
+
+
+async def test_those_that_fail_have_a_place_however_few_there_are(engine: Engine) -> None:
+    loop = Loop(replace(engine, settings=replace(FEW, concurrent_polls=3)).context())
+    await add_accounts(engine, 1, "fails")
+    await loop._take_turn()
+    assert begin_all(loop) == 1
+    await loop.drain()
+
+
+async def test_no_more_poll_at_once_than_may_hang(engine: Engine) -> None:
+    loop = Loop(replace(engine, settings=replace(FEW, most_polls=2)).context())
+    await add_accounts(engine, 4)
+    await loop._take_turn()
+    assert (begin_all(loop), loop._soonest()) == (2, None)
+    loop._may_begin.clear()
+    loop._end_poll("acc_well0")
+    assert (begin_all(loop), loop._may_begin.is_set()) == (1, True)
+    await loop.drain()
+
+
+async def test_where_all_places_wait_for_icloud_s_first_word_nothing_more_begins(
+    engine: Engine, loop: Loop
+) -> None:
+    await add_accounts(engine, 6)
+    for number in range(6):
+        loop._waiting.add([await leased(engine, f"well{number}")])
+    assert begin_all(loop) == 4
+    begun = loop.running("acc_well0")
+    assert begun is not None
+    begun.place.leave()
+    assert begin_all(loop) == 1
+
+
+async def test_who_is_waited_for_takes_no_place(engine: Engine, loop: Loop) -> None:
+    await add_accounts(engine, 1)
+    running = await loop.poll_now("acc_well0")
+    assert running is not None
+    assert (running.place.takes_turns, len(loop._room.new)) == (False, 0)
+
+
+async def test_those_who_ask_at_once_share_a_poll_and_it_waits_no_more(engine: Engine, loop: Loop) -> None:
+    await add_accounts(engine, 1)
+    await loop._take_turn()
+    assert waiting(loop) == (1, 0)
+    first, second = await asyncio.gather(*(loop.poll_now("acc_well0") for _ in range(2)))
+    assert first is second is not None
+    assert waiting(loop) == (0, 0)
