@@ -45,7 +45,6 @@ _LONGEST_TITLE = 80
 _LONGEST_NOTE = 10_000
 _LONGEST_TZID = 255
 _PATCHED = ("DTSTART", "DTEND", "SEQUENCE", "STATUS", "LAST-MODIFIED", "DTSTAMP")
-_MOST_EDITS = 2**31 - 1  # RFC 5545 section 3.3.8.
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
 _IN_ORDER = itemgetter(2, 1)  # Start and key.
 _NO_ONE: frozenset[str] = frozenset()
@@ -133,7 +132,7 @@ def patch_written(text: str, appointment: AppointmentText) -> str | None:
     if seen is None or seen.uid != appointment.uid or not seen.is_alone:
         return None
     # Devices count edits too: an older number can be taken for an older state (RFC 5546 section 2.1.5).
-    sequence = min(max(appointment.sequence, seen.sequence + 1), _MOST_EDITS)
+    sequence = max(appointment.sequence, seen.sequence + 1)
     ours = lines_of(write_appointment(replace(appointment, sequence=sequence)))
     patched = splice(text.removeprefix("\ufeff"), {name: ours[name] for name in _PATCHED})
     again = None if patched is None else read_written(patched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from domain.busy import EventStatus
 from sync.ical import AppointmentText, patch_written, read_written, write_appointment
+from sync.ical_patch import lines_of, splice
 from sync.ical_text import unfold
 from tests.unit.test_ical import calendar, instant
 
@@ -112,6 +114,81 @@ def test_line_ends_become_those_of_the_rfc() -> None:
 )
 def test_what_is_not_this_event_alone_is_not_touched(text: str) -> None:
     assert patch_written(text, MOVED) is None
+
+
+def test_its_count_of_edits_is_the_larger_and_one_of_ten_digits_is_none() -> None:
+    for stands, ours_is, written in ((2, 9, 9), (9, 2, 10), (999_999_999, 2, 10**9), (10**9, 2, 2)):
+        text = calendar(ours(*AT_NINE, f"SEQUENCE:{stands}"))
+        found = patch_written(text, replace(MOVED, sequence=ours_is))
+        assert found is not None
+        assert f"\r\nSEQUENCE:{written}\r\n" in found
+
+
+# --- By its lines alone
+
+GIVEN = {"DTSTART": "DTSTART:20261111T090000Z", "DTEND": "DTEND:20261111T100000Z"}
+
+
+def lines(*inside: str, ends: str = "END:VEVENT") -> str:
+    return "\r\n".join(["BEGIN:VCALENDAR", "BEGIN:VEVENT", *inside, ends, "END:VCALENDAR", ""])
+
+
+def test_a_line_comes_where_the_old_one_stood_and_a_new_one_before_the_alarm() -> None:
+    text = lines("UID:1", "DTSTART:20261110T090000Z", "SUMMARY:x", *ALARM)
+    assert splice(text, GIVEN) == lines("UID:1", GIVEN["DTSTART"], "SUMMARY:x", GIVEN["DTEND"], *ALARM)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["DTST\r\n\tART:20261110T090000Z", "DTST\r\n ART;X=1:20261110T090000Z", "dtstart:20261110T090000Z"],
+)
+def test_a_name_is_known_however_it_is_spelt(line: str) -> None:
+    assert splice(lines(line), GIVEN) == lines(*GIVEN.values())
+
+
+@pytest.mark.parametrize("line", ["DTSTART", "DTSTART=20261110T090000Z", "DTSTART-X:20261110T090000Z"])
+def test_what_only_begins_like_a_name_is_another_line(line: str) -> None:
+    assert splice(lines(line), GIVEN) == lines(line, *GIVEN.values())
+
+
+def test_an_end_of_the_text_is_an_end_of_its_last_line_and_blank_lines_go() -> None:
+    text = lines("UID:1").removesuffix("\r\n").replace("UID", "\r\n\r\nUID")
+    assert splice(text, {}) == lines("UID:1")
+    assert splice(lines("UID:1").replace("BEGIN:VEVENT", "begin:vevent "), GIVEN) is not None
+
+
+@pytest.mark.parametrize("name", ["RRULE", "RDATE", "EXRULE", "RECURRENCE-ID"])
+def test_a_series_or_one_date_of_it_is_not_spliced(name: str) -> None:
+    assert splice(lines(f"{name}:x"), GIVEN) is None
+    in_a_part = lines("BEGIN:X-PART", f"{name}:x", "END:X-PART")
+    assert splice(in_a_part, {}) == in_a_part
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lines("UID:1") * 2,
+        lines("UID:1") + "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n",
+        lines("UID:1", "END:VEVENT", "BEGIN:VEVENT"),
+        lines("UID:1").replace("VEVENT", "VTODO"),
+        lines("UID:1", ends="UID:2"),
+        lines("UID:1", ends="END:VTODO"),
+        "END:VEVENT\r\n" + lines("UID:1"),
+        "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\n",
+    ],
+)
+def test_what_is_not_one_whole_event_is_not_spliced(text: str) -> None:
+    assert splice(text, GIVEN) is None
+
+
+def test_an_alarm_s_lines_are_not_the_event_s() -> None:
+    text = lines("UID:1", "DTSTAMP:1", "DTSTAMP:2", "X-LONG:a\r\n b", *ALARM)
+    assert lines_of(text) == {"UID": "UID:1", "DTSTAMP": "DTSTAMP:2", "X-LONG": "X-LONG:a\r\n b"}
+
+
+def test_a_duration_is_taken_from_the_event_alone() -> None:
+    alarm = ("BEGIN:VALARM", "TRIGGER:-PT5M", "DURATION:PT5M", "REPEAT:1", "END:VALARM")
+    assert splice(lines("DURATION:PT1H", *alarm), {}) == lines(*alarm)
 
 
 def test_no_guest_and_no_alarm_is_ever_added() -> None:
