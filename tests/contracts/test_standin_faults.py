@@ -325,6 +325,8 @@ async def test_the_admin_api_wants_its_token_and_names_what_is_wrong() -> None:
         ("lie", '{"lie": "status:502"}', "status:502 is no lie"),
         ("calendars", "{}", "id, name must be said; it takes id, name, kind, color, order"),
         ("calendars", '{"id": "../../x", "name": "x"}', "id must be up to 128 letters"),
+        ("calendars", '{"id": "x/../../y", "name": "x"}', "id must be up to 128 letters"),
+        ("replay", '{"schedule": ["html"]}', "schedule must be an object"),
         ("calendars", '{"id": "inbox", "name": "x"}', "id must be up to 128 letters"),
         ("calendars", '{"id": "x", "name": "x", "kind": "odd"}', "kind must be own or shared_out or"),
         ("phone/add", '{"title": ["x"]}', "title must be a text, a number, true or false"),
@@ -378,6 +380,64 @@ async def test_a_revocation_that_would_revoke_nothing_is_refused() -> None:
         before = await probe(dav)
         done = await dav.call("POST", revoke, "", password=None)
         assert (refused.status, before, done.status, await probe(dav)) == (404, 207, 204, 401)
+
+
+async def test_the_admin_api_tells_all_of_an_account_that_it_was_told() -> None:
+    said = {
+        "appleId": "new@x.example",
+        "appPasswords": ["abcd-efgh-ijkl-mnop"],
+        "dsid": "7",
+        "mainPassword": "m",
+        "fullName": "Ann",
+        "aliases": ["ann@x.example"],
+        "calendars": [
+            {"id": "subscribed", "name": "News", "kind": "subscribed", "source": "webcal://x.example"}
+        ],
+    }
+    async with StandIn() as icloud:
+        dav = Dav(icloud, icloud.add_account("first@x.example"))
+        made = json.loads((await dav.call("POST", "/-/accounts", json.dumps(said), password=None)).text)
+        at = "/-/accounts/ann@x.example"
+        gym = await dav.call("POST", f"{at}/calendars", '{"id": "gym", "name": "Gym"}', password=None)
+        for calendar in ("gym", "subscribed"):
+            body = '<sync-collection xmlns="DAV:"><sync-token/><prop><getetag/></prop></sync-collection>'
+            path = f"/7/calendars/{calendar}/"
+            status = (await dav.call("REPORT", path, body, {"Depth": "1"}, user="new@x.example")).status
+            assert status == (403 if calendar == "subscribed" else 207)
+        text = event("one", "ATTENDEE:mailto:b@x.example")
+        await dav.call("PUT", "/7/calendars/gym/a.ics", text, user="new@x.example")
+        await dav.call("POST", f"{at}/throttle", '{"times": 2, "on": "PUT"}', password=None)
+        drawn = await dav.call("POST", f"{at}/draw", '{"seed": 1, "requests": 9, "rate": 1}', password=None)
+        told = json.loads((await dav.call("GET", "/-/accounts", password=None)).text)[1]
+        member = icloud.cloud.member("new@x.example")
+        cleared = await dav.call("DELETE", "/-/requests", password=None)
+        assert (cleared.status, icloud.requests) == (204, [])
+        assert (await dav.call("GET", "/-/nothing", password=None)).status == 404
+    assert (member.account.full_name, member.account.main_password) == ("Ann", "m")
+    assert [made["dsid"], made["aliases"], made["partition"]] == ["7", ["ann@x.example"], 180]
+    assert json.loads(gym.text) == {"path": "/7/calendars/gym/"}
+    assert len(json.loads(drawn.text)) == 9
+    assert [(each["path"], each["resources"]) for each in told["calendars"]] == [
+        ("/7/calendars/subscribed/", 0),
+        ("/7/calendars/gym/", 1),
+    ]
+    assert told["mails"] == 1
+    assert told["faults"] == [{"fault": "throttle:1", "times": 2, "on": "PUT", "skip": 0}]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"mode": "odd"}, "mode must be strict or hostile, not 'odd'"),
+        ({"mode": "x" * 100}, "x…"),
+        ({"mode": ["strict"]}, "mode must be strict or hostile"),
+        ({}, "mode must be said"),
+    ],
+)
+async def test_manners_are_of_a_mode(said: dict[str, object], told: str) -> None:
+    async with served() as dav:
+        refused = await dav.call("POST", "/-/manners", json.dumps(said), password=None)
+    assert (refused.status, told in json.loads(refused.text)["error"]) == (400, True)
 
 
 async def test_a_token_that_is_set_to_nothing_guards_nothing() -> None:

@@ -205,6 +205,23 @@ async def test_where_all_places_wait_for_icloud_s_first_word_nothing_more_begins
     assert begin_all(loop) == 1
 
 
+async def test_once_icloud_s_first_word_is_long_in_coming_others_begin_though_nobody_rings(
+    engine: Engine,
+) -> None:
+    loop = Loop(replace(engine, settings=replace(FEW, word_within=0.01, look_every=600)).context())
+    await add_accounts(engine, 8)
+    beginning = asyncio.create_task(loop._begin_in_time(asyncio.Event()))
+    for number in range(8):
+        loop._waiting.add([await leased(engine, f"well{number}")])
+    loop._may_begin.set()
+    async with asyncio.timeout(30):
+        while waiting(loop) != (0, 0):
+            await asyncio.sleep(0.01)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    await loop.drain()
+
+
 async def test_who_is_waited_for_takes_no_place(engine: Engine, loop: Loop) -> None:
     await add_accounts(engine, 1)
     running = await loop.poll_now("acc_well0")
