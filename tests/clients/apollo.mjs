@@ -24,7 +24,7 @@ async function follows(client) {
     },
   });
   const made = [await block(), await block()];
-  while (told.length < made.length) await within(10, new Promise((resolve) => (wake = resolve)), 'a change');
+  while (told.length < made.length) await within(60, new Promise((resolve) => (wake = resolve)), 'a change');
   for (const result of told) assert(!result.error, String(result.error));
   equal(told.map((result) => result.data.blockedSlotChanges.slot.id), made, 'changes');
   subscription.unsubscribe();
@@ -54,7 +54,7 @@ await tell({
 
   'a subscription that is refused over multipart': async () => {
     const error = await within(
-      10,
+      60,
       new Promise((resolve) => {
         http()
           .subscribe({ query: gql(CHANGES), variables: { user: 'nobody' } })

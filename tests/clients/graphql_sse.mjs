@@ -6,8 +6,8 @@ const make = (options = {}) => createClient({ url, headers, retryAttempts: 0, ..
 
 async function one(client, payload) {
   const results = client.iterate(payload);
-  const { value } = await within(10, results.next(), 'a result');
-  const rest = await within(10, results.next(), 'the end');
+  const { value } = await within(60, results.next(), 'a result');
+  const rest = await within(60, results.next(), 'the end');
   assert(rest.done, 'the server did not complete');
   return value;
 }
@@ -32,7 +32,7 @@ await tell({
     const results = make().iterate({ query: CHANGES, variables: { user, after: await cursor() } });
     const made = [await block(), await block(), await block()];
     for (const id of made) {
-      const { value } = await within(10, results.next(), 'a change');
+      const { value } = await within(60, results.next(), 'a change');
       equal(value.data.blockedSlotChanges.slot.id, id, 'slot');
     }
     await results.return();

@@ -8,7 +8,7 @@ const make = (options = {}) =>
 
 async function one(client, payload) {
   const results = client.iterate(payload);
-  const { value } = await within(10, results.next(), 'a result');
+  const { value } = await within(60, results.next(), 'a result');
   await results.return();
   return value;
 }
@@ -30,7 +30,7 @@ await tell({
     const client = make();
     const results = client.iterate({ query: CHANGES, variables: { user, after: await cursor() } });
     const id = await block();
-    const { value } = await within(10, results.next(), 'a change');
+    const { value } = await within(60, results.next(), 'a change');
     equal(value.data.blockedSlotChanges.slot.id, id, 'slot');
     await client.dispose();
   },
@@ -44,7 +44,7 @@ await tell({
       assert(Array.isArray(error) && error[0].extensions.code === 'BAD_REQUEST', JSON.stringify(error));
     }
     await block();
-    assert((await within(10, changes.next(), 'a change')).value.data, 'the subscription ended');
+    assert((await within(60, changes.next(), 'a change')).value.data, 'the subscription ended');
     equal(closes, 0, 'closes');
     await client.dispose();
   },

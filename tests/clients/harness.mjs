@@ -68,7 +68,7 @@ export async function tell(claims) {
   for (const [claim, hold] of Object.entries(claims)) {
     let story = 'ok';
     try {
-      await within(30, hold(), claim);
+      await within(120, hold(), claim);
     } catch (error) {
       story = String(error?.stack ?? error);
     }

@@ -67,7 +67,7 @@ async def running(script: Path, *arguments: str) -> AsyncIterator[asyncio.subpro
 
 async def line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return (await process.stdout.readline()).decode().rstrip()
 
 

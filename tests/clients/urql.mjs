@@ -23,7 +23,7 @@ async function follows(client) {
     wake?.();
   });
   const made = [await block(), await block()];
-  while (told.length < made.length) await within(10, new Promise((resolve) => (wake = resolve)), 'a change');
+  while (told.length < made.length) await within(60, new Promise((resolve) => (wake = resolve)), 'a change');
   for (const result of told) assert(!result.error, String(result.error));
   equal(told.map((result) => result.data.blockedSlotChanges.slot.id), made, 'changes');
   unsubscribe();
@@ -46,7 +46,7 @@ await tell({
   'a subscription that is refused over server-sent events': async () => {
     const client = make({ fetchSubscriptions: true });
     const { error } = await within(
-      10,
+      60,
       new Promise((resolve) => client.subscription(CHANGES, { user: 'nobody' }).subscribe(resolve)),
       'the refusal',
     );

@@ -599,7 +599,7 @@ def _zoned(uid: str) -> str:
 
 
 def _call(url: str, method: str, path: str, body: str, headers: dict[str, str]) -> Reply:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.request(method, path, body.encode(), headers)
         response = connection.getresponse()

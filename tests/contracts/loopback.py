@@ -64,5 +64,5 @@ def make_calendar(url: str, component: str, authorization: str = "") -> None:
     request.add_header("Content-Type", "application/xml")
     if authorization:
         request.add_header("Authorization", authorization)
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 201

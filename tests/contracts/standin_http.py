@@ -103,7 +103,7 @@ class Dav:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
         answer = b""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not enough(answer) and (more := await reader.read(1 << 16)):
                 answer += more
         writer.close()
@@ -210,7 +210,7 @@ _XMLNS = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in NS.items())
 
 
 def _call(url: str, method: str, path: str, body: str, headers: dict[str, str]) -> Reply:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.request(method, path, body.encode(), headers)
         response = connection.getresponse()

@@ -363,16 +363,15 @@ async def test_too_long_an_answer_is_cut_off(liar: Liar, account: Account) -> No
 async def test_a_drip_ends_at_the_deadline_of_the_whole_request(liar: Liar, account: Account) -> None:
     async def drip(_: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 207 X\r\nContent-Length: 1000\r\n\r\n")
-        for _number in range(100):
+        while True:
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(0.1)
 
     liar.answers = [drip]
-    began = asyncio.get_running_loop().time()
-    with pytest.raises(Unreachable):
-        await account.list_changes(CALENDAR, None)
-    assert asyncio.get_running_loop().time() - began < 2
+    async with asyncio.timeout(60):
+        with pytest.raises(Unreachable):
+            await account.list_changes(CALENDAR, None)
 
 
 async def test_a_redirect_gets_no_deadline_of_its_own(liar: Liar, account: Account) -> None:

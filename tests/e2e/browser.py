@@ -53,7 +53,7 @@ class Page:
         self.answers[number] = asyncio.get_running_loop().create_future()
         message: dict[str, object] = {"id": number, "method": method, "params": params}
         await self.socket.send(json.dumps(message | ({"sessionId": self.session} if self.session else {})))
-        return await asyncio.wait_for(self.answers[number], 30)
+        return await asyncio.wait_for(self.answers[number], 60)
 
     async def listen(self) -> None:
         async for text in self.socket:
@@ -90,7 +90,7 @@ class Page:
             raise RuntimeError(json.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    async def wait_until(self, script: str, *, within: float = 20) -> Any:
+    async def wait_until(self, script: str, *, within: float = 60) -> Any:
         """The expression's first truthy value, true for an element; what it throws counts as not yet."""
         value_or_null = f"(found => found instanceof Node || found || null)({script})"
         loop = asyncio.get_running_loop()
@@ -159,12 +159,12 @@ def end(chromium: subprocess.Popen[bytes]) -> None:
 
 
 async def devtools_address(home: Path) -> str:
-    for _ in range(300):
+    for _ in range(600):
         with suppress(FileNotFoundError, ValueError):
             port, path = (home / "DevToolsActivePort").read_text().splitlines()
             return f"ws://127.0.0.1:{port}{path}"
         await asyncio.sleep(0.1)
-    raise TimeoutError("Chromium did not start within 30 s")
+    raise TimeoutError("Chromium did not start within 60 s")
 
 
 @asynccontextmanager

@@ -58,7 +58,7 @@ class Served:
     @asynccontextmanager
     async def client(self, key: str | None = None, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
         bearer = {} if key is None else {"authorization": f"Bearer {key}"}
-        async with httpx2.AsyncClient(base_url=self.url, headers=bearer | headers) as client:
+        async with httpx2.AsyncClient(base_url=self.url, headers=bearer | headers, timeout=60) as client:
             yield client
 
     async def post(self, key: str | None, body: object, **headers: str) -> httpx2.Response:

@@ -199,14 +199,14 @@ async def test_a_subscriber_with_a_cursor_of_another_or_of_nothing_is_told(facts
             aclosing(socket.subscribe(q.SLOT_CHANGES, user=facts.user, after=after)) as frames,
         ):
             with pytest.raises(GraphQLError) as refused:
-                await asyncio.wait_for(anext(frames), 10)
+                await asyncio.wait_for(anext(frames), 60)
         assert refused.value.codes == ["BAD_REQUEST"], after
     async with (
         facts.theirs.socket() as socket,
         aclosing(socket.subscribe(q.SLOT_CHANGES, user=facts.user, after=None)) as frames,
     ):
         with pytest.raises(GraphQLError) as refused:
-            await asyncio.wait_for(anext(frames), 10)
+            await asyncio.wait_for(anext(frames), 60)
     assert refused.value.codes == ["NOT_FOUND"]
 
 

@@ -97,7 +97,7 @@ async def test_an_ordinary_server_is_connected_read_and_written(database_url: st
             },
         )
         assert booked["__typename"] == "AppointmentBooked", booked
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 node = (await owner.call(q.APPOINTMENTS, user=user, **span))["user"]["appointments"]["edges"][
                     0

@@ -75,7 +75,7 @@ async def told_first(opened: ClientConnection) -> tuple[list[Json], int | None]:
     """What the first operation was told until the socket was closed, and the code that it was closed with."""
     told = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             async for text in opened:
                 frame = json.loads(text)
                 if frame["type"] == "next" and frame["id"] == "0":

@@ -17,6 +17,7 @@ from models.bell import Bell
 from models.database import Database
 from resolvers import booking, events
 from resolvers.context import Context
+from resolvers.cursors import write_cursor
 from resolvers.views import GuestView, SlotView
 from schema.build import build
 from schema.operation import Operation
@@ -59,12 +60,12 @@ async def follow(
 ) -> None:
     variables = {"user": served.world.anna.user, "after": after}
     await send(opened, type="subscribe", id=name, payload={"query": CHANGES, "variables": variables})
-    await asyncio.sleep(0.2)
 
 
 async def test_a_subscriber_is_told_of_a_change_and_resumes_from_its_cursor(served: Served) -> None:
     async with served.socket(served.owner) as opened:
         await follow(served, opened)
+        await served.world.followed()
         await block(served, int(NOW) + 3600, "One")
         first = (await receive(opened))["payload"]["data"]["blockedSlotChanges"]
     assert (first["kind"], first["slot"]["title"], first["slot"]["event"]) == ("ADDED", "One", None)
@@ -119,6 +120,7 @@ async def test_one_bad_document_ends_itself_and_no_other_operation(served: Serve
             frame = await receive(opened)
             assert (frame["type"], frame["id"]) == ("error", name)
             assert frame["payload"][0]["extensions"]["code"] in {"BAD_REQUEST", "TOO_COMPLEX"}
+        await served.world.followed()
         await block(served, int(NOW) + 3600)
         assert (await receive(opened))["type"] == "next"
 
@@ -293,8 +295,10 @@ async def test_a_revoked_keys_sockets_are_closed_within_5_s(served: Served) -> N
 async def test_a_completed_operation_frees_its_id(served: Served) -> None:
     async with served.socket(served.owner) as opened:
         await follow(served, opened)
+        await served.world.followed()
         await send(opened, type="complete", id="1")
-        await follow(served, opened)
+        now = write_cursor(served.services.epoch, served.world.anna, await served.world.position())
+        await follow(served, opened, after=now)
         await block(served, int(NOW) + 3600)
         assert (await receive(opened))["id"] == "1"
 
@@ -319,7 +323,7 @@ async def test_subscribers_hold_no_snapshot_while_they_wait(served: Served) -> N
         for number in range(20):
             payload = {"query": query, "variables": variables}
             await send(opened, type="subscribe", id=str(number), payload=payload)
-        await asyncio.sleep(0.5)
+        await served.world.followed(by=20)
         for day in (1, 2):
             await served.world.owner(
                 booking.create_appointment,

@@ -25,7 +25,7 @@ async def served(database: Database, bell: Bell) -> AsyncIterator[Served]:
         yield running
 
 
-async def said_to(served: Served, *pieces: bytes, within: float = 10) -> bytes:
+async def said_to(served: Served, *pieces: bytes, within: float = 60) -> bytes:
     """All that is answered to these bytes until the server hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     try:
@@ -48,7 +48,7 @@ async def test_a_head_that_never_ends_is_waited_for_for_a_while(
     served: Served, piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "HEAD_WITHIN", 0.3)
-    assert await said_to(served, piece, within=9) == b""
+    assert await said_to(served, piece) == b""
 
 
 async def test_a_second_request_on_a_connection_is_waited_for_no_longer(
@@ -56,7 +56,7 @@ async def test_a_second_request_on_a_connection_is_waited_for_no_longer(
 ) -> None:
     monkeypatch.setattr(wire, "HEAD_WITHIN", 0.3)
     first = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
-    answer = await said_to(served, first, b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: ", within=9)
+    answer = await said_to(served, first, b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: ")
     assert answer.count(b"200 OK") == 1
 
 
@@ -66,7 +66,7 @@ async def test_between_two_requests_a_connection_is_kept_longer_than_a_proxy_kee
     assert run.IDLE_FOR > 60
     monkeypatch.setattr(run, "IDLE_FOR", 1)
     async with serving(await world_on(database, bell)) as served:
-        answer = await said_to(served, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", within=30)
+        answer = await said_to(served, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
     assert answer.count(b"200 OK") == 1
 
 
@@ -122,7 +122,7 @@ async def test_a_body_beside_an_upgrade_is_400_and_brings_no_request_along(
         length = f"content-length: {len(hidden)}".encode()
         head = head.replace(length, b"transfer-encoding: chunked")
         hidden = b"%x\r\n%b\r\n0\r\n\r\n" % (len(hidden), hidden)
-    answer = await said_to(served, head, hidden, within=60)
+    answer = await said_to(served, head, hidden)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"ADMIN" not in answer
 
@@ -148,7 +148,7 @@ async def test_a_body_that_never_ends_is_408(served: Served, monkeypatch: pytest
         f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {served.owner}\r\n"
         "content-type: application/json\r\ncontent-length: 40\r\n\r\n"
     )
-    answer = await said_to(served, head.encode() + b'{"query":', within=9)
+    answer = await said_to(served, head.encode() + b'{"query":')
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"BAD_REQUEST" in answer
 
@@ -179,10 +179,10 @@ async def test_a_peer_that_answers_no_ping_is_dropped_so_that_it_may_come_back(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served.server.config, "ws_ping_interval", 0.1)
-    monkeypatch.setattr(served.server.config, "ws_ping_timeout", 0.2)
+    monkeypatch.setattr(served.server.config, "ws_ping_timeout", 1.0)
     async with served.socket(served.owner) as opened:
         opened.transport.pause_reading()  # Its pongs are sent by who reads.
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(served.sockets):
                 await asyncio.sleep(0.05)
         opened.transport.resume_reading()
@@ -194,7 +194,7 @@ async def test_the_server_pings_a_silent_socket_in_words_a_page_can_see(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "PING_EVERY", 0.1)
-    async with served.socket(served.owner) as opened, asyncio.timeout(30):
+    async with served.socket(served.owner) as opened, asyncio.timeout(60):
         for _ in range(3):
             assert json.loads(await opened.recv()) == {"type": "ping"}
             await send(opened, type="pong")
@@ -229,7 +229,7 @@ async def test_more_than_may_wait_for_a_reader_is_4410_at_once(
     monkeypatch.setattr(outgoing, "SEND_WITHIN", 600.0)
     async with served.socket(served.owner) as opened:
         await send_much(served, opened, FREE)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while caplog.records[-1].message != "websocket closed":
                 await asyncio.sleep(0.05)
         assert served.sockets.waiting == 0

@@ -158,7 +158,7 @@ async def _fill(made: Facts) -> None:
 
 async def _until_written(made: Facts) -> None:
     query = "query ($id: ID!) { node(id: $id) { ... on Appointment { iCloud { state } } } }"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             answer = await made.ours.call(query, id=made.ids["appointment"])
             if answer["node"]["iCloud"]["state"] == "WRITTEN":

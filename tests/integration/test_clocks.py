@@ -361,11 +361,11 @@ async def test_a_poll_that_had_begun_before_is_not_shared(engine: Engine) -> Non
     sync = sync_on(engine)
     engine.server.hangs = asyncio.Event()
     engine.server.asked.clear()
-    first = asyncio.create_task(sync.refresh(USER, wait=5))
+    first = asyncio.create_task(sync.refresh(USER, wait=60))
     while not engine.server.asked:
         await asyncio.sleep(0.01)
     engine.now -= HOUR
-    second = asyncio.create_task(sync.refresh(USER, wait=5))
+    second = asyncio.create_task(sync.refresh(USER, wait=60))
     await asyncio.sleep(0.05)
     engine.server.hangs.set()
     await asyncio.gather(first, second)

@@ -27,7 +27,7 @@ async def ending(engine: Engine, *, drain: float, asked: str) -> AsyncIterator[S
     async def hangs() -> bool:
         return asked in engine.server.asked
 
-    await until(hangs, seconds=60)
+    await until(hangs)
     running.cancel()
     yield sync
     async with asyncio.timeout(60):
@@ -119,7 +119,7 @@ async def test_leases_that_a_locked_database_does_not_take_back_end_by_themselve
     await engine.choose("Home")
     engine.database = database = Locked(engine.database)
     sync = sync_on(engine)
-    await sync.refresh(USER, wait=30)
+    await sync.refresh(USER, wait=60)
     database.locked_out = 9
     await sync.close()
     assert "leases end by themselves" in caplog.text

@@ -74,10 +74,10 @@ async def test_a_poll_that_finds_nothing_new_is_spread(engine: Engine, chance: f
     engine.now += 150  # Past the comparison that follows a first reading.
     for _ in range(3):
         engine.now += 10
-        await sync.refresh(USER, wait=30)
+        await sync.refresh(USER, wait=60)
     engine.server.asked.clear()
     engine.now += 10
-    await sync.refresh(USER, wait=30)
+    await sync.refresh(USER, wait=60)
     assert engine.server.asked == ["list"]
     assert await planned_in(engine) == pytest.approx(60 * share)
     await sync.close()

@@ -39,7 +39,7 @@ from tests.integration.world import NOW, World, admin_of, world_on
 T = TypeVar("T")
 
 LOOK_EVERY = 0.05
-SOON = 5.0
+SOON = 60.0
 EVENING = NINE + 8 * HOUR
 QUESTION = AvailabilityQuestion(booking_page=SLUG, from_=NINE, to=EVENING)
 
@@ -110,7 +110,7 @@ async def test_without_a_cursor_it_begins_now(world: World) -> None:
     await note(world, slot(1))
     async with following(world, blocked_slot_changes, world.anna.user, None) as frames:
         waiting = asyncio.ensure_future(first(frames))
-        await asyncio.sleep(LOOK_EVERY * 2)
+        await world.followed()
         await note(world, slot(2))
         assert numbers(await waiting) == [2]
 
@@ -232,7 +232,7 @@ async def test_a_ring_during_a_read_that_failed_is_not_lost() -> None:
 async def test_a_lost_ring_is_found_by_looking(world: World) -> None:
     async with following(world, blocked_slot_changes, world.anna.user, cursor(world, 0)) as frames:
         waiting = asyncio.ensure_future(first(frames))
-        await asyncio.sleep(LOOK_EVERY * 2)
+        await world.followed()
         await note(world, slot(1), bell=Bell())
         assert numbers(await waiting) == [1]
 
@@ -246,8 +246,9 @@ async def test_one_that_leaves_takes_nothing_with_it(world: World) -> None:
             leaving.append(
                 asyncio.ensure_future(anext(blocked_slot_changes(context, world.anna.user, cursor(world, 0))))
             )
-        await asyncio.sleep(LOOK_EVERY)
+        await world.followed(by=3)
         waiting = asyncio.ensure_future(first(frames))
+        await world.followed(by=4)
         await asyncio.sleep(LOOK_EVERY)
         for task in leaving:
             task.cancel()
@@ -272,7 +273,7 @@ async def test_followers_of_one_user_share_one_reader_and_leave_nothing_behind(w
 async def test_the_end_of_the_user_ends_the_subscription(world: World) -> None:
     async with following(world, blocked_slot_changes, world.anna.user, None) as frames:
         waiting = asyncio.ensure_future(first(frames))
-        await asyncio.sleep(LOOK_EVERY)
+        await world.followed()
         await world.admin(people.remove_user, user_id=world.anna.user)
         with pytest.raises(RefusedError):
             await waiting
@@ -544,6 +545,9 @@ async def test_with_refresh_it_polls_once_each_time_it_grew_too_old(world: World
     async with following(world, availability_changes, question) as frames:
         assert not (await update(frames)).availability.freshness.is_fresh
         told = asyncio.ensure_future(update(frames))
+        async with asyncio.timeout(SOON):
+            while not world.icloud.polled:
+                await asyncio.sleep(LOOK_EVERY)
         await asyncio.sleep(LOOK_EVERY * 4)
         assert len(world.icloud.polled) == 1
         await read(world, at=NOW)
@@ -649,14 +653,16 @@ async def test_beginning_counts_as_a_question_of_the_guests_address(world: World
 
 async def test_whoever_is_followed_is_watched(world: World) -> None:
     await world.connect()
+
+    async def watched(until: float) -> None:
+        async with asyncio.timeout(SOON):
+            while (await world.rows("SELECT watched_until FROM icloud_account"))[0]["watched_until"] != until:
+                await asyncio.sleep(LOOK_EVERY)
+
     async with following(world, blocked_slot_changes, world.anna.user, None) as frames:
         waiting = asyncio.ensure_future(first(frames))
-        await asyncio.sleep(LOOK_EVERY * 3)
-        [row] = await world.rows("SELECT watched_until FROM icloud_account")
-        assert row["watched_until"] == NOW + 60
+        await watched(NOW + 60)
         world.clock.now += 45
-        await asyncio.sleep(LOOK_EVERY * 3)
-        [row] = await world.rows("SELECT watched_until FROM icloud_account")
-        assert row["watched_until"] == NOW + 105
+        await watched(NOW + 105)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)

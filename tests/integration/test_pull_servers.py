@@ -22,7 +22,9 @@ from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.seal import Secret
 from standin.catalog import CalendarFacts, Kind
+from standin.log import Seen
 from standin.manners import MODES
+from standin.messages import Request
 from standin.server import StandIn
 from sync.guard import Guard
 from sync.icloud import ICloud
@@ -309,6 +311,18 @@ async def test_a_first_reading_that_is_cut_off_fetches_nothing_twice(
         await apple.account.create(path, event(f"n{number}", at(3, 9), at(3, 10)))
     await engine.choose("Home")
 
+    under_way = 0
+
+    async def asked(_: Request) -> None:
+        nonlocal under_way
+        under_way += 1
+
+    def heard(_: Seen) -> None:
+        nonlocal under_way
+        under_way -= 1
+
+    icloud.front.asked, icloud.front.heard = asked, heard
+
     def kill(step: str) -> None:
         if step == "page stored":
             polling.cancel()
@@ -316,16 +330,20 @@ async def test_a_first_reading_that_is_cut_off_fetches_nothing_twice(
     polling = asyncio.create_task(engine.poll(engine.context("killed", kill)))
     with pytest.raises(asyncio.CancelledError):
         await polling
-    await asyncio.sleep(0.5)  # What was under way when it was cut off is in the log by now.
+    # What was under way when it was cut off is in the log then.
+    await asyncio.sleep(0.5)
+    async with asyncio.timeout(60):
+        while under_way:
+            await asyncio.sleep(0.02)
     held = len(await engine.slots())
     assert 0 < held < 80
     before = len(icloud.requests)
     engine.now += engine.settings.lease + 1
     context = engine.context("next")
     await engine.poll(context)
-    asked = Counter(seen.report for seen in icloud.requests[before:])
+    reports = Counter(seen.report for seen in icloud.requests[before:])
     # A hostile iCloud holds some of a page back, so that what is left fills no whole pages.
-    assert (asked["sync-collection"], asked["calendar-multiget"]) == (1, -(-(80 - held) // 10))
+    assert (reports["sync-collection"], reports["calendar-multiget"]) == (1, -(-(80 - held) // 10))
     for _ in range(4):  # A hostile iCloud gives some of them later.
         engine.now += 16
         await engine.poll(context)

@@ -22,8 +22,9 @@ COUNTED = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHER
 
 
 @pytest.fixture
-async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
-    """With a table of threads, and a function that names the one it is called in."""
+async def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connection]:
+    """With a table of threads, and a function that names the one it is called in. No machine is too slow for a turn."""
+    monkeypatch.setattr(sqlite, "LONGEST_TURN", WITHIN)
     opened = Connection(str(tmp_path / "threads.sqlite3"), patience=100)
     await opened.execute("PRAGMA journal_mode = WAL")
     await opened.execute("CREATE TABLE thread (id INTEGER)")

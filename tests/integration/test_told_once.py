@@ -12,6 +12,7 @@ import pytest
 from domain.actor import Actor, Role
 from models.bell import Bell
 from models.database import Database
+from resolvers import feeds
 from resolvers.context import Context
 from resolvers.settings import ResolverSettings
 from schema.build import build
@@ -47,7 +48,9 @@ MANY = 20
 
 
 @pytest.fixture
-async def world(database: Database, bell: Bell) -> World:
+async def world(database: Database, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> World:
+    """No machine is too slow for what comes together."""
+    monkeypatch.setattr(feeds, "_TOGETHER", 3600.0)
     made = await world_on(database, bell)
     made.services = replace(made.services, settings=ResolverSettings(look_every=0.05))
     return made
@@ -67,12 +70,14 @@ def follow(
     return engine.subscribe(prepared, request, Operation(Context(world.services, actor, address="192.0.2.1")))
 
 
-async def start(followers: list[AsyncGenerator[Answer, None]]) -> list[asyncio.Task[Answer]]:
+async def start(world: World, followers: list[AsyncGenerator[Answer, None]]) -> list[asyncio.Task[Answer]]:
+    """Each waits for its next answer: those of a user's log for what lands from now on."""
+
     async def following(follower: AsyncGenerator[Answer, None]) -> Answer:
         return await anext(follower)
 
     tasks = [asyncio.create_task(following(follower)) for follower in followers]
-    await asyncio.sleep(0.3)
+    await world.followed(by=len(followers))
     return tasks
 
 
@@ -87,9 +92,9 @@ async def test_one_change_is_executed_once_and_all_get_the_same_bytes(
 ) -> None:
     anna = world.anna.user
     followers = [follow(engine, world, owner_of(world.anna), query, user=anna) for _ in range(MANY)]
-    waiting = await start(followers)
+    waiting = await start(world, followers)
     await block(world, NINE, NINE + HOUR)
-    answers = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    answers = await asyncio.wait_for(asyncio.gather(*waiting), 60)
     assert engine.executed == 1
     assert len({id(answer.as_bytes()) for answer in answers}) == 1
     assert orjson.loads(answers[0].as_bytes())["data"]["blockedSlotChanges"]["kind"] == "ADDED"
@@ -105,9 +110,9 @@ async def test_what_is_told_hangs_on_the_document_its_switches_and_who_may_see_i
         *(follow(engine, world, owner_of(world.anna), SWITCHED, user=anna, yes=yes) for yes in (True, True, False)),
         *(follow(engine, world, admin, SWITCHED, user=anna, yes=True) for _ in range(2)),
     ]  # fmt: skip
-    waiting = await start(followers)
+    waiting = await start(world, followers)
     await block(world, NINE, NINE + HOUR)
-    answers = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    answers = await asyncio.wait_for(asyncio.gather(*waiting), 60)
     shown = [sorted(orjson.loads(it.as_bytes())["data"]["blockedSlotChanges"]) for it in answers]
     assert shown == [["cursor", "kind"], ["cursor", "kind"], ["kind"], ["cursor", "kind"], ["cursor", "kind"]]
     assert engine.executed == 3
@@ -118,9 +123,9 @@ async def test_a_switch_that_is_null_is_not_one_left_to_its_default(world: World
     anna = world.anna.user
     null = follow(engine, world, owner_of(world.anna), BY_DEFAULT, user=anna, yes=None)
     left_out = follow(engine, world, owner_of(world.anna), BY_DEFAULT, user=anna)
-    waiting = await start([null, left_out])
+    waiting = await start(world, [null, left_out])
     await block(world, NINE, NINE + HOUR)
-    refused, told = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    refused, told = await asyncio.wait_for(asyncio.gather(*waiting), 60)
     assert orjson.loads(refused.as_bytes())["errors"]
     assert set(orjson.loads(told.as_bytes())["data"]["blockedSlotChanges"]) == {"kind", "cursor"}
     await ends([null, left_out])
@@ -134,11 +139,11 @@ async def test_where_a_subscriber_stands_is_its_own(world: World, engine: Engine
     cursor = write_cursor("e1", world.anna, await world.position() - 1)
     late = follow(engine, world, owner_of(world.anna), SLOTS, user=anna, after=cursor)
     now = follow(engine, world, owner_of(world.anna), SLOTS, user=anna)
-    [first, second] = await start([late, now])
-    assert first.done()
+    [first, second] = await start(world, [late, now])
+    await first
     assert not second.done()
     await block(world, NINE + HOUR, NINE + 2 * HOUR)
-    await asyncio.wait_for(asyncio.gather(second, anext(late)), 5)
+    await asyncio.wait_for(asyncio.gather(second, anext(late)), 60)
     assert engine.executed == 2, "the one that both came to, once"
     await ends([late, now])
 
@@ -150,11 +155,11 @@ async def test_one_that_leaves_at_the_change_takes_nothing_with_it(
     await page(world)
     anna = world.anna.user
     followers = [follow(engine, world, owner_of(world.anna), query, user=anna) for _ in range(MANY)]
-    waiting = await start(followers)
+    waiting = await start(world, followers)
     await (booked(world) if query == APPOINTMENTS else block(world, NINE, NINE + HOUR))
     for leaving in waiting[: MANY // 2]:
         leaving.cancel()
-    answers = await asyncio.wait_for(asyncio.gather(*waiting[MANY // 2 :]), 5)
+    answers = await asyncio.wait_for(asyncio.gather(*waiting[MANY // 2 :]), 60)
     assert len({answer.as_bytes() for answer in answers}) == 1
     assert b'"errors"' not in answers[0].as_bytes()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -168,11 +173,11 @@ async def test_availability_is_told_once_a_role_and_to_guests_without_cursors(
     asked = {"bookingPage": SLUG, "from": "2026-10-27T08:00:00Z", "to": "2026-10-27T16:00:00Z"}
     actors = [*[key_of(world)] * 5, *[owner_of(world.anna)] * 5]
     followers = [follow(engine, world, actor, FREE, input=asked) for actor in actors]
-    snapshots = await asyncio.wait_for(asyncio.gather(*(anext(it) for it in followers)), 5)
+    snapshots = await asyncio.wait_for(asyncio.gather(*(anext(it) for it in followers)), 60)
     assert engine.executed == 2
-    waiting = await start(followers)
+    waiting = [asyncio.ensure_future(anext(follower)) for follower in followers]
     await block(world, NINE, NINE + HOUR)
-    updates = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    updates = await asyncio.wait_for(asyncio.gather(*waiting), 60)
     assert engine.executed == 4
     for answers in (snapshots, updates):
         shown = [orjson.loads(it.as_bytes())["data"]["availabilityChanges"] for it in answers]
@@ -182,7 +187,7 @@ async def test_availability_is_told_once_a_role_and_to_guests_without_cursors(
 
 async def test_a_refusal_is_each_ones_own(world: World, engine: Engine) -> None:
     good = follow(engine, world, owner_of(world.anna), SLOTS, user=world.anna.user)
-    waiting = await start([good])
+    waiting = await start(world, [good])
     bad = await anext(follow(engine, world, owner_of(world.ben), SLOTS, user=world.anna.user))
     assert not bad.began
     assert bad.errors[0].extensions == {"code": "NOT_FOUND"}

@@ -339,7 +339,7 @@ async def test_a_loop_that_begins_with_newer_rules_reads_again_by_itself(
     )
     task = asyncio.create_task(sync.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await rules(engine) != sync.context.rules:
                 await asyncio.sleep(0.02)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -100,6 +101,12 @@ class World:
         user = user or self.anna
         found = await self.run(admin_of(user.subaccount), calendars.calendars, user)
         return {view.name: view for view in found}
+
+    async def followed(self, by: int = 1) -> None:
+        """Until so many follow a user's log: what lands from then on is told to them."""
+        async with asyncio.timeout(60):
+            while sum(share.followers for share in self.services.feeds._shares.values()) < by:
+                await asyncio.sleep(0.01)
 
     async def log(self, user: UserRef | None = None, *, after: int = 0) -> list[LogRow]:
         async with self.services.database.reading() as db:
