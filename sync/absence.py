@@ -69,7 +69,7 @@ async def _may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full
         since.pop(calendar.id, None)
         return True
     wait = poll.context.settings.removal_wait
-    first = poll.since(since, calendar.id)
+    first = poll.since(since, calendar.id, read_at=calendar.last_synced_at)
     if is_full and poll.started - first >= wait:
         since.pop(calendar.id)
         return True

@@ -57,7 +57,8 @@ async def _is_kept(poll: Poll, known: Facts) -> bool:
     if await _is_there(poll, known):
         since.pop(name, None)
     else:
-        first = poll.since(since, name)
+        read_at = next((each.last_synced_at for each in poll.chosen if each.path == known.path), None)
+        first = poll.since(since, name, read_at=read_at)
         if poll.started - first >= wait:
             return False
         poll.hurry(max(first + wait - poll.started, 1))

@@ -90,9 +90,16 @@ class Poll:
     def chosen(self) -> list[Calendar]:
         return [calendar for calendar in self.calendars if not calendar.is_gone]
 
-    def since(self, seen: dict[str, float], name: str) -> float:
-        """When `name` was first seen, kept in `seen`: never later than this poll, also where the clock was set back."""
-        first = seen[name] = min(seen.get(name, self.started), self.started)
+    def since(self, seen: dict[str, float], name: str, *, read_at: float | None) -> float:
+        """When `name` was first seen, kept in `seen`: never later than this poll, also where the clock was set back.
+
+        Anew where its calendar was read after that, or may have been: another process looked, and saw it otherwise.
+        """
+        first = min(seen.get(name, self.started), self.started)
+        is_read_since = read_at is not None and first < read_at <= self.started
+        if is_read_since or self.started - first > 2 * self.context.settings.longest_retry:
+            first = self.started
+        seen[name] = first
         return first
 
     def is_older_than(self, own: Appointment) -> bool:

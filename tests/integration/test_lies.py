@@ -109,6 +109,58 @@ async def test_a_home_that_shows_nothing_for_a_moment_takes_nothing(
     assert not (await engine.calendar("Home")).is_gone
 
 
+async def seen_well_by_another(engine: Engine, *, every: float = 60) -> None:
+    """For a while, in which the one that saw it missing has other accounts."""
+    other = engine.context("process-2")
+    for _ in range(3):
+        engine.now += every
+        await engine.poll(other)
+
+
+async def test_a_calendar_that_is_missing_again_after_another_process_saw_it_waits_anew(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context = engine.context()
+    for _ in range(2):
+        engine.now += 60
+        del engine.server.calendars[home.path]
+        await engine.poll(context)
+        assert context.memory.missing_since
+        engine.server.calendars[home.path] = home
+        await seen_well_by_another(engine)
+    assert len(await engine.slots()) == 10
+
+
+async def test_one_that_nobody_reads_waits_anew_too_when_it_is_missing_again(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    context, before = engine.context(), await engine.calendar("Work")
+    for _ in range(2):
+        del engine.server.calendars[work.path]
+        await engine.poll(context)
+        engine.server.calendars[work.path] = work
+        await seen_well_by_another(engine, every=HOUR)
+    assert await engine.calendar("Work") == before
+
+
+async def test_much_that_is_gone_again_after_another_process_saw_it_waits_anew(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    for number in range(30):
+        home.put(f"e{number}", event(f"e{number}", at(20, 9), at(20, 10)))
+    context, kept = engine.context(), dict(home.texts)
+    await engine.settle(context)
+    for _ in range(2):
+        for href in list(kept)[:30]:
+            home.delete(href)
+        await engine.poll(context)
+        assert context.memory.removals_since
+        for href, (_, text) in kept.items():
+            home.put(href.rpartition("/")[2].removesuffix(".ics"), text)
+        await seen_well_by_another(engine)
+    assert len(await engine.slots()) == 40
+
+
 async def test_what_is_new_is_read_while_much_that_is_gone_waits(engine: Engine, home: FakeCalendar) -> None:
     for number in range(30):
         home.put(f"n{number}", event(f"n{number}", at(15, 9), at(15, 10)))
