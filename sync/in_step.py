@@ -21,10 +21,14 @@ def is_in_step(calendar: Calendar, token: str | None) -> bool:
 
 
 def rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
-    """In step but for what is not given, which is asked for ever more seldom: each time, all of it is listed."""
+    """In step but for what is not given, which is asked for ever more seldom: each time, all of it is listed.
+
+    Without a token nothing says that it is in step.
+    """
     ungiven = poll.context.memory.ungiven.get(calendar.id)
     return (
         ungiven is not None
+        and token is not None
         and not calendar.listed_token
         and token == ungiven.token
         and ungiven.since <= poll.started < ungiven.until

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from domain.accounts import AccountStatus
+from domain.calendars import CalendarKind, ListedCalendar
 from models.bell import Bell
 from models.database import Database
 from models.seal import Sealer
@@ -400,6 +401,23 @@ async def test_a_change_beside_what_is_not_given_is_read_at_once(engine: Engine,
     for _ in range(12):
         await engine.poll(context)
         engine.now += 60
+    home.put("other", event("other", at(21, 9), at(21, 10)))
+    await engine.poll(context)
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
+
+
+async def test_a_calendar_that_is_listed_without_a_token_does_not_rest_for_what_is_not_given(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = [ListedCalendar(home.path, "Home", "#FF2968", CalendarKind.EVENTS, can_write=True, token=None)]
+    context = engine.context()
+    await engine.settle(context)
+    lie(monkeypatch, "list_calendars", without)
+    engine.server.hidden.add(home.put("new", event("new", at(20, 9), at(20, 10))))
+    for _ in range(8):
+        await engine.poll(context)
+        engine.now += 15
+    assert context.memory.ungiven
     home.put("other", event("other", at(21, 9), at(21, 10)))
     await engine.poll(context)
     assert (at(21, 9), at(21, 10)) in await engine.slots()
