@@ -13,11 +13,14 @@ from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
-from sync.remote import Fetched, Forbidden, Href, NotThere, ServerFailed, UnexpectedAnswer
+from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, UnexpectedAnswer, Unreachable
 from sync.spelling import as_held, spelled_anew
 from sync.told import Told
 
 log = logging.getLogger(__name__)
+
+NOT_TOLD = (Forbidden, UnexpectedAnswer, Unreachable)
+"""By one object alone nothing is held up: where more is amiss, the next request tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class Removal:
 
     plan: PullPlan
     doubtful: AbstractSet[Href] = frozenset()
-    "Told as gone, and given all the same."
+    "Told as gone, and given all the same, or of ours and not to be asked for."
     is_proved: bool
     "Whether nothing of what is told as gone has to wait for another poll."
 
@@ -89,12 +92,18 @@ async def _confirm_deletions(
         return plan, frozenset()
     copies = await copies_among(poll.context.database, calendar, plan.forget)
     own = {href for href in plan.forget if href in copies}
-    given = {
-        href: found.etag or None for href in sorted(own) if (found := await there(poll, href)) is not None
-    }
+    given: dict[Href, ETag | None] = {}
+    untold: set[Href] = set()
+    for href in sorted(own):
+        try:
+            if (found := await there(poll, href)) is not None:
+                given[href] = found.etag or None
+        except NOT_TOLD as error:
+            log.info("whether an own event is there was not told: %s", error)
+            untold.add(href)
     doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
     fetch = {**plan.fetch, **dict.fromkeys(doubtful), **given}
-    return PullPlan(fetch, plan.forget - given.keys() - doubtful), doubtful
+    return PullPlan(fetch, plan.forget - given.keys() - doubtful - untold), doubtful | untold
 
 
 async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read: bool) -> None:
@@ -118,7 +127,7 @@ async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read
 async def _is_gone(poll: Poll, href: Href) -> bool:
     try:
         return await there(poll, href) is None
-    except (Forbidden, UnexpectedAnswer, ServerFailed) as error:
+    except NOT_TOLD as error:
         log.info("whether an own event is there was not told: %s", error)
         return False
 

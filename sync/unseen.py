@@ -10,15 +10,16 @@ from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
+from models.database import Db
 from models.outbox import WriteState, queue_again
 from models.resources import unseen_copies
-from sync.absence import there
+from sync.absence import NOT_TOLD, there
 from sync.appointment_text import is_older
 from sync.ending import PartEnding
 from sync.pages import Page, store_page
 from sync.plan import plan_write_retry
 from sync.poll import Poll
-from sync.remote import Fetched, Forbidden, Href, ServerFailed, UnexpectedAnswer
+from sync.remote import Fetched, Href, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ NOT_KEPT = "iCloud said that it took the event, and does not have it; it is writ
 
 _SHOWN_BY = 60.0
 """Seconds after which what was written is shown: of tens of them is told."""
+
+_TOLD_BY = 600.0
+"""Likewise, where nothing can be told of it."""
 
 _FEW = 3
 """After so many tries the owner is told that it failed: what is seen once and then gone was deleted by them."""
@@ -45,9 +49,9 @@ async def look_for_unseen(poll: Poll, calendar: Calendar) -> None:
     for href in sorted((await find_unseen(poll)).get(calendar.id, frozenset())):
         try:
             found = await there(poll, href)
-        except (Forbidden, UnexpectedAnswer, ServerFailed) as error:
+        except NOT_TOLD as error:
             log.info("whether what was written is there was not told: %s", error)
-            poll.hurry(poll.context.settings.watched_every)
+            await _ask_again(poll, calendar, href)
             continue
         if not await _is_written(poll, calendar, href, found):
             continue
@@ -59,13 +63,12 @@ async def look_for_unseen(poll: Poll, calendar: Calendar) -> None:
 async def _is_written(poll: Poll, calendar: Calendar, href: Href, found: Fetched | None) -> bool:
     """Where it is not, it is looked at again, or is written again."""
     async with poll.changing(calendar) as (ledger, _):
-        mine = Appointment.filter(calendar_id=calendar.id, href=href, user_id=calendar.user_id)
-        own = await mine.using_db(ledger.db).first()
+        own = await _own_at(ledger.db, calendar, href)
         if own is None or own.status != "CONFIRMED" or own.write_state not in _WRITTEN:
             return False
         if found is not None and not is_older(own, found.body):
             return True
-        if poll.started - (own.written_at or 0.0) < _SHOWN_BY:
+        if _is_of_late(poll, own, _SHOWN_BY):
             poll.hurry(poll.context.settings.watched_every)
         else:
             await _write_again(poll, ledger, own, found)
@@ -73,6 +76,24 @@ async def _is_written(poll: Poll, calendar: Calendar, href: Href, found: Fetched
 
 
 _WRITTEN = frozenset({WriteState.WRITTEN, WriteState.CHANGED_IN_ICLOUD})
+
+
+async def _ask_again(poll: Poll, calendar: Calendar, href: Href) -> None:
+    """Soon where it was written of late; after that only with what else there is to look for: it may never be told."""
+    async with poll.context.database.reading() as db:
+        own = await _own_at(db, calendar, href)
+    if own is not None and _is_of_late(poll, own, _TOLD_BY):
+        poll.hurry(poll.context.settings.watched_every)
+
+
+async def _own_at(db: Db, calendar: Calendar, href: Href) -> Appointment | None:
+    mine = Appointment.filter(calendar_id=calendar.id, href=href, user_id=calendar.user_id)
+    return await mine.using_db(db).first()
+
+
+def _is_of_late(poll: Poll, own: Appointment, seconds: float) -> bool:
+    """By a stamp that is far ahead it was not: the clock was set back since."""
+    return poll.is_older_than(own) or 0 <= poll.started - (own.written_at or 0.0) < seconds
 
 
 async def _write_again(poll: Poll, ledger: Ledger, own: Appointment, found: Fetched | None) -> None:

@@ -551,6 +551,50 @@ async def test_one_text_that_is_never_answered_keeps_no_other_from_being_read(
     assert [each.href for each in await engine.resources() if each.has_problems] == [slow]
 
 
+@pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), UnexpectedAnswer(), Unreachable()], ids=repr)
+async def test_a_deleted_event_of_ours_that_can_not_be_asked_for_holds_up_no_other(
+    engine: Engine, work: FakeCalendar, told: RemoteError
+) -> None:
+    await engine.choose("Home", linked="Work")
+    context = engine.context()
+    await engine.settle(context)
+    name = await engine.book(at(25, 9), at(25, 10))
+    await engine.push(context)
+    await engine.poll(context)
+    [href] = work.texts
+    work.delete(href)
+    engine.server.spoiling[href] = told
+    work.put("new", event("new", at(20, 9), at(20, 10)))
+    await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+    for _ in range(6):
+        engine.now += 15
+        await engine.poll(context)
+    assert (await engine.account()).last_synced_at == engine.now
+    assert (await engine.appointment(name)).write_state == "WRITTEN"
+    engine.server.spoiling.clear()
+    engine.now += DAY
+    await engine.poll(context)
+    assert (await engine.appointment(name)).write_state == "DELETED_IN_ICLOUD"
+
+
+async def test_a_deletion_of_ours_that_was_not_told_of_for_a_moment_is_told_by_the_next_poll(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    await engine.choose("Home", linked="Work")
+    context = engine.context()
+    await engine.settle(context)
+    name = await engine.book(at(25, 9), at(25, 10))
+    await engine.push(context)
+    await engine.poll(context)
+    work.delete(*work.texts)
+    engine.server.failures["get"] = [ServerFailed()]
+    await engine.poll(context)
+    assert (await engine.appointment(name)).write_state == "WRITTEN"
+    await engine.poll(context)
+    assert (await engine.appointment(name)).write_state == "DELETED_IN_ICLOUD"
+
+
 @pytest.mark.parametrize("refusal", [PasswordRefused(), Throttled(None)], ids=str)
 @pytest.mark.parametrize("is_read", [True, False])
 async def test_a_calendar_that_is_not_listed_and_refuses_stops_no_account(

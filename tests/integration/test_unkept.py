@@ -9,9 +9,9 @@ from models.database import Database
 from models.outbox import WriteState
 from models.polling import Stamp
 from sync.quiet import look
-from sync.remote import ETag, Href
+from sync.remote import ETag, Forbidden, Href, RemoteError, ServerFailed, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
-from tests.integration.engine import HOUR, Engine, linked_engine_on
+from tests.integration.engine import DAY, HOUR, Engine, linked_engine_on
 from tests.integration.test_carry_out import BOOKED, MOVED, state
 from tests.integration.test_push import spans
 from tests.integration.test_quiet import leased
@@ -160,3 +160,38 @@ async def test_what_was_not_kept_is_looked_for_though_icloud_tells_of_no_change(
         keeps_nothing(lying, ETag('"zz"'))
         await engine.push(context)
     assert not isinstance(await look(context, await leased(engine)), Stamp)
+
+
+@pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), Unreachable()], ids=repr)
+async def test_one_that_can_not_be_asked_for_is_let_be_after_a_while_and_holds_up_nothing(
+    engine: Engine, work: FakeCalendar, told: RemoteError
+) -> None:
+    context = engine.context()
+    name = await engine.book(*BOOKED)
+    await engine.push(context)
+    [href] = work.texts
+    engine.server.untold.add(href)
+    engine.server.spoiling[href] = told
+    for _ in range(45):
+        engine.now += 15
+        assert (await engine.poll(context)).error is None
+    assert isinstance(await look(context, await leased(engine)), Stamp)
+    engine.server.spoiling.clear()
+    engine.now += DAY
+    await engine.poll(context)
+    assert await state(engine, name) == WriteState.WRITTEN
+    assert [each.etag for each in await engine.resources()] == [work.texts[href][0]]
+
+
+async def test_what_was_not_kept_is_found_out_though_the_clock_was_set_back(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.now += 2 * DAY
+    await engine.book(*BOOKED)
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push()
+    engine.now -= 2 * DAY
+    await later(engine)
+    await later(engine)
+    assert spans(work) == [BOOKED]
