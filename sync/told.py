@@ -97,6 +97,8 @@ def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bo
     Told of too early, or only the calendar's own properties changed.
     """
     unexplained = poll.context.memory.unexplained_polls
+    if listed_token == calendar.sync_token:
+        return True  # On iCloud the two are one: it was read on already, while the last poll was under way.
     if listed_token is None or calendar.listed_token == listed_token or calendar.last_synced_at is None:
         return (
             True  # Where it is to be read on from further back, a write of ours, at least, is to be told of.

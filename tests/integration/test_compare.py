@@ -315,6 +315,25 @@ async def test_a_change_that_nothing_is_told_of_is_asked_for_again(
     assert (at(20, 9), at(20, 10)) in await engine.slots()
 
 
+async def test_a_change_that_came_while_a_poll_was_under_way_is_not_asked_for_again_and_again(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    home.put("a", event("a", at(20, 9), at(20, 10)))
+
+    async def meanwhile(name: str, _: str) -> None:
+        if name == "changes":
+            engine.server.after = None
+            home.put("b", event("b", at(21, 9), at(21, 10)))
+
+    engine.server.after = meanwhile
+    for asked in (["list", "changes", "fetch"], ["list", "changes"], ["list"]):
+        engine.server.asked.clear()
+        engine.now += 60
+        await engine.poll(context)
+        assert engine.server.asked == asked
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
+
+
 async def test_a_change_that_is_never_told_is_found_by_a_comparison(
     engine: Engine, context: SyncContext, home: FakeCalendar
 ) -> None:
