@@ -100,3 +100,13 @@ async def test_the_owner_is_told_of_a_subscription_until_it_holds_events_again(e
     home_of(engine).kind = CalendarKind.SUBSCRIPTION
     await engine.poll()
     assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
+
+
+async def test_one_that_was_never_read_before_it_turned_is_waited_for_no_more(engine: Engine) -> None:
+    await engine.choose("Home", linked="Work")
+    engine.server.calendars["/1/calendars/work/"].kind = CalendarKind.SUBSCRIPTION
+    await engine.poll()
+    account = await engine.account()
+    assert account.status == AccountStatus.CONNECTED
+    assert (account.next_poll_at or 0) - engine.now >= engine.settings.usual_every
+    assert (await engine.calendar("Work")).last_synced_at is None
