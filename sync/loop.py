@@ -316,9 +316,11 @@ class Loop:
             try:
                 await place.take()
                 work.outcome = _outcome_of(await push(self.context, write, place))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on.
                 if is_unavailable(error):
-                    raise
+                    self._faults.tell(error, "a write failed, and its lease ends by itself")
+                    work.outcome = "unavailable"
+                    return
                 self._faults.tell(error, f"the write of appointment {write.appointment_id} failed")
                 work.outcome = "broken"
                 await put_off(self.context, write)

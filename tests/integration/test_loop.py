@@ -233,6 +233,7 @@ async def test_a_booking_is_written_by_it(engine: Engine, running: Sync, bell: B
     [
         ([Unreachable("502"), Throttled(0.1)], ["Unreachable", "Throttled", "ok"]),
         ([Forbidden("read-only")], ["given up"]),
+        ([OSError("the database's disk is full")], ["unavailable"]),
     ],
 )
 async def test_who_watches_is_told_how_a_write_ended(
