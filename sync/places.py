@@ -16,6 +16,7 @@ from sync.remote import ETag, Href
 CALENDAR_GONE = "The linked calendar is gone from iCloud: choose another one."
 READ_ONLY = "The linked calendar takes no appointments, it is read-only or full: choose another one."
 TOO_LONG = "Its event is too long for iCloud: shorten it there, or book it anew with shorter notes."
+NOT_KEPT = "iCloud said that it took the event, and does not have it; it is written again by itself."
 NOT_ALONE = (
     "Its event in iCloud repeats, or holds more than the appointment, as its owner made it: it is left as it is. "
     "Change or delete it there."

@@ -28,7 +28,7 @@ from models.settle import closes_time, settle_conflicts
 from sync.appointment_text import href_of, is_as_written
 from sync.context import SyncContext
 from sync.ical import read_resource
-from sync.places import find_held, find_left_behind, find_place, why_unusable
+from sync.places import NOT_KEPT, find_held, find_left_behind, find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
 from sync.remote import Broken, PasswordRefused, RemoteError
 from sync.room import Place
@@ -276,6 +276,8 @@ async def _wait(
     log.info("appointment %s is written later: %s", own.id, error)
     if own.write_state not in UNSENT:
         return
+    if own.write_problem == NOT_KEPT:
+        problem = NOT_KEPT  # Until it is seen there.
     has_news = own.write_problem != problem
     own.write_problem = problem
     await own.save(using_db=ledger.db, update_fields=["write_attempts", "write_problem"])

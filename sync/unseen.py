@@ -17,13 +17,12 @@ from sync.absence import NOT_TOLD, there
 from sync.appointment_text import is_older
 from sync.ending import PartEnding
 from sync.pages import Page, store_page
+from sync.places import NOT_KEPT
 from sync.plan import plan_write_retry
 from sync.poll import Poll
 from sync.remote import Fetched, Href, UnexpectedAnswer
 
 log = logging.getLogger(__name__)
-
-NOT_KEPT = "iCloud said that it took the event, and does not have it; it is written again by itself."
 
 _SHOWN_BY = 60.0
 """Seconds after which what was written is shown: of tens of them is told."""

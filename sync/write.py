@@ -14,7 +14,7 @@ from models.icloud import ICloudAccount
 from sync.appointment_text import Whose, href_of, is_in_its_time, patched, text_of, whose
 from sync.context import SyncContext
 from sync.ical import read_written, write_appointment
-from sync.places import CALENDAR_GONE, NOT_ALONE, NOT_TO_BE_READ, READ_ONLY, TOO_LONG, Held, Stray
+from sync.places import CALENDAR_GONE, NOT_ALONE, NOT_KEPT, NOT_TO_BE_READ, READ_ONLY, TOO_LONG, Held, Stray
 from sync.poll import sign_in
 from sync.remote import (
     ETag,
@@ -181,11 +181,14 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
         try:
             context.at("write sent")
             told = await _put(remote, href, body, stands)
-            if told is not None:
+            is_doubted = _is_doubted(intent)
+            if told is not None and not is_doubted:
                 return Written(uid, href, told, body)
             found = await _find(remote, href)
             if stands is not None and not _was_replaced(own, found, before=stands.etag, put=body):
                 return Later(UnexpectedAnswer("a success, and nothing was replaced"))
+            if is_doubted and found is None:
+                return Later(UnexpectedAnswer("a success, and nothing was written"))
             return Written(uid, href, None if found is None else found.etag, body)
         except NotThere:
             if stands is None:
@@ -250,6 +253,11 @@ def _was_replaced(own: Appointment, found: Held | None, *, before: ETag, put: st
         return True
     written, wanted = read_written(found.body), read_written(put)
     return found.etag != before and (written is None or wanted is None or written.sequence >= wanted.sequence)
+
+
+def _is_doubted(intent: Intent) -> bool:
+    """Told as written again and again, and not kept: only what is seen there is told to the owner any more."""
+    return intent.own.write_problem == NOT_KEPT and intent.attempts >= _SURE_OF_LOSS
 
 
 def _is_sure_of_conflict(context: SyncContext, intent: Intent) -> bool:

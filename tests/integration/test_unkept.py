@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from domain.changes import ChangeKind
 from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
 from models.polling import Stamp
+from sync.places import NOT_KEPT
 from sync.quiet import look
 from sync.remote import ETag, Forbidden, Href, RemoteError, ServerFailed, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
@@ -93,6 +95,27 @@ async def test_one_that_is_never_kept_is_tried_ever_less_often_and_told(
     assert WriteState.DELETED_IN_ICLOUD not in states
     assert WriteState.FAILED in states
     assert engine.server.asked.count("create") < 15  # In two hours and 180 rounds.
+
+
+async def test_one_that_is_never_kept_is_told_as_written_no_more_until_it_is_there(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(*BOOKED)
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        for _ in range(20):
+            await later(engine)
+        asked, position = len(engine.server.asked), await engine.position()
+        for _ in range(30):
+            await later(engine)
+        assert "create" in engine.server.asked[asked:]
+    assert ChangeKind.APPOINTMENT_WRITTEN not in await engine.kinds(position)
+    assert await state(engine, name) == WriteState.FAILED
+    assert (await engine.appointment(name)).write_problem == NOT_KEPT
+    for _ in range(30):
+        await later(engine)
+    assert (spans(work), await state(engine, name)) == ([BOOKED], WriteState.WRITTEN)
+    assert (await engine.appointment(name)).write_problem is None
 
 
 async def test_one_that_is_shown_late_is_not_written_again(engine: Engine, work: FakeCalendar) -> None:
