@@ -214,10 +214,7 @@ class Phone:
     async def _patch(self, calendar: str, props: str) -> None:
         path = await self._calendar(calendar)
         body = f"<propertyupdate {_XMLNS}><set><prop>{props}</prop></set></propertyupdate>"
-        answer = await self._xml("PROPPATCH", path, body, {})
-        refused = [text for each in answer.iter(d("status")) if " 200 " not in (text := markup.text_of(each))]
-        if refused:
-            raise PhoneError(f"PROPPATCH {path}", int(refused[0].split()[1]))
+        await self._exchange("PROPPATCH", path, body)
         self._calendars = {}
 
     async def _change(self, path: str, edit: edits.Edit) -> None:

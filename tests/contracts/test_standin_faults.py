@@ -140,10 +140,14 @@ async def test_the_log_tells_who_asked_for_how_much_and_how_long_it_took() -> No
 
         dav.icloud.front.asked = a_second_passes
         await dav.multiget("home", f"{dav.home}home/a.ics", f"{dav.home}home/b.ics")
-        body = '<propfind xmlns="DAV:"><href/><prop><displayname/></prop></propfind>'
+        body = '<propfind xmlns="DAV:"><href></href><prop><displayname/></prop></propfind>'
         headers = {"Depth": "0", "User-Agent": "x/1", "Host": "caldav.example"}
         await dav.call("PROPFIND", dav.home, body, headers)
-        report, named = dav.icloud.requests
+        prolog = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+        sync = f'{prolog}<sync-collection xmlns="DAV:"><sync-token/></sync-collection>'
+        await dav.call("REPORT", f"{dav.home}home/", sync)
+        report, named, last = dav.icloud.requests
+    assert (last.report, last.status) == ("sync-collection", 207)
     assert (report.hrefs, report.user_agent, report.report) == (2, None, "calendar-multiget")
     assert report.host == urlsplit(dav.icloud.entry_url).netloc
     assert (named.hrefs, named.user_agent, named.host) == (0, "x/1", "caldav.example")

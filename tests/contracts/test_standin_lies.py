@@ -200,6 +200,26 @@ async def test_what_is_told_anew_is_honest_small_and_from_the_first_plan_on(dav:
     assert (await dav.multiget("home", large)).gone == [large], "what is large is not kept"
 
 
+async def test_answers_are_kept_by_a_schedule_too_and_after_all_is_well_again(dav: Dav) -> None:
+    faults = dav.icloud.faults(APPLE_ID)
+    faults.replay({2: "stale"})
+    before = await dav.sync("home")
+    await dav.put("home/new.ics", event("new"))
+    assert (await dav.sync("home")).text == before.text
+    faults.clear()
+    between = await dav.sync("home")
+    await dav.put("home/newer.ics", event("newer"))
+    faults.lie(Lie.STALE)
+    assert (await dav.sync("home")).text == between.text
+
+
+async def test_what_waits_for_another_request_holds_up_no_schedule(dav: Dav) -> None:
+    faults = dav.icloud.faults(APPLE_ID)
+    faults.inject("status:502", on="PUT")
+    faults.replay({0: "status:504"})
+    assert ((await dav.sync("home")).status, faults.pending) == (504, ["status:502"])
+
+
 async def test_members_come_twice_or_backwards(dav: Dav) -> None:
     honest = (await dav.sync("home")).hrefs
     doubled, backwards = await told(dav, Lie.DUPLICATED), await told(dav, Lie.REORDERED)

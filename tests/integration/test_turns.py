@@ -100,6 +100,66 @@ async def test_what_is_due_before_the_next_turn_is_taken_in_this_one(engine: Eng
     assert begin_all(loop) == 0
 
 
+async def test_one_begins_at_its_time_though_nobody_rings(engine: Engine) -> None:
+    loop = Loop(replace(engine, settings=replace(FEW, look_every=600)).context())
+    await add_accounts(engine, 1, "soon")
+    lease = (await leased(engine, "soon0"))._replace(due_at=NOW + 0.05)
+    loop.context = replace(loop.context, clock=lambda: engine.now)
+    loop._waiting.add([lease])
+    beginning = asyncio.create_task(loop._begin_in_time(asyncio.Event()))
+    await asyncio.sleep(0)
+    assert waiting(loop) == (1, 0)
+    engine.now += 1
+    async with asyncio.timeout(30):
+        while loop.running("acc_soon0") is None:
+            await asyncio.sleep(0.01)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    await loop.drain()
+
+
+async def test_one_that_a_later_clock_planned_does_not_wait_for_its_hour(engine: Engine, loop: Loop) -> None:
+    await add_accounts(engine, 1)
+    loop._waiting.add([(await leased(engine, "well0"))._replace(due_at=NOW + 3600)])
+    assert begin_all(loop) == 1
+
+
+async def test_who_is_due_longest_begins_first_and_who_is_dropped_does_not(
+    engine: Engine, loop: Loop
+) -> None:
+    await add_accounts(engine, 6)
+    for number, late in enumerate((1, 6, 3, 2, 5, 4)):
+        lease = await leased(engine, f"well{number}")
+        loop._waiting.add([lease._replace(due_at=NOW - late)])
+    loop._waiting.drop("acc_well1")
+    loop._waiting.drop("acc_well2")
+    begun = [due.account_id for _ in range(4) if (due := loop._next(NOW)) is not None]
+    assert begun == ["acc_well4", "acc_well5", "acc_well3", "acc_well0"]
+
+
+async def test_one_that_fails_and_waits_is_polled_once_when_it_is_asked_for(
+    engine: Engine, loop: Loop
+) -> None:
+    await add_accounts(engine, 1, "fails")
+    await loop._take_turn()
+    assert waiting(loop) == (0, 1)
+    assert await loop.poll_now("acc_fails0") is not None
+    assert waiting(loop) == (0, 0)
+
+
+async def test_a_loop_that_ends_leaves_nothing_waiting_and_no_place_taken(engine: Engine, loop: Loop) -> None:
+    await add_accounts(engine, 6)
+    await add_accounts(engine, 2, "fails")
+    await loop._take_turn()
+    assert begin_all(loop) == 4
+    loop._end_poll("acc_well0")
+    assert len(loop._room.new) == 3
+    await loop._take_turn()
+    assert waiting(loop)[1] == 1
+    await loop.drain()
+    assert (waiting(loop), len(loop._room.new), loop._polls, loop._failing) == ((0, 0), 0, {}, set())
+
+
 async def test_one_that_is_polled_is_not_polled_again_though_it_is_leased_again(
     engine: Engine, loop: Loop
 ) -> None:

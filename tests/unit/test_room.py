@@ -77,6 +77,29 @@ async def test_who_is_ended_while_silent_waits_for_no_place() -> None:
     assert (room.free, room.silent) == (0, 0)
 
 
+async def test_a_room_is_full_of_those_that_began_just_now_however_many_began_long_ago() -> None:
+    room = Room(SyncSettings(word_within=60.0), 2)
+    old, first, second = [room.begin() for _ in range(3)]
+    room.new[old] -= 100
+    is_full = [room.is_full_of_new]
+    await first.take()
+    is_full.append(room.is_full_of_new)
+    room.begin()
+    is_full.append(room.is_full_of_new)
+    second.leave()
+    is_full.append(room.is_full_of_new)
+    assert is_full == [True, False, True, False]
+
+
+async def test_a_place_is_given_back_once_and_by_who_has_it() -> None:
+    room = Room(SyncSettings(), 2)
+    taken, never = room.begin(), room.begin()
+    await taken.take()
+    for place in (never, taken, taken):
+        place.leave()
+    assert (room.free, room.turn._value, room.new) == (2, 2, {})
+
+
 async def test_who_is_told_hears_when_a_place_is_given_up() -> None:
     heard, said = asyncio.Event(), asyncio.Event()
     waiting = asyncio.create_task(silent_one(Room(AT_ONCE, 1, left=heard.set), said, []))
