@@ -118,9 +118,11 @@ async def liar() -> AsyncIterator[Liar]:
 
 
 @pytest.fixture
-async def account(liar: Liar) -> AsyncIterator[Account]:
+async def account(liar: Liar, request: pytest.FixtureRequest) -> AsyncIterator[Account]:
+    """Whose requests may last a minute, or as long as the parameter says."""
     url = f"http://127.0.0.1:{liar.port}/"
-    server = ICloud(Guard(url), TransportSettings(request_seconds=1.0, most_bytes=1_000_000))
+    seconds = getattr(request, "param", 60.0)
+    server = ICloud(Guard(url), TransportSettings(request_seconds=seconds, most_bytes=1_000_000))
     account = server.sign_in("a@icloud.com", Secret(CANARY))
     account.home_url = f"{url}1/calendars/"
     yield account
@@ -360,6 +362,7 @@ async def test_too_long_an_answer_is_cut_off(liar: Liar, account: Account) -> No
         await account.get(HREF)
 
 
+@pytest.mark.parametrize("account", [1.0], indirect=True)
 async def test_a_drip_ends_at_the_deadline_of_the_whole_request(liar: Liar, account: Account) -> None:
     async def drip(_: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 207 X\r\nContent-Length: 1000\r\n\r\n")
@@ -374,6 +377,7 @@ async def test_a_drip_ends_at_the_deadline_of_the_whole_request(liar: Liar, acco
             await account.list_changes(CALENDAR, None)
 
 
+@pytest.mark.parametrize("account", [1.0], indirect=True)
 async def test_a_redirect_gets_no_deadline_of_its_own(liar: Liar, account: Account) -> None:
     async def send_on(_: Asked, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.4)
