@@ -79,6 +79,25 @@ async def test_a_lease_is_renewed_when_a_third_of_it_has_passed_and_not_before(e
         assert (await engine.account()).lease_until == NOW + renewed + 30
 
 
+async def test_what_is_taken_in_a_turn_is_renewed_until_it_is_given_back(engine: Engine) -> None:
+    await add_account(engine, "fails", next_poll_at=NOW, failures=1)
+    leases = Leases(engine.context())
+    [lease] = await leases.trade(Places(failing=1))
+    engine.now = NOW + 11
+    await leases.trade()
+    assert (await account(engine, "fails")).lease_until == NOW + 11 + 30
+    engine.now = NOW + 22
+    leases.stamp(Stamp("acc_fails", lease.revision, NOW, 0.0, None, NOW + 60, NOW + 15))
+    await leases.trade()
+    back = await account(engine, "fails")
+    assert (back.lease_owner, back.lease_until, back.next_poll_at) == (None, None, NOW + 60)
+    async with engine.database.writing() as db:
+        await ICloudAccount.filter(id="acc_fails").using_db(db).update(lease_owner=leases._context.owner)
+    engine.now = NOW + 44
+    await leases.trade()
+    assert (await account(engine, "fails")).lease_until is None, "it is none of ours any more"
+
+
 async def test_a_lease_that_a_later_clock_made_is_brought_to_its_length(engine: Engine) -> None:
     """Where this process died, the others would wait for that clock's hour."""
     leases = Leases(engine.context())
