@@ -82,6 +82,8 @@ async def _record(
     db: Db, poll: Poll, error: RemoteError | None, *, may_differ: bool, read: Calendar | None = None
 ) -> bool:
     """Whether the account's standing changed. `read`: in this transaction."""
+    # In the order of who chooses calendars, which counts on the account: on PostgreSQL the two would wait in a ring.
+    await _stamp_calendars(db, poll)
     # A write first: from here on nobody else changes the row.
     rows = await fetch(
         db,
@@ -94,7 +96,6 @@ async def _record(
         return False
     [fresh] = models_of(ICloudAccount, rows)
     before = (fresh.status, fresh.problem_code, fresh.progress_done)
-    await _stamp_calendars(db, poll)
     if error is None:
         verified = poll.verified if read is None else poll.verified | {read.id}
         await _record_success(db, poll, fresh, verified, may_differ=may_differ)
@@ -245,7 +246,10 @@ async def _stamp_calendars(db: Db, poll: Poll) -> None:
     await execute(
         db,
         "UPDATE calendar SET last_synced_at = $1"  # noqa: S608
-        f" WHERE last_synced_at IS NOT NULL AND id IN ({marks(len(ids), after=1)})",
+        f" WHERE last_synced_at IS NOT NULL AND id IN ({marks(len(ids), after=3)})"
+        " AND EXISTS (SELECT 1 FROM icloud_account WHERE id = $2 AND lease_owner = $3)",
         poll.started,
+        poll.account.id,
+        poll.context.owner,
         *ids,
     )

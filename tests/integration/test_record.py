@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from domain.accounts import AccountStatus
 from models.bell import Bell
-from models.database import Database
+from models.database import Database, execute, fetch
 from models.icloud import ICloudAccount
 from models.polling import Lease, ask_for_poll, lease_account
 from models.seal import Secret
@@ -228,3 +230,26 @@ async def test_only_a_change_of_blocked_time_is_one(engine: Engine, home: FakeCa
     home.put("new", event("new", at(3, 9), at(3, 10)))
     await engine.poll()
     assert (await engine.account()).last_changed_at == engine.now
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_a_poll_that_ends_and_a_choice_of_calendars_never_wait_for_each_other(engine: Engine) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    async with engine.database.writing() as db:
+        # As a choice does, which counts itself on the account right after.
+        await execute(db, "SELECT 1 FROM calendar FOR UPDATE")
+        polling = asyncio.create_task(engine.poll(context))
+        async with asyncio.timeout(60):
+            while not await fetch(db, _WAITING):
+                await asyncio.sleep(0.01)
+        await execute(db, "UPDATE calendar SET is_linked = TRUE WHERE name = 'Home'")
+    assert (await polling).error is None
+
+
+_WAITING = (
+    "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+    " WHERE NOT l.granted AND a.datname = current_database()"
+)
