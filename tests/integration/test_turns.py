@@ -124,17 +124,20 @@ async def test_one_that_a_later_clock_planned_does_not_wait_for_its_hour(engine:
     assert begin_all(loop) == 1
 
 
-async def test_who_is_due_longest_begins_first_and_who_is_dropped_does_not(
-    engine: Engine, loop: Loop
+@pytest.mark.parametrize(
+    ("late", "dropped", "order"),
+    [((3, 4, 5), None, [2, 1, 0]), ((9, 5, 8, 4, 3, 7, 6), 0, [2, 5, 6, 1, 3, 4])],
+    ids=["all", "all-but-one"],
+)
+async def test_who_is_due_longest_begins_first(
+    engine: Engine, loop: Loop, late: tuple[int, ...], dropped: int | None, order: list[int]
 ) -> None:
-    await add_accounts(engine, 6)
-    for number, late in enumerate((1, 6, 3, 2, 5, 4)):
-        lease = await leased(engine, f"well{number}")
-        loop._waiting.add([lease._replace(due_at=NOW - late)])
-    loop._waiting.drop("acc_well1")
-    loop._waiting.drop("acc_well2")
-    begun = [due.account_id for _ in range(4) if (due := loop._next(NOW)) is not None]
-    assert begun == ["acc_well4", "acc_well5", "acc_well3", "acc_well0"]
+    await add_accounts(engine, len(late))
+    for number, seconds in enumerate(late):
+        loop._waiting.add([(await leased(engine, f"well{number}"))._replace(due_at=NOW - seconds)])
+    loop._waiting.drop(f"acc_well{dropped}")
+    begun = [due.account_id for _ in late if (due := loop._next(NOW)) is not None]
+    assert begun == [f"acc_well{number}" for number in order]
 
 
 async def test_one_that_fails_and_waits_is_polled_once_when_it_is_asked_for(
