@@ -95,8 +95,8 @@ class Closing(Ending):
         poll, calendar, missing = self.poll, self.calendar, self.poll.context.memory.missing_polls
         if calendar.id not in poll.counted:  # It may be read twice.
             poll.counted.add(calendar.id)
-            missing[calendar.id] = missing.get(calendar.id, 0) + 1
-        if missing[calendar.id] <= poll.context.settings.most_missing_polls:
+            poll.count_on(missing, calendar)
+        if missing[calendar.id].polls <= poll.context.settings.most_missing_polls:
             poll.hurry(poll.context.settings.watched_every)
             return False
         return True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from domain.work import Watch, unwatched
 from models.bell import Bell
@@ -61,6 +61,14 @@ class Ungiven:
     "Between these it is not asked for, where nothing else changes. Before them, a clock was set back."
 
 
+class Streak(NamedTuple):
+    """Polls of a calendar that met the same, one after the other."""
+
+    read_at: float | None
+    "When it was read before: where that is another time now, another process read it, and the streak is broken."
+    polls: int
+
+
 @dataclass(slots=True)
 class Memory:
     """What polls of this process remember of a calendar. Losing it costs a look more, never an event."""
@@ -69,7 +77,7 @@ class Memory:
     "When a listing first missed over half of a calendar."
     missing_since: dict[str, float] = field(default_factory=dict)
     "When a calendar was first neither listed nor there; by account and path."
-    missing_polls: dict[str, int] = field(default_factory=dict)
+    missing_polls: dict[str, Streak] = field(default_factory=dict)
     "How many polls in a row a calendar's server listed what it did not give."
     ungiven: dict[str, Ungiven] = field(default_factory=dict)
     "By calendar: what is on record as not given is asked for ever more seldom."
@@ -79,7 +87,7 @@ class Memory:
     "By calendar: texts that were asked for at once, and no answer came. After the others, and fewer at once, they are."
     quiet: dict[str, Quiet] = field(default_factory=dict)
     "By account."
-    unexplained_polls: dict[str, int] = field(default_factory=dict)
+    unexplained_polls: dict[str, Streak] = field(default_factory=dict)
     "How many polls in a row a calendar was listed as changed, and nothing was told that did."
     without_changes: set[str] = field(default_factory=set)
     "Calendars whose server tells no changes; asked again when they are compared in full."

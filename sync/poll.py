@@ -20,7 +20,7 @@ from models.outbox import refusing_calendars
 from models.polling import Lease
 from models.seal import UnsealError
 from models.settle import closes_time
-from sync.context import SyncContext
+from sync.context import Streak, SyncContext
 from sync.places import READ_ONLY
 from sync.plan import latest_comparison, plan_window
 from sync.remote import Glance, Href, PasswordUnreadable, RemoteCalendars, RemoteError
@@ -101,6 +101,13 @@ class Poll:
             first = self.started
         seen[name] = first
         return first
+
+    def count_on(self, streaks: dict[str, Streak], calendar: Calendar) -> int:
+        """With this poll, how many of the calendar met the same, kept in `streaks`."""
+        before = streaks.get(calendar.id)
+        goes_on = before is not None and before.read_at == calendar.last_synced_at
+        streaks[calendar.id] = Streak(calendar.last_synced_at, before.polls + 1 if before and goes_on else 1)
+        return streaks[calendar.id].polls
 
     def is_older_than(self, own: Appointment) -> bool:
         """Whether its copy was written since this poll began: what was told of it may be of before.

@@ -96,15 +96,13 @@ def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bo
 
     Told of too early, or only the calendar's own properties changed.
     """
-    unexplained = poll.context.memory.unexplained_polls
     if listed_token == calendar.sync_token:
         return True  # On iCloud the two are one: it was read on already, while the last poll was under way.
     if listed_token is None or calendar.listed_token == listed_token or calendar.last_synced_at is None:
-        return (
-            True  # Where it is to be read on from further back, a write of ours, at least, is to be told of.
-        )
-    unexplained[calendar.id] = unexplained.get(calendar.id, 0) + 1
-    if unexplained[calendar.id] <= poll.context.settings.most_missing_polls:
+        # Where it is to be read on from further back, a write of ours, at least, is to be told of.
+        return True
+    polls = poll.count_on(poll.context.memory.unexplained_polls, calendar)
+    if polls <= poll.context.settings.most_missing_polls:
         poll.hurry(poll.context.settings.watched_every)
         return False
     calendar.compare_at = poll.started

@@ -144,6 +144,22 @@ async def test_one_that_nobody_reads_waits_anew_too_when_it_is_missing_again(
     assert await engine.calendar("Work") == before
 
 
+async def test_what_is_not_given_at_once_again_after_another_process_read_it_is_waited_for_anew(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context, times = engine.context(), engine.settings.most_missing_polls
+    await engine.settle(context)
+    for number in range(2):
+        href = home.put(f"new{number}", event(f"new{number}", at(20 + number, 9), at(20 + number, 10)))
+        engine.server.hidden.add(href)
+        for _ in range(times - 1):
+            engine.now += 15
+            await engine.poll(context)
+        assert not context.memory.ungiven
+        engine.server.hidden.clear()
+        await seen_well_by_another(engine)
+
+
 async def test_much_that_is_gone_again_after_another_process_saw_it_waits_anew(
     engine: Engine, home: FakeCalendar
 ) -> None:

@@ -22,7 +22,7 @@ from models.polling import Lease, Places, Stamp, ask_for_poll, lease_account, tr
 from models.seal import Sealer
 from resolvers.account_state import forget
 from sync import quiet
-from sync.context import Memory, SyncContext
+from sync.context import Memory, Streak, SyncContext
 from sync.leases import Leases
 from sync.loop import keep_house
 from sync.pull import pull
@@ -454,7 +454,7 @@ async def test_a_process_forgets_what_another_one_disconnected(engine: Engine, s
     signed_in = ref(memory.quiet[engine.account_id].remote)
     memory.behind[engine.account_id] = memory.missing_since[f"{engine.account_id} home"] = engine.now
     memory.removals_since[calendar] = engine.now
-    memory.missing_polls[calendar] = memory.unexplained_polls[calendar] = 1
+    memory.missing_polls[calendar] = memory.unexplained_polls[calendar] = Streak(None, 1)
     memory.without_changes.add(calendar)
     before = copied(memory)
     await keep_house(settled)
