@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 from domain.actor import UserRef
 from domain.copies import appointment_of
-from domain.ids import Kind, derived_id
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
-from models.database import Database, Db, Row, execute, execute_many, fetch, insert_many, marks
-from models.outbox import WriteState
+from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
+from models.held import of_names, resource_id, stored_rows
 from models.rows import (
     EventRow,
     ReadResource,
@@ -39,16 +37,6 @@ _SLICE = 100
 """Resources whose rows are made in one go: a few milliseconds."""
 
 
-def resource_id(calendar: Calendar, href: str) -> str:
-    return _resource_id(calendar.id, href)
-
-
-@functools.lru_cache(maxsize=2048)
-def _resource_id(calendar_id: str, href: str) -> str:
-    """Of one page, each is asked for a few times."""
-    return derived_id(Kind.RESOURCE, calendar_id, href)
-
-
 async def store_resources(
     ledger: Ledger,
     calendar: Calendar,
@@ -63,7 +51,7 @@ async def store_resources(
     """
     if not found:
         return
-    stored = await _stored(ledger.db, calendar, [each.href for each in found])
+    stored = await stored_rows(ledger.db, calendar, [each.href for each in found])
     salts = await _salts(ledger.db, calendar, found, stored)
     await _upsert(ledger.db, calendar, found, salts=salts, owns=owns, stored=stored)
     copies = await own_copies(ledger.db, {resource_id(calendar, href) for href in owns})
@@ -87,60 +75,12 @@ async def store_resources(
     await replace_slots(ledger, slots, rows.slots, roll=roll)
 
 
-async def known_etags(db: Db, calendar: Calendar) -> dict[str, str]:
-    """By href, of all that the calendar has."""
-    rows = await fetch(db, "SELECT href, etag FROM resource WHERE calendar_id = $1", calendar.id)
-    return {row["href"]: row["etag"] for row in rows}
-
-
-async def etags_of(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> dict[str, str]:
-    """By href, of those resources that the calendar has. Not all at one instant."""
-    return {row["href"]: row["etag"] for row in await _look_up(database, calendar, hrefs)}
-
-
-async def copies_among(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> set[str]:
-    """Those of them that are copies of appointments."""
-    found = await _look_up(database, calendar, hrefs)
-    return {row["href"] for row in found if row["appointment_id"] is not None}
-
-
-async def _look_up(database: Database, calendar: Calendar, hrefs: Iterable[str]) -> list[Row]:
-    found: list[Row] = []
-    for part in chunks(resource_id(calendar, href) for href in hrefs):
-        statement = f"SELECT href, etag, appointment_id FROM resource WHERE id IN ({marks(len(part))})"  # noqa: S608
-        found += await database.look(statement, *part)
-    return found
-
-
-async def count_resources(database: Database, calendar: Calendar, *, most: int = 1 << 31) -> int:
-    """Up to `most`: what a calendar has beyond it costs nothing."""
-    async with database.reading() as db:
-        counted = (
-            "SELECT COUNT(*) AS held FROM (SELECT 1 FROM resource WHERE calendar_id = $1 LIMIT $2) AS held"
-        )
-        [row] = await fetch(db, counted, calendar.id, most)
-    return int(row["held"])
-
-
-async def hrefs_from(database: Database, calendar: Calendar, beginning: str) -> list[str]:
-    """Those that begin so."""
-    async with database.reading() as db:
-        rows = await fetch(
-            db,
-            "SELECT href FROM resource WHERE calendar_id = $1 AND substr(href, 1, $2) = $3",
-            calendar.id,
-            len(beginning),
-            beginning,
-        )
-    return [row["href"] for row in rows]
-
-
 _NOT_GIVEN = StoredProblem(None, "UNREADABLE", "iCloud lists this event and does not give it.", None)
 
 
 async def note_not_given(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str]) -> None:
     """Listed, and not given however often it was asked for. What is held of it stays; its ETag says: fetch it."""
-    stored = await _stored(ledger.db, calendar, hrefs)
+    stored = await stored_rows(ledger.db, calendar, hrefs)
     found = [
         ReadResource(
             href=href,
@@ -157,135 +97,11 @@ async def note_not_given(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str
     await store_resources(ledger, calendar, found, owns={})
 
 
-async def not_given(db: Db, calendar: Calendar) -> list[str]:
-    rows = await fetch(
-        db,
-        "SELECT href FROM resource WHERE calendar_id = $1 AND etag = '' AND has_problems",
-        calendar.id,
-    )
-    return [row["href"] for row in rows]
-
-
-async def has_given(db: Db, calendar: Calendar) -> bool:
-    """Whether anything was given of the calendar."""
-    found = await fetch(
-        db, "SELECT 1 AS one FROM resource WHERE calendar_id = $1 AND etag <> '' LIMIT 1", calendar.id
-    )
-    return bool(found)
-
-
-async def unreadable(db: Db, calendar: Calendar) -> list[str]:
-    """Given, and not to be read as it was given: by href."""
-    rows = await fetch(
-        db,
-        "SELECT href FROM resource WHERE calendar_id = $1 AND has_problems AND NOT is_readable AND etag <> ''",
-        calendar.id,
-    )
-    return [row["href"] for row in rows]
-
-
 async def forget_etags(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> None:
     """Has them fetched whatever ETag they are listed with."""
     await execute_many(
         db, "UPDATE resource SET etag = '' WHERE id = $1", [(resource_id(calendar, href),) for href in hrefs]
     )
-
-
-async def own_appointments(
-    db: Db, calendar: Calendar, found: Sequence[ReadResource]
-) -> dict[str, Appointment]:
-    """Which are copies of this user's appointments: by href, else by UID, also after a new connection.
-
-    A UID names its appointment whatever is on record of it: written anew under another one, it still knows the first,
-    and a database that is older than the calendar knows what was written since.
-    """
-    placed = await placed_at(db, calendar, [each.href for each in found])
-    by_href = {each.href: each for each in placed}
-    names = {each.href: appointment_of(each.uid or "") for each in found if each.href not in by_href}
-    wanted = {name for name in names.values() if name is not None}
-    by_name = {each.id: each for each in await _appointments(db, calendar, list(wanted))}
-    owns = {each.href: by_href.get(each.href) or by_name.get(names.get(each.href) or "") for each in found}
-    return {href: own for href, own in owns.items() if own is not None}
-
-
-async def placed_at(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[Appointment]:
-    """The appointments whose copies stand there. Of most pages none, and plain SQL finds that out quickly."""
-    rows = await _named(
-        db,
-        "SELECT id FROM appointment WHERE calendar_id = $1 AND href IN",
-        hrefs,
-        calendar.id,
-    )
-    return await _appointments(db, calendar, [row["id"] for row in rows])
-
-
-async def _appointments(db: Db, calendar: Calendar, ids: Sequence[str]) -> list[Appointment]:
-    """Those of them that are this user's: SQLite would go through all of a user that is named beside."""
-    mine = (calendar.subaccount_id, calendar.user_id)
-    found: list[Appointment] = []
-    for part in chunks(ids):
-        found += await Appointment.filter(id__in=part).using_db(db)
-    return [each for each in found if (each.subaccount_id, each.user_id) == mine]
-
-
-async def copies_of(db: Db, own: Appointment) -> list[Resource]:
-    """Of one appointment, in whichever calendars that are read; by id."""
-    mine = Resource.filter(subaccount_id=own.subaccount_id, user_id=own.user_id, appointment_id=own.id)
-    return await mine.using_db(db).order_by("id")
-
-
-async def held_bodies(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, str]:
-    """The texts that are stored of these, by href."""
-    ids = [resource_id(calendar, href) for href in hrefs]
-    rows = await _named(db, "SELECT href, body FROM resource WHERE id IN", ids)
-    return {row["href"]: row["body"] for row in rows}
-
-
-async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
-    """Of the copies of appointments that stand in this calendar."""
-    rows = await fetch(
-        db,
-        "SELECT href FROM resource WHERE calendar_id = $1 AND appointment_id IS NOT NULL",
-        calendar.id,
-    )
-    return [row["href"] for row in rows]
-
-
-async def unheld_copies(db: Db, calendar: Calendar, *, after: int) -> tuple[list[str], int]:
-    """Where copies stand by their appointments' record and no resource is held of it; and how many stand there in all.
-
-    Of appointments that end after that.
-    """
-    # By the user and the time: a calendar can have years of them.
-    rows = await fetch(
-        db,
-        "SELECT href FROM appointment WHERE user_id = $1 AND ends > $2 AND calendar_id = $3"
-        " AND href IS NOT NULL AND write_state IN ($4, $5)",
-        calendar.user_id,
-        after,
-        calendar.id,
-        str(WriteState.WRITTEN),
-        str(WriteState.CHANGED_IN_ICLOUD),
-    )
-    standing = [row["href"] for row in rows]
-    held = await _stored(db, calendar, standing)
-    return [href for href in standing if href not in held], len(standing)
-
-
-async def unseen_copies(db: Db, user: UserRef, *, after: int) -> list[tuple[str, str]]:
-    """Calendar and href of the copies that were written and not read since. Of appointments that end after that."""
-    rows = await fetch(
-        db,
-        "SELECT a.calendar_id, a.href FROM appointment a"
-        " JOIN resource r ON r.calendar_id = a.calendar_id AND r.href = a.href"
-        " WHERE a.user_id = $1 AND a.ends > $2 AND a.status = 'CONFIRMED' AND a.write_state IN ($3, $4)"
-        " AND r.etag = '' AND r.is_readable",
-        user.user,
-        after,
-        str(WriteState.WRITTEN),
-        str(WriteState.CHANGED_IN_ICLOUD),
-    )
-    return [(row["calendar_id"], row["href"]) for row in rows]
 
 
 async def forget_resources(ledger: Ledger, calendar: Calendar, hrefs: Iterable[str]) -> None:
@@ -338,21 +154,12 @@ async def drop_past(db: Db, user: UserRef, *, before: int) -> None:
         await execute(db, statement, user.user, before, is_long=True)
 
 
-async def _stored(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, Row]:
-    rows = await _named(
-        db,
-        "SELECT href, uid, salt FROM resource WHERE id IN",
-        [resource_id(calendar, href) for href in hrefs],
-    )
-    return {row["href"]: row for row in rows}
-
-
 async def _salts(
     db: Db, calendar: Calendar, found: Sequence[ReadResource], stored: dict[str, Row]
 ) -> dict[str, str]:
     """Empty for the first resource of a UID in this calendar; a second one's events are named apart by its href."""
     uids = {each.stored_uid for each in found if each.uid and not _is_named(each, stored)}
-    rows = await _named(
+    rows = await of_names(
         db,
         "SELECT uid, href FROM resource WHERE calendar_id = $1 AND salt = '' AND uid IN",
         list(uids),
@@ -435,7 +242,7 @@ async def _of_resources(
 ) -> list[Row]:
     """Their events. By the calendar too: one index answers for both."""
     statement = f"SELECT {', '.join(columns)} FROM event WHERE calendar_id = $1 AND resource_id IN"  # noqa: S608
-    return await _named(db, statement, resources, calendar.id)
+    return await of_names(db, statement, resources, calendar.id)
 
 
 Copies = Mapping[str, str | None]
@@ -453,13 +260,5 @@ async def _slots(db: Db, events: Copies) -> dict[str, SlotRow]:
         for event, appointment in events.items()
         for slot in slot_ids(event, is_copy=appointment is not None)
     ]
-    rows = await _named(db, f"SELECT {', '.join(SlotRow._fields)} FROM blocked_slot WHERE id IN", ids)  # noqa: S608
+    rows = await of_names(db, f"SELECT {', '.join(SlotRow._fields)} FROM blocked_slot WHERE id IN", ids)  # noqa: S608
     return {row["id"]: SlotRow(**row) for row in rows}
-
-
-async def _named(db: Db, statement: str, names: Sequence[str], *values: object) -> list[Row]:
-    """A statement that ends in `IN`, for any number of names."""
-    rows: list[Row] = []
-    for part in chunks(names):
-        rows += await fetch(db, f"{statement} ({marks(len(part), after=len(values))})", *values, *part)
-    return rows

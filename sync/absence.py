@@ -8,7 +8,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from models.calendar import Calendar
-from models.resources import copies_among, count_resources, unheld_copies
+from models.copies import unheld_copies
+from models.held import copies_among, count_resources
 from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull

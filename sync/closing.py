@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.database import execute
-from models.resources import forget_resources, has_given, held_bodies, note_not_given
+from models.held import has_given, held_bodies
+from models.resources import forget_resources, note_not_given
 from models.settle import settle_conflicts
 from sync.absence import Removal
 from sync.context import Ungiven

@@ -8,7 +8,8 @@ from collections.abc import Set as AbstractSet
 
 from models.calendar import Calendar
 from models.database import execute
-from models.resources import forget_etags, known_etags, unreadable
+from models.held import known_etags, unreadable
+from models.resources import forget_etags
 from sync.pages import fetch_all
 from sync.plan import plan_comparison, plan_pull
 from sync.poll import Poll

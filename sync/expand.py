@@ -12,10 +12,11 @@ from domain.interval import Span
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.clocks import forget_ages
+from models.copies import own_appointments
 from models.database import execute
 from models.deployment import zone_rules_in_force
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
-from models.resources import drop_past, own_appointments, store_resources
+from models.resources import drop_past, store_resources
 from models.rows import ReadResource, StoredProblem
 from models.settle import Roll, settle_conflicts
 from sync.context import SyncContext

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.calendar import Calendar
-from models.resources import count_resources
+from models.held import count_resources
 from sync.ending import PartEnding
 from sync.pages import note_progress, read_pages
 from sync.plan import plan_pull

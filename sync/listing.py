@@ -10,9 +10,9 @@ from domain.changes import ChangeKind
 from domain.paths import path_key
 from models.calendar import Calendar, Facts, calendars_of, known_calendars, preference, store_listing
 from models.changelog import Ledger
+from models.copies import own_hrefs, unheld_copies
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
 from models.outbox import queue_left_behind, revive_writes
-from models.resources import own_hrefs, unheld_copies
 from models.settle import settle_calendar
 from sync.own import note_deleted
 from sync.places import why_unusable

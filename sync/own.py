@@ -9,8 +9,8 @@ from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
+from models.copies import copies_of, placed_at
 from models.outbox import UNSENT, WriteState, queue_tidying, queue_write
-from models.resources import copies_of, placed_at
 from models.rows import ReadResource
 from sync.appointment_text import is_as_written, is_left_behind
 from sync.places import stand_at, why_unusable

@@ -15,9 +15,10 @@ from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
+from models.copies import own_appointments
 from models.database import execute
 from models.icloud import ICloudAccount
-from models.resources import own_appointments, store_resources
+from models.resources import store_resources
 from models.rows import ReadResource
 from models.settle import settle_conflicts
 from sync.ending import Ending

@@ -9,7 +9,8 @@ from domain.copies import appointment_of
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
-from models.resources import copies_of, resource_id
+from models.copies import copies_of
+from models.held import resource_id
 from sync.appointment_text import is_left_behind
 from sync.remote import ETag, Href
 

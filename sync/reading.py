@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from models.calendar import Calendar
-from models.resources import held_bodies
+from models.held import held_bodies
 from models.rows import ReadResource, StoredProblem
 from sync.ical import Problem, Reading
 from sync.ical_guarded import read_guarded

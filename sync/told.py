@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.calendar import Calendar
-from models.resources import etags_of, hrefs_from, known_etags, not_given
+from models.held import etags_of, hrefs_from, known_etags, not_given
 from sync.poll import Poll
 from sync.remote import Changes, ETag, Gone, Href, RemoteChange, SyncToken, TokenRefused, UnexpectedAnswer
 from sync.spelling import as_held, beginning, is_odd

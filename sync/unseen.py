@@ -10,9 +10,9 @@ from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
+from models.copies import unseen_copies
 from models.database import Db
 from models.outbox import WriteState, queue_again
-from models.resources import unseen_copies
 from sync.absence import NOT_TOLD, there
 from sync.appointment_text import is_older
 from sync.ending import PartEnding

@@ -20,7 +20,7 @@ from benchmarks.sync.replay import Replay
 from domain.busy import BusyPolicy
 from models.calendar import Calendar
 from models.database import insert_many
-from models.resources import resource_id
+from models.held import resource_id
 from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow
 from sync import queries
 from sync.ical_guarded import read

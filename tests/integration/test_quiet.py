@@ -23,8 +23,8 @@ from models.seal import Sealer
 from resolvers.account_state import forget
 from sync import quiet
 from sync.context import Memory, Streak, SyncContext
+from sync.housekeeping import keep_house
 from sync.leases import Leases
-from sync.loop import keep_house
 from sync.pull import pull
 from sync.quiet import Looked, look
 from sync.remote import PasswordRefused, PasswordUnreadable, Throttled, Unreachable

@@ -16,7 +16,7 @@ from models.database import Database, execute
 from models.polling import Places, Stamp, lease_account, release, trade_leases
 from server.database import APP, _apps, _connected, migrate, open_database
 from sync.context import SyncContext
-from sync.loop import keep_house
+from sync.housekeeping import keep_house
 from sync.quiet import look
 from sync.service import Sync
 from sync.settings import SyncSettings
