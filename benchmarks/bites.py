@@ -86,7 +86,7 @@ BUGS = (
     ),
     Bug(
         "an unknown time zone is taken for the owner's",
-        "sync/ical_times.py",
+        "sync/ical/times.py",
         "return Place(self.owner or UTC_ZONE, is_known=False) if zone is None else Place(zone)",
         "return Place(zone or self.owner or UTC_ZONE)",
         ("tests/unit/test_ical.py", "tests/unit/test_ical_corpus.py"),

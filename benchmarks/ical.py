@@ -26,7 +26,7 @@ from benchmarks.calendars import FIRST, OWNER, instant, make_calendar, one_event
 from domain.busy import BusyPolicy, blocked_span
 from domain.edges import merge
 from domain.interval import Span
-from sync.ical import read_resource
+from sync.ical.resource import read_resource
 
 PEERS = Path(__file__).parent / "peers"
 DAY = 86_400

@@ -16,7 +16,7 @@ from random import Random
 from benchmarks.calendars import OWNER, make_calendar
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
-from sync.ical import Reading, read_in_general, read_resource
+from sync.ical.resource import Reading, read_in_general, read_resource
 
 CORPUS = Path(__file__).resolve().parent.parent / "tests" / "corpus"
 START = 1_794_301_200  # 2026-11-10T09:00Z

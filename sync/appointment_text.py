@@ -7,7 +7,7 @@ from enum import Enum
 from domain.busy import EventStatus
 from domain.copies import appointment_of
 from models.booking import Appointment
-from sync.ical import AppointmentText, Written, patch_written, read_written
+from sync.ical.resource import AppointmentText, Written, patch_written, read_written
 
 
 class Whose(Enum):

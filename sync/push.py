@@ -27,7 +27,7 @@ from models.rows import ReadResource
 from models.settle import closes_time, settle_conflicts
 from sync.appointment_text import href_of, is_as_written
 from sync.context import SyncContext
-from sync.ical import read_resource
+from sync.ical.resource import read_resource
 from sync.places import NOT_KEPT, find_held, find_left_behind, find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
 from sync.remote import Broken, PasswordRefused, RemoteError

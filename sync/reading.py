@@ -8,9 +8,9 @@ from dataclasses import replace
 from models.calendar import Calendar
 from models.held import held_bodies
 from models.rows import ReadResource, StoredProblem
-from sync.ical import Problem, Reading
-from sync.ical_guarded import read_guarded
-from sync.ical_worker import Request
+from sync.ical.guarded import read_guarded
+from sync.ical.resource import Problem, Reading
+from sync.ical.worker import Request
 from sync.poll import Poll
 from sync.remote import Fetched
 

@@ -13,7 +13,7 @@ from models.calendar import Calendar
 from models.icloud import ICloudAccount
 from sync.appointment_text import Whose, href_of, is_in_its_time, patched, text_of, whose
 from sync.context import SyncContext
-from sync.ical import read_written, write_appointment
+from sync.ical.resource import read_written, write_appointment
 from sync.places import CALENDAR_GONE, NOT_ALONE, NOT_KEPT, NOT_TO_BE_READ, READ_ONLY, TOO_LONG, Held, Stray
 from sync.poll import sign_in
 from sync.remote import (

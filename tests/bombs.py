@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES
-from sync.ical import Reading
+from sync.ical.resource import Reading
 
 BAD, TOO_MANY = "BAD_RECURRENCE", "TOO_MANY_OCCURRENCES"
 UNREADABLE, UNKNOWN_ZONE = "UNREADABLE", "UNKNOWN_TIME_ZONE"

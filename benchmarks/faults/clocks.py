@@ -18,7 +18,7 @@ from domain.interval import Span
 from models.clocks import CLOCKS_DIFFER
 from resolvers.availability import AvailabilityQuestion, availability
 from resolvers.views import AvailabilityView
-from sync.ical import read_resource
+from sync.ical.resource import read_resource
 from sync.remote import Throttled, Unreachable
 from tests.machine import guests
 from tests.machine.life import Life

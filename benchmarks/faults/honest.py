@@ -17,7 +17,7 @@ from domain.interval import Span
 from models.booking import Appointment
 from models.calendar import Resource
 from models.outbox import WriteState
-from sync.ical import read_resource, read_written
+from sync.ical.resource import read_resource, read_written
 from sync.plan import ProblemCode, plan_window
 from tests.fakes.calendar_server import APPLE_ID
 from tests.integration.engine import ZONE

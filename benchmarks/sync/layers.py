@@ -23,8 +23,8 @@ from models.database import insert_many
 from models.held import resource_id
 from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow
 from sync import queries
-from sync.ical_guarded import read
-from sync.ical_worker import Request
+from sync.ical.guarded import read
+from sync.ical.worker import Request
 from sync.members import read_changes, read_members, read_texts
 from sync.plan import plan_window
 from sync.remote import Fetched

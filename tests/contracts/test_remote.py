@@ -16,7 +16,7 @@ from standin.catalog import CalendarFacts, Kind
 from standin.manners import MODES
 from standin.server import StandIn
 from sync.guard import Guard
-from sync.ical import AppointmentText, write_appointment
+from sync.ical.resource import AppointmentText, write_appointment
 from sync.icloud import ICloud
 from sync.remote import (
     CalendarServer,

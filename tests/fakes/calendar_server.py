@@ -11,7 +11,7 @@ from domain.calendars import CalendarKind, ListedCalendar
 from domain.paths import path_key
 from models.seal import Secret
 from sync.guard import LONGEST
-from sync.ical import read_written
+from sync.ical.resource import read_written
 from sync.remote import (
     Changes,
     Discovery,

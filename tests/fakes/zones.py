@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from domain import zone_table
-from sync import ical, zone_rules
+from sync import zone_rules
+from sync.ical import resource as ical
 
 _NONE = struct.pack(">4sc15x6l", b"TZif", b"2", 0, 0, 0, 0, 1, 4) + struct.pack(">lBB", 0, 0, 0) + b"LMT\0"
 

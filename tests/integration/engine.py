@@ -24,7 +24,7 @@ from models.polling import lease_account
 from models.seal import Sealer, Secret
 from models.settle import settle_calendar
 from sync.context import SyncContext
-from sync.ical import AppointmentText, write_appointment
+from sync.ical.resource import AppointmentText, write_appointment
 from sync.pull import PullOutcome, pull
 from sync.push import push
 from sync.remote import CalendarServer

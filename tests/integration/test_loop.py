@@ -27,7 +27,7 @@ from models.people import User
 from models.polling import Places, ask_for_poll, lease_account, trade_leases
 from models.seal import Secret
 from sync.housekeeping import keep_house
-from sync.ical_guarded import ORDINARY_CHARACTERS
+from sync.ical.guarded import ORDINARY_CHARACTERS
 from sync.leases import Leases
 from sync.plan import ProblemCode
 from sync.poll import begin

@@ -14,7 +14,7 @@ from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState, queue_write, relink_writes
 from models.settle import forget_account
-from sync.ical import read_written
+from sync.ical.resource import read_written
 from sync.remote import ETag, Href, NotThere, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, engine_on, event

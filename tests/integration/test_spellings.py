@@ -12,7 +12,7 @@ from models.database import Database
 from models.resources import store_resources
 from models.rows import ReadResource
 from sync.context import SyncContext
-from sync.ical import read_resource
+from sync.ical.resource import read_resource
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import USER, ZONE, Engine, at, engine_on, event

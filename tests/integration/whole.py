@@ -9,7 +9,7 @@ from models.database import Database
 from models.outbox import take_due
 from resolvers import calendars
 from resolvers.context import Services
-from sync.ical import AppointmentText, read_written, write_appointment
+from sync.ical.resource import AppointmentText, read_written, write_appointment
 from sync.push import push
 from sync.remote import Href
 from sync.service import RefreshOutcome, Sync

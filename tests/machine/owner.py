@@ -9,7 +9,7 @@ from domain.busy import BusyRule
 from models.seal import Secret
 from resolvers import accounts, calendars, events
 from resolvers.views import CalendarView, SlotView, UserView
-from sync.ical import AppointmentText, read_written, write_appointment
+from sync.ical.resource import AppointmentText, read_written, write_appointment
 from tests.fakes.calendar_server import APPLE_ID
 from tests.fakes.calendar_server import PASSWORD as FIRST_PASSWORD
 from tests.fakes.icloud import OTHER_PASSWORD

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.busy import BusyPolicy, BusyRule, EventStatus, Participation, blocked_span
 from domain.interval import Span
-from sync.ical import (
+from sync.ical.resource import (
     AppointmentText,
     ProblemCode,
     Reading,

@@ -9,7 +9,7 @@ import pytest
 
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
-from sync.ical import Reading, read_resource
+from sync.ical.resource import Reading, read_resource
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 T = "20261110T0800/0900"

@@ -15,9 +15,8 @@ import uvloop
 from benchmarks.calendars import OWNER, make_calendar
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
-from sync import ical_guarded
-from sync.ical import ProblemCode, Reading
-from sync.ical_guarded import (
+from sync.ical import guarded as ical_guarded
+from sync.ical.guarded import (
     WorkerUnavailableError,
     _read_apart,
     given_up,
@@ -26,7 +25,8 @@ from sync.ical_guarded import (
     read,
     read_guarded,
 )
-from sync.ical_worker import Limits, Request
+from sync.ical.resource import ProblemCode, Reading
+from sync.ical.worker import Limits, Request
 from tests.bombs import MOST_OF_ONE_RESOURCE, Bomb, bombs, calendar, event, fault_in_reading
 from tests.unit.test_ical import WINDOW
 

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.interval import Span
-from sync.ical import read_resource
+from sync.ical.resource import read_resource
 
 IN_CI = os.environ.get("CI") == "true"
 OWNER = "Europe/Berlin"

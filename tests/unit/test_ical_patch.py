@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.busy import EventStatus
-from sync.ical import AppointmentText, patch_written, read_written, write_appointment
-from sync.ical_patch import lines_of, splice
-from sync.ical_text import unfold
+from sync.ical.patch import lines_of, splice
+from sync.ical.resource import AppointmentText, patch_written, read_written, write_appointment
+from sync.ical.text import unfold
 from tests.unit.test_ical import calendar, instant
 
 CORPUS = sorted((Path(__file__).parent.parent / "corpus").glob("*.ics"))

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from benchmarks.calendars import make_calendar
 from domain.interval import Span
 from domain.zone_table import DAY, find_zone
-from sync.ical import read_in_general, read_resource
-from sync.ical_frame import take_apart
-from sync.ical_plain import Setting, plain_of
-from sync.ical_regular import read_regular
-from sync.ical_single import read_single
+from sync.ical.frame import take_apart
+from sync.ical.plain import Setting, plain_of
+from sync.ical.regular import read_regular
+from sync.ical.resource import read_in_general, read_resource
+from sync.ical.single import read_single
 from tests.unit.test_ical_oracle import rules, series
 
 IN_CI = os.environ.get("CI") == "true"

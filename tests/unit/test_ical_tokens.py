@@ -19,7 +19,7 @@ import pytest
 from hypothesis import assume, given, settings
 from icalendar.parser import Contentlines
 
-from sync.ical_text import Component, read_document
+from sync.ical.text import Component, read_document
 from tests.unit.test_ical_short_ways import CORPUS, IN_CI, MADE, changed
 
 NAMES = frozenset(

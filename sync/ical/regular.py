@@ -1,7 +1,7 @@
 """The plain series: one rule of days, weeks, months or years, with dates taken out and others changed.
 
 By the clock of its first date throughout, and with no date over a change of the clocks. All else is None here and read
-in general (sync.ical_series); where this answers, the two agree.
+in general (sync.ical.series); where this answers, the two agree.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from domain.interval import Span
 from domain.recurrence import expand
 from domain.rule import STEP, BadRuleError, Rule, parse_rule
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT, NEVER
-from sync.ical_dates import REACH
-from sync.ical_instances import last_start
-from sync.ical_keys import day_key, instant_key, iso_day, time_key
-from sync.ical_plain import Dates, Facts, Plain, Setting, dates_of, excepted_by, facts_of, original_of, uid_of
-from sync.ical_reading import Reading
-from sync.ical_single import meets, occurrence_of
-from sync.ical_times import Place, When
+from sync.ical.dates import REACH
+from sync.ical.instances import last_start
+from sync.ical.keys import day_key, instant_key, iso_day, time_key
+from sync.ical.plain import Dates, Facts, Plain, Setting, dates_of, excepted_by, facts_of, original_of, uid_of
+from sync.ical.reading import Reading
+from sync.ical.single import meets, occurrence_of
+from sync.ical.times import Place, When
 
 _RULE = re.compile(r":([A-Z0-9=;,+-]{1,300})")
 _MOST, _FARTHEST = 1_000, 1_000

@@ -1,4 +1,4 @@
-"""Reads texts that could run away, in a process of its own that the kernel ends: `python -m sync.ical_worker`.
+"""Reads texts that could run away, in a process of its own that the kernel ends: `python -m sync.ical.worker`.
 
 Frames on standard input and output: a length of eight bytes, then a pickle; only its parent speaks to it. CPU time is
 counted by the kernel, for each text anew, and so is memory; a text that is over either ends the process.
@@ -15,7 +15,7 @@ import sys
 from typing import BinaryIO, NamedTuple
 
 from domain.interval import Span
-from sync.ical import Reading, read_resource
+from sync.ical.resource import Reading, read_resource
 
 LENGTH = struct.Struct(">Q")
 

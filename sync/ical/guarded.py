@@ -18,11 +18,11 @@ from weakref import WeakKeyDictionary
 from domain.busy import EventStatus, Occurrence, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY
-from sync.ical import Problem, ProblemCode, Reading, read_resource
-from sync.ical_event import LONGEST_TRAVEL
-from sync.ical_text import plain_text, unfold
-from sync.ical_times import MOST_AHEAD
-from sync.ical_worker import LENGTH, Limits, Request, framed
+from sync.ical.event import LONGEST_TRAVEL
+from sync.ical.resource import Problem, ProblemCode, Reading, read_resource
+from sync.ical.text import plain_text, unfold
+from sync.ical.times import MOST_AHEAD
+from sync.ical.worker import LENGTH, Limits, Request, framed
 
 ORDINARY_CHARACTERS = 32_000
 _ORDINARY_RULES = 8
@@ -38,7 +38,7 @@ _SLICE = 100
 """Texts read in a thread before it lets go, so that many big accounts take turns."""
 _FEW = 20
 """Texts that take no turn."""
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _SOME_EVENT = re.compile(r"BEGIN:VEVENT", re.IGNORECASE)
 _SOME_TRAVEL = re.compile(r"^X-APPLE-TRAVEL", re.MULTILINE | re.IGNORECASE)
 _SOME_START = re.compile(r"^DTSTART[^:\r\n]*:\s*(\d{4})(\d\d)(\d\d)", re.MULTILINE | re.IGNORECASE)
@@ -150,7 +150,7 @@ async def _start(limits: Limits) -> Process:
     environment = {
         name: os.environ[name] for name in ("PATH", "LANG", "TZDIR", "PYTHONTZPATH") if name in os.environ
     }
-    command = [sys.executable, "-m", "sync.ical_worker", *map(str, limits)]
+    command = [sys.executable, "-m", "sync.ical.worker", *map(str, limits)]
     try:
         return await asyncio.create_subprocess_exec(
             *command, cwd=_ROOT, env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL

@@ -13,7 +13,7 @@ from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, expand
 from domain.rule import BadRuleError, parse_rule
 from domain.zone_table import DAY, UTC_ZONE, Zone, zone_of_changes
-from sync.ical_text import Component, Property, plain_text
+from sync.ical.text import Component, Property, plain_text
 
 HOUR = 3_600
 # What a wall time of an unknown zone can mean: any offset from UTC+14 (Kiritimati) to UTC-12.

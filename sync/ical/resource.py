@@ -14,18 +14,18 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from domain.busy import BusyPolicy, EventStatus, Occurrence, blocked_span
 from domain.interval import Span
 from domain.zone_table import UTC_ZONE, Zone, find_zone
-from sync.ical_dates import Fault, ProblemCode
-from sync.ical_event import LONGEST_TEXT, Event, read_event
-from sync.ical_frame import Framed, take_apart
-from sync.ical_instances import Budget
-from sync.ical_patch import lines_of, splice
-from sync.ical_plain import Setting, plain_of
-from sync.ical_reading import Problem, Reading
-from sync.ical_regular import read_regular
-from sync.ical_series import Scope, read_series
-from sync.ical_single import read_single
-from sync.ical_text import Component, Document, plain_text, read_document, without_controls
-from sync.ical_times import Places
+from sync.ical.dates import Fault, ProblemCode
+from sync.ical.event import LONGEST_TEXT, Event, read_event
+from sync.ical.frame import Framed, take_apart
+from sync.ical.instances import Budget
+from sync.ical.patch import lines_of, splice
+from sync.ical.plain import Setting, plain_of
+from sync.ical.reading import Problem, Reading
+from sync.ical.regular import read_regular
+from sync.ical.series import Scope, read_series
+from sync.ical.single import read_single
+from sync.ical.text import Component, Document, plain_text, read_document, without_controls
+from sync.ical.times import Places
 
 __all__ = [
     "AppointmentText",

@@ -1,15 +1,15 @@
 """The plain event, five of six: one that happens once, between two times of one known zone, or for whole days.
 
-All else is None here and read in general (sync.ical_series); where this answers, the two agree.
+All else is None here and read in general (sync.ical.series); where this answers, the two agree.
 """
 
 from __future__ import annotations
 
 from domain.busy import Occurrence
 from domain.zone_table import DAY
-from sync.ical_keys import day_key, instant_key, iso_day
-from sync.ical_plain import Dates, Plain, Setting, dates_of, facts_of, uid_of
-from sync.ical_reading import Reading
+from sync.ical.keys import day_key, instant_key, iso_day
+from sync.ical.plain import Dates, Plain, Setting, dates_of, facts_of, uid_of
+from sync.ical.reading import Reading
 
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
 

@@ -7,7 +7,7 @@ from datetime import date
 from functools import lru_cache
 
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
-from sync.ical_times import Place
+from sync.ical.times import Place
 
 _EPOCH = 719_163  # date(1970, 1, 1).toordinal()
 

@@ -1,6 +1,6 @@
 """What decides in an event that is written plainly, looked up in its text: no component is made of it.
 
-All else is None here and read in general (sync.ical_event). The lines are those of Framed.bodies.
+All else is None here and read in general (sync.ical.event). The lines are those of Framed.bodies.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 from domain.busy import EventStatus, Participation, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT, UTC_ZONE, Zone
-from sync.ical_event import LONGEST_TEXT, participation_of, show_as_of, status_of
-from sync.ical_text import attendees_of, plain_text, unfold
-from sync.ical_times import day_of, second_of
+from sync.ical.event import LONGEST_TEXT, participation_of, show_as_of, status_of
+from sync.ical.text import attendees_of, plain_text, unfold
+from sync.ical.times import day_of, second_of
 
 _SAID = re.compile(
     r"\n(UID[:;]|S(?:UMMARY|TATUS)[:;]|TRANSP[:;]|D(?:TSTART|TEND|URATION)|R(?:RULE|ECURRENCE-ID|DATE)|EX(?:DATE|RULE)"

@@ -1,7 +1,7 @@
 """The events of a resource, without the frame around them that most of a calendar share: it is read once.
 
 For what is written plainly alone: names in capitals, whole alarms at an event's end, and nothing else inside of it.
-All else is None here and read in general (sync.ical_text); where this answers, the two agree.
+All else is None here and read in general (sync.ical.text); where this answers, the two agree.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from sync.ical_text import Component, Document, properties_of, read_document, unfold
+from sync.ical.text import Component, Document, properties_of, read_document, unfold
 
 _BEGIN, _END = "\nBEGIN:VEVENT", "\nEND:VEVENT"
 _LONGEST, _LONGEST_FRAME = 32_000, 8_000

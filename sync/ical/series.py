@@ -11,9 +11,9 @@ from typing import NamedTuple
 from domain.busy import Occurrence
 from domain.interval import Span
 from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
-from sync.ical_dates import REACH, Fault, Length
-from sync.ical_event import Event
-from sync.ical_instances import (
+from sync.ical.dates import REACH, Fault, Length
+from sync.ical.event import Event
+from sync.ical.instances import (
     Budget,
     find_exceptions,
     find_instances,
@@ -24,8 +24,8 @@ from sync.ical_instances import (
     report_zone,
     wall_in,
 )
-from sync.ical_keys import instant_keys, iso_day, keys_at, within_time
-from sync.ical_times import Places, When
+from sync.ical.keys import instant_keys, iso_day, keys_at, within_time
+from sync.ical.times import Places, When
 
 _MOST_OVERRIDES = 2_000
 _REPEATING = ("RRULE", "RDATE", "EXDATE", "EXRULE")

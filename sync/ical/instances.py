@@ -12,10 +12,10 @@ from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, MOST_WALKED, expand, last_possible
 from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
-from sync.ical_dates import ONE_HOUR, REACH, Fault, Length, ProblemCode, length_of, length_to
-from sync.ical_event import Event
-from sync.ical_text import Property
-from sync.ical_times import (
+from sync.ical.dates import ONE_HOUR, REACH, Fault, Length, ProblemCode, length_of, length_to
+from sync.ical.event import Event
+from sync.ical.text import Property
+from sync.ical.times import (
     MOST_AHEAD,
     MOST_BEHIND,
     Duration,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from domain.busy import Occurrence
 from domain.interval import Span
-from sync.ical_dates import ProblemCode
+from sync.ical.dates import ProblemCode
 
 
 @dataclass(frozen=True, slots=True)

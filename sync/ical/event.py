@@ -10,9 +10,9 @@ from functools import lru_cache
 from domain.busy import EventStatus, Participation, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY
-from sync.ical_dates import Fault, Length, ProblemCode, read_dates, read_recurrence_id, unreadable
-from sync.ical_text import Component, Property, plain_text
-from sync.ical_times import (
+from sync.ical.dates import Fault, Length, ProblemCode, read_dates, read_recurrence_id, unreadable
+from sync.ical.text import Component, Property, plain_text
+from sync.ical.times import (
     Place,
     Places,
     When,

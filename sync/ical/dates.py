@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from domain.zone_table import DAY
-from sync.ical_text import Component, Property
-from sync.ical_times import (
+from sync.ical.text import Component, Property
+from sync.ical.times import (
     HOUR,
     MOST_AHEAD,
     MOST_BEHIND,
