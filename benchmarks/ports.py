@@ -9,7 +9,6 @@ import socket
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 _BELOW_OUTGOING = range(10_000, 32_768)
 """Any connection that is opened takes one of those above."""
@@ -37,8 +36,10 @@ def _is_reserved(port: int) -> bool:
 
 
 @cache
-def _reservations() -> BinaryIO:
-    return (Path(tempfile.gettempdir()) / f"slotwire-ports-{os.getuid()}").open("ab")
+def _reservations() -> int:
+    """Open to the process's end: to close it would let go of all."""
+    path = Path(tempfile.gettempdir()) / f"slotwire-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _is_free(port: int) -> bool:
