@@ -171,6 +171,18 @@ async def put_back(db: Db, taken: TakenWrite, *, due_at: float, attempts: int) -
     )
 
 
+async def hold_back(db: Db, user: UserRef, *, until: float) -> None:
+    """One write was told to wait, and so is the account: its others would be told the same, one after the other."""
+    await execute(
+        db,
+        "UPDATE pending_write SET due_at = $1"
+        " WHERE subaccount_id = $2 AND user_id = $3 AND due_at < $1 AND lease_until IS NULL",
+        until,
+        user.subaccount,
+        user.user,
+    )
+
+
 async def free_writes(db: Db) -> None:
     """Whoever had them."""
     await execute(

@@ -16,6 +16,7 @@ from models.outbox import (
     TakenWrite,
     WriteState,
     finish_write,
+    hold_back,
     note_refusal,
     put_back,
     still_ours,
@@ -30,7 +31,7 @@ from sync.context import SyncContext
 from sync.ical.resource import read_resource
 from sync.places import NOT_KEPT, find_held, find_left_behind, find_place, why_unusable
 from sync.plan import plan_window, plan_write_retry
-from sync.remote import Broken, PasswordRefused, RemoteError
+from sync.remote import Broken, PasswordRefused, RemoteError, Throttled
 from sync.room import Place
 from sync.write import GivenUp, Intent, Later, Removed, Result, Tidied, Written, carry_out
 
@@ -273,6 +274,8 @@ async def _wait(
         error, context.settings, attempts=attempts, now=context.clock(), chance=context.chance()
     )
     await put_back(ledger.db, taken, due_at=due_at, attempts=attempts)
+    if isinstance(error, Throttled):
+        await hold_back(ledger.db, taken.user, until=due_at)
     log.info("appointment %s is written later: %s", own.id, error)
     if own.write_state not in UNSENT:
         return

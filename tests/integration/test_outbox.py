@@ -15,7 +15,7 @@ from models.icloud import ICloudAccount
 from models.outbox import TakenWrite, WriteState, free_writes, queue_tidying, take_due
 from models.settle import forget_account
 from sync.push import LATER, push
-from sync.remote import Unreachable
+from sync.remote import Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on
 from tests.integration.test_loop import add_account, add_calendar
@@ -107,6 +107,22 @@ async def test_what_is_due_longest_goes_first_whichever_account_it_is_of(engine:
     async with engine.database.writing() as db:
         taken = [await take_due(db, now=engine.now, lease=30, limit=1) for _ in range(2)]
     assert [write.appointment_id for [write] in taken] == [early, late]
+
+
+async def test_what_one_write_was_told_to_wait_the_others_of_its_account_wait_too(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    engine.server.failures["create"] = [Throttled(120.0)]
+    names = [await engine.book(*BOOKED), await engine.book(*MOVED, name="apt_00000000000000000000000002")]
+    engine.server.asked.clear()
+    while await engine.push():
+        engine.now += 5
+    assert engine.server.asked == ["create"]
+    engine.now += 240
+    while await engine.push():
+        pass
+    assert [await state(engine, name) for name in names] == [WriteState.WRITTEN] * 2
+    assert sorted(spans(work)) == [BOOKED, MOVED]
 
 
 async def test_a_second_event_that_is_found_postpones_no_write_that_waits(engine: Engine) -> None:
