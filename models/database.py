@@ -31,10 +31,12 @@ _UNAVAILABLE = (
     OperationalError,
     sqlite3.OperationalError,
     asyncpg.PostgresConnectionError,
+    asyncpg.TransactionRollbackError,
     asyncpg.InterfaceError,
     OSError,
 )
-"""What is met where the database is away, locked by another for too long, or full: who asked is not to blame.
+"""What is met where the database is away, locked by another for too long or in a ring, or full: who asked is not to
+blame.
 
 And where it does not take a statement; see `is_unavailable`, which is what to ask.
 """

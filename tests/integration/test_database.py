@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.database import Database, execute, execute_many, fetch
+from models.database import Database, execute, execute_many, fetch, is_unavailable
 from server.services import open_parts
 from tests.e2e.serving import settings_with
 
@@ -26,6 +26,26 @@ async def test_marks_take_their_values_by_number_in_any_order_and_more_than_once
             *("x", "2", "b", "a"),
         )
     assert rows == [{"name": "b", "value": "2"}]
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_who_is_let_out_of_a_ring_of_waits_is_not_to_blame(database: Database) -> None:
+    async with database.writing() as db:
+        await execute_many(db, INSERT, [("one", "a"), ("two", "b")])
+    both = asyncio.Barrier(2)
+
+    async def change(*names: str) -> None:
+        async with database.writing() as db:
+            for name in names:
+                await execute(db, "UPDATE deployment_fact SET value = value WHERE name = $1", name)
+                if name == names[0]:
+                    await both.wait()
+
+    met = await asyncio.gather(change("a", "b"), change("b", "a"), return_exceptions=True)
+    [error] = [each for each in met if each is not None]
+    assert is_unavailable(error)
 
 
 @pytest.mark.parametrize("is_part", [False, True])
