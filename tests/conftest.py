@@ -34,6 +34,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return min((os.cpu_count() or 1) + 2, 12)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes is begun early, by as many processes as there are such: at the end all would wait for it."""
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+    share = len(items) // max(len(long), 1) + 1
+    for nth, item in enumerate(long):
+        items.insert(nth * share, item)
+
+
 _SPARES_THE_DISK = "-c fsync=off -c full_page_writes=off -c max_connections=300"
 """What a server does that need not outlive a power cut: to make and drop a database takes a tenth of the time."""
 

@@ -23,8 +23,8 @@ def ground() -> Iterator[None]:
     Machine.close()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(1, PARTS + 1))
 def test_every_promise_outlives_all_that_happens(seed: int) -> None:
     batch(runs=RUNS // PARTS, steps=STEPS, seed=seed)
