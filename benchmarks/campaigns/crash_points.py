@@ -24,9 +24,9 @@ _HEADS = {
     "writes leased": r"UPDATE pending_write SET lease_until",
     "write finished": r"DELETE FROM pending_write",
     "accounts leased": r"UPDATE icloud_account SET lease_owner = [$?]|WITH told",
-    "resource stored": r"INSERT INTO resource",
-    "event stored": r"INSERT INTO event",
-    "slot blocked": r"INSERT INTO blocked_slot",
+    "resource stored": r"INSERT (?:OR FAIL )?INTO resource",
+    "event stored": r"INSERT (?:OR FAIL )?INTO event",
+    "slot blocked": r"INSERT (?:OR FAIL )?INTO blocked_slot",
     "slot freed": r"DELETE FROM blocked_slot",
     "sync token stored": r"UPDATE calendar SET sync_token",
     "poll recorded": r"UPDATE icloud_account SET status",
@@ -89,7 +89,7 @@ def _first(sql: str, *_: object) -> str:
 
 
 _OF_SQLITE: Mapping[str, Told] = {
-    **dict.fromkeys(("execute_fetchall", "change", "execute_insert", "executemany"), _first),
+    **dict.fromkeys(("execute_fetchall", "change", "execute_insert", "executemany", "insert"), _first),
     "commit": lambda: "COMMIT",
     "rollback": lambda: "ROLLBACK",
 }
