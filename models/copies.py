@@ -9,14 +9,10 @@ from domain.copies import appointment_of
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.database import Db, fetch
-from models.held import of_names, stored_rows
+from models.held import hrefs_where, of_names, stored_rows
 from models.outbox import WriteState
-from models.rows import (
-    ReadResource,
-)
-from models.settle import (
-    chunks,
-)
+from models.rows import ReadResource
+from models.settle import chunks
 
 
 async def own_appointments(
@@ -64,12 +60,7 @@ async def copies_of(db: Db, own: Appointment) -> list[Resource]:
 
 async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
     """Of the copies of appointments that stand in this calendar."""
-    rows = await fetch(
-        db,
-        "SELECT href FROM resource WHERE calendar_id = $1 AND appointment_id IS NOT NULL",
-        calendar.id,
-    )
-    return [row["href"] for row in rows]
+    return await hrefs_where(db, calendar, "appointment_id IS NOT NULL")
 
 
 async def unheld_copies(db: Db, calendar: Calendar, *, after: int) -> tuple[list[str], int]:

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 from domain.ids import Kind, derived_id
 from models.calendar import Calendar
 from models.database import Database, Db, Row, fetch, marks
-from models.settle import (
-    chunks,
-)
+from models.settle import chunks
 
 
 def resource_id(calendar: Calendar, href: str) -> str:
@@ -61,23 +59,11 @@ async def count_resources(database: Database, calendar: Calendar, *, most: int =
 async def hrefs_from(database: Database, calendar: Calendar, beginning: str) -> list[str]:
     """Those that begin so."""
     async with database.reading() as db:
-        rows = await fetch(
-            db,
-            "SELECT href FROM resource WHERE calendar_id = $1 AND substr(href, 1, $2) = $3",
-            calendar.id,
-            len(beginning),
-            beginning,
-        )
-    return [row["href"] for row in rows]
+        return await hrefs_where(db, calendar, "substr(href, 1, $2) = $3", len(beginning), beginning)
 
 
 async def not_given(db: Db, calendar: Calendar) -> list[str]:
-    rows = await fetch(
-        db,
-        "SELECT href FROM resource WHERE calendar_id = $1 AND etag = '' AND has_problems",
-        calendar.id,
-    )
-    return [row["href"] for row in rows]
+    return await hrefs_where(db, calendar, "etag = '' AND has_problems")
 
 
 async def has_given(db: Db, calendar: Calendar) -> bool:
@@ -90,12 +76,7 @@ async def has_given(db: Db, calendar: Calendar) -> bool:
 
 async def unreadable(db: Db, calendar: Calendar) -> list[str]:
     """Given, and not to be read as it was given: by href."""
-    rows = await fetch(
-        db,
-        "SELECT href FROM resource WHERE calendar_id = $1 AND has_problems AND NOT is_readable AND etag <> ''",
-        calendar.id,
-    )
-    return [row["href"] for row in rows]
+    return await hrefs_where(db, calendar, "has_problems AND NOT is_readable AND etag <> ''")
 
 
 async def held_bodies(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[str, str]:
@@ -112,6 +93,17 @@ async def stored_rows(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> dict[
         [resource_id(calendar, href) for href in hrefs],
     )
     return {row["href"]: row for row in rows}
+
+
+async def hrefs_where(db: Db, calendar: Calendar, condition: str, *values: object) -> list[str]:
+    """`condition`: a constant, whose first value is `$2`."""
+    rows = await fetch(
+        db,
+        f"SELECT href FROM resource WHERE calendar_id = $1 AND {condition}",  # noqa: S608 - constants.
+        calendar.id,
+        *values,
+    )
+    return [row["href"] for row in rows]
 
 
 async def of_names(db: Db, statement: str, names: Sequence[str], *values: object) -> list[Row]:

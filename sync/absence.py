@@ -20,8 +20,9 @@ from sync.told import Told
 
 log = logging.getLogger(__name__)
 
-NOT_TOLD = (Forbidden, UnexpectedAnswer, Unreachable)
-"""By one object alone nothing is held up: where more is amiss, the next request tells."""
+
+class NotToldError(Exception):
+    """Whether it is there. By one object alone nothing is held up: where more is amiss, the next request tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +100,7 @@ async def _confirm_deletions(
         try:
             if (found := await there(poll, href)) is not None:
                 given[href] = found.etag or None
-        except NOT_TOLD as error:
-            log.info("whether an own event is there was not told: %s", error)
+        except NotToldError:
             untold.add(href)
     doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
     fetch = {**plan.fetch, **dict.fromkeys(doubtful), **given}
@@ -128,8 +128,7 @@ async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read
 async def _is_gone(poll: Poll, href: Href) -> bool:
     try:
         return await there(poll, href) is None
-    except NOT_TOLD as error:
-        log.info("whether an own event is there was not told: %s", error)
+    except NotToldError:
         return False
 
 
@@ -140,8 +139,11 @@ async def _tell_gone(poll: Poll, calendar: Calendar, gone: Sequence[Href]) -> No
 
 
 async def there(poll: Poll, href: Href) -> Fetched | None:
-    """By its ETag an older text is known that is given a moment later."""
+    """An event of ours. By its ETag an older text is known that is given a moment later. Raises NotToldError."""
     try:
         return await poll.remote.get(href)
     except NotThere:
         return None
+    except (Forbidden, UnexpectedAnswer, Unreachable) as error:
+        log.info("whether an event of ours is there was not told: %s", error)
+        raise NotToldError from None

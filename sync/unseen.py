@@ -13,7 +13,7 @@ from models.changelog import Ledger
 from models.copies import unseen_copies
 from models.database import Db
 from models.outbox import WriteState, queue_again
-from sync.absence import NOT_TOLD, there
+from sync.absence import NotToldError, there
 from sync.appointment_text import is_older
 from sync.ending import PartEnding
 from sync.pages import Page, store_page
@@ -48,8 +48,7 @@ async def look_for_unseen(poll: Poll, calendar: Calendar) -> None:
     for href in sorted((await find_unseen(poll)).get(calendar.id, frozenset())):
         try:
             found = await there(poll, href)
-        except NOT_TOLD as error:
-            log.info("whether what was written is there was not told: %s", error)
+        except NotToldError:
             await _ask_again(poll, calendar, href)
             continue
         if not await _is_written(poll, calendar, href, found):
