@@ -31,6 +31,8 @@ _BRIEF = 4_000
 """Characters."""
 _LONGEST_WAIT = 20.0
 """Seconds on the clock, not of CPU: a machine may be busy, but a worker that is stuck is ended."""
+_LONGEST_END = 5.0
+"""Seconds from a worker's last word to its end; more, and it is killed."""
 _AT_ONCE = 2
 _LIMITS = Limits()
 _TOLD_TO = (-signal.SIGTERM, -signal.SIGINT)
@@ -130,7 +132,7 @@ async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int,
         for number, request in requests.items():
             worker = worker or await _start(limits)
             reading = await _ask(worker, request)
-            if reading is None and await _end(worker) in _TOLD_TO:
+            if reading is None and await _ended_by(worker) in _TOLD_TO:
                 # With all of its group, as where this process is to end too: the text is not to blame.
                 worker = await _start(limits)
                 reading = await _ask(worker, request)
@@ -182,8 +184,17 @@ async def _ask(worker: Process, request: Request) -> Reading | None:
     return reading
 
 
+async def _ended_by(worker: Process) -> int:
+    """Of one that said its last: where it was ended by a signal, that one's number below zero."""
+    # Waited for, not killed: to kill one that has just ended takes its exit status from asyncio's own watcher, which
+    # then makes one up (255).
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST_END):
+            return await worker.wait()
+    return await _end(worker)
+
+
 async def _end(worker: Process) -> int:
-    """What it ended by: where by a signal, that one's number below zero."""
     if worker.returncode is None:
         with suppress(ProcessLookupError):
             worker.kill()

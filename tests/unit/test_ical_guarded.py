@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from asyncio.subprocess import Process
@@ -135,6 +136,18 @@ def test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_another(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end_the_first)
     run(is_read())
     assert len(started) == 2
+
+
+def test_what_ended_a_worker_is_known_where_its_end_is_seen_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By asyncio's watcher, a thread that waits for the process: it is not to be come before."""
+    waitpid = os.waitpid
+
+    def wait_late(pid: int, options: int) -> tuple[int, int]:
+        time.sleep(0.5)
+        return waitpid(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", wait_late)
+    test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_another(monkeypatch, asyncio.run, 0)
 
 
 async def test_one_that_a_worker_could_not_read_in_time_is_told_as_our_fault_and_not_as_the_texts(
