@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -14,11 +14,14 @@ from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
-from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, UnexpectedAnswer, Unreachable
+from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, ServerFailed, UnexpectedAnswer, Unreachable
 from sync.spelling import as_held, spelled_anew
 from sync.told import Told
 
 log = logging.getLogger(__name__)
+
+_MOST_SILENCES = 3
+"""In one poll. Each lasts 20 s, in which nothing else is read of the account; what is left is asked for by the next."""
 
 
 class NotToldError(Exception):
@@ -31,7 +34,9 @@ class Removal:
 
     plan: PullPlan
     doubtful: AbstractSet[Href] = frozenset()
-    "Told as gone, and given all the same, or of ours and not to be asked for."
+    "Told as gone, and given all the same."
+    untold: AbstractSet[Href] = frozenset()
+    "Told as gone, of ours, and not to be asked for: they are to be told as gone once more."
     is_proved: bool
     "Whether nothing of what is told as gone has to wait for another poll."
 
@@ -44,8 +49,8 @@ async def prove(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan, *, i
     if not is_proved:
         # What is new closes time at once, whatever is thought of what is gone.
         plan = plan.forgetting(frozenset())
-    plan, doubtful = await _confirm_deletions(poll, calendar, plan, is_full=told.is_full)
-    return Removal(plan=plan, doubtful=doubtful, is_proved=is_proved)
+    plan, doubtful, untold = await _confirm_deletions(poll, calendar, plan, is_full=told.is_full)
+    return Removal(plan=plan, doubtful=doubtful, untold=untold, is_proved=is_proved)
 
 
 async def _confirm_absence(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan) -> PullPlan:
@@ -85,18 +90,18 @@ async def _may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full
 
 async def _confirm_deletions(
     poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool
-) -> tuple[PullPlan, frozenset[Href]]:
+) -> tuple[PullPlan, AbstractSet[Href], AbstractSet[Href]]:
     """What is told as gone and given all the same stays, and is doubtful: the token waits until it is told otherwise.
 
     Our own event is deleted only where a GET says so too. Of a full listing's absences the rest were asked for already.
     """
     if not plan.forget:
-        return plan, frozenset()
+        return plan, frozenset(), frozenset()
     copies = await copies_among(poll.context.database, calendar, plan.forget)
     own = {href for href in plan.forget if href in copies}
     given: dict[Href, ETag | None] = {}
     untold: set[Href] = set()
-    for href in sorted(own):
+    for href in by_turns(poll, own):
         try:
             if (found := await there(poll, href)) is not None:
                 given[href] = found.etag or None
@@ -104,7 +109,7 @@ async def _confirm_deletions(
             untold.add(href)
     doubtful = frozenset() if is_full else frozenset(await fetch_all(poll, calendar, plan.forget - own))
     fetch = {**plan.fetch, **dict.fromkeys(doubtful), **given}
-    return PullPlan(fetch, plan.forget - given.keys() - doubtful - untold), doubtful | untold
+    return PullPlan(fetch, plan.forget - given.keys() - doubtful - untold), doubtful, untold
 
 
 async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read: bool) -> None:
@@ -114,13 +119,15 @@ async def tell_unseen_deletions(poll: Poll, calendar: Calendar, *, is_first_read
     comparison that follows a first reading; each makes good what one that was cut short did not tell.
     """
     async with poll.context.database.reading() as db:
-        unheld, standing = await unheld_copies(db, calendar, after=poll.window.start)
+        found, standing = await unheld_copies(db, calendar, after=poll.window.start)
+    unheld = by_turns(poll, map(Href, found))
     if is_first_read and is_mass_removal(standing, len(unheld)):
         log.warning("calendar %s: %d of %d own events gone at once", calendar.id, len(unheld), standing)
         return
     size = poll.context.settings.batch
     for start in range(0, len(unheld), size):
-        gone = [href for href in map(Href, unheld[start : start + size]) if await _is_gone(poll, href)]
+        part = unheld[start : start + size]
+        gone = [href for href in part if await _is_gone(poll, href)]
         if gone:
             await _tell_gone(poll, calendar, gone)
 
@@ -138,12 +145,23 @@ async def _tell_gone(poll: Poll, calendar: Calendar, gone: Sequence[Href]) -> No
         await note_deleted(ledger, poll, fresh, gone)
 
 
+def by_turns(poll: Poll, hrefs: Iterable[Href]) -> list[Href]:
+    """Another one first in each poll: those behind one that is never answered for are asked for too."""
+    ordered = sorted(hrefs)
+    first = int(poll.context.chance() * len(ordered))
+    return ordered[first:] + ordered[:first]
+
+
 async def there(poll: Poll, href: Href) -> Fetched | None:
     """An event of ours. By its ETag an older text is known that is given a moment later. Raises NotToldError."""
+    if poll.silences >= _MOST_SILENCES:
+        raise NotToldError
     try:
         return await poll.remote.get(href)
     except NotThere:
         return None
     except (Forbidden, UnexpectedAnswer, Unreachable) as error:
+        if isinstance(error, Unreachable) and not isinstance(error, ServerFailed):
+            poll.silences += 1
         log.info("whether an event of ours is there was not told: %s", error)
         raise NotToldError from None

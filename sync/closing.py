@@ -42,7 +42,7 @@ class Closing(Ending):
 
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         poll = self.poll
-        left, again = len((self.lagging | self.removal.doubtful) - self.ungiven), 0
+        left, again = len((self.lagging | self.removal.doubtful) - self.ungiven), len(self.removal.untold)
         self.is_behind = bool(left) and not await self._is_given_up(ledger)
         # What is gone may have moved to where something is not given yet.
         forget = frozenset() if self.is_behind else self.removal.plan.forget

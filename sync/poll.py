@@ -62,6 +62,8 @@ class Poll:
     "By calendar, what we wrote and nobody has read since."
     behind: set[str] = field(default_factory=set)
     "Calendars of which it could not read all that is new: what is gone from another may have moved there."
+    silences: int = 0
+    "Events of ours that iCloud did not answer for."
     counted: set[str] = field(default_factory=set)
     "Calendars whose polls without all that is listed were counted on."
     changes: int = 0

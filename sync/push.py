@@ -220,6 +220,9 @@ async def _record_written(
 async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment, result: Removed) -> None:
     own.etag = None
     await release_copy(ledger, intent.calendar, str(intent.own.href), own)
+    if not result.is_by_us:
+        # It may have been the last that the calendar refused, and iCloud tells of no change.
+        await have_polled_whole(ledger.db, ledger.user)
     if result.is_anothers and own.href == intent.own.href:
         own.href = None  # It is another's place now.
     if ledger.slot_changes:

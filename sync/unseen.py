@@ -13,7 +13,7 @@ from models.changelog import Ledger
 from models.copies import unseen_copies
 from models.database import Db
 from models.outbox import WriteState, queue_again
-from sync.absence import NotToldError, there
+from sync.absence import NotToldError, by_turns, there
 from sync.appointment_text import is_older
 from sync.ending import PartEnding
 from sync.pages import Page, store_page
@@ -45,7 +45,7 @@ async def find_unseen(poll: Poll) -> Mapping[str, AbstractSet[Href]]:
 
 async def look_for_unseen(poll: Poll, calendar: Calendar) -> None:
     """After its changes were read: those that they told of are seen."""
-    for href in sorted((await find_unseen(poll)).get(calendar.id, frozenset())):
+    for href in by_turns(poll, (await find_unseen(poll)).get(calendar.id, frozenset())):
         try:
             found = await there(poll, href)
         except NotToldError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,6 +13,7 @@ from domain.accounts import AccountStatus
 from domain.calendars import CalendarKind, ListedCalendar
 from models.bell import Bell
 from models.database import Database
+from models.outbox import WriteState
 from models.seal import Sealer
 from sync.plan import ProblemCode
 from sync.remote import (
@@ -609,6 +612,68 @@ async def test_a_deletion_of_ours_that_was_not_told_of_for_a_moment_is_told_by_t
     assert (await engine.appointment(name)).write_state == "WRITTEN"
     await engine.poll(context)
     assert (await engine.appointment(name)).write_state == "DELETED_IN_ICLOUD"
+
+
+def delete_all(calendar: FakeCalendar) -> None:
+    for href in list(calendar.texts):
+        calendar.delete(href)
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_many_deletions_of_ours_wait_for_no_more_than_a_few_that_are_not_answered_for(
+    engine: Engine, work: FakeCalendar, *, is_seen: bool
+) -> None:
+    """Each takes 20 s, in which nothing else of the account is read."""
+    await engine.choose("Home", linked="Work")
+    context = engine.context()
+    await engine.settle(context)
+    names = [
+        await engine.book(at(25, hour), at(25, hour + 1), name=f"apt_{hour:026}") for hour in range(8, 18)
+    ]
+    await engine.push(context)
+    if is_seen:
+        await engine.poll(context)
+        delete_all(work)
+    else:
+        engine.server.untold.update(work.texts)
+        engine.now += 61
+    engine.server.failures["get"] = [Unreachable() for _ in names]
+    for asked in (3, 6, 9):
+        before = engine.server.asked.count("get")
+        await engine.poll(context)
+        assert engine.server.asked.count("get") - before == 3
+        assert len(engine.server.failures["get"]) == len(names) - asked
+        engine.now += 1
+    engine.server.failures.clear()
+    await engine.poll(context)
+    states = {(await engine.appointment(name)).write_state for name in names}
+    assert states == {WriteState.DELETED_IN_ICLOUD if is_seen else WriteState.WRITTEN}
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_those_of_ours_that_are_never_answered_for_keep_the_others_from_nothing(
+    engine: Engine, work: FakeCalendar, *, is_seen: bool
+) -> None:
+    await engine.choose("Home", linked="Work")
+    chances = itertools.cycle([0.0, 0.45, 0.9])
+    context = replace(engine.context(), chance=lambda: next(chances))
+    await engine.settle(context)
+    for hour in range(8, 18):
+        await engine.book(at(25, hour), at(25, hour + 1), name=f"apt_{hour:026}")
+    await engine.push(context)
+    hung = sorted(work.texts)[:4]
+    if is_seen:
+        await engine.poll(context)
+        delete_all(work)
+    else:
+        engine.server.untold.update(work.texts)
+        engine.now += 61
+    engine.server.spoiling.update(dict.fromkeys(hung, Unreachable()))
+    for _ in range(12):
+        engine.now += 15
+        await engine.poll(context)
+    of_ours = [each for each in await engine.resources() if each.appointment_id is not None]
+    assert sorted(each.href for each in of_ours if is_seen or not each.etag) == hung
 
 
 @pytest.mark.parametrize("refusal", [PasswordRefused(), Throttled(None)], ids=str)

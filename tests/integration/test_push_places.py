@@ -331,23 +331,30 @@ async def test_one_written_while_another_calendar_was_linked_is_known_where_it_s
     assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
 
 
-@pytest.mark.parametrize("is_relinked", [True, False])
+@pytest.mark.parametrize("ends_by", ["another calendar", "another try", "its cancellation"])
 async def test_a_refusal_that_no_privilege_told_is_the_accounts_problem_until_it_is_over(
-    engine: Engine, *, is_relinked: bool
+    engine: Engine, ends_by: str
 ) -> None:
     context = engine.context()
     await engine.settle(context)
     assert isinstance(await look(context, await leased(engine)), Stamp)
     engine.server.failures["create"] = [Forbidden()]
-    await engine.book(at(3, 9), at(3, 10))
+    name = await engine.book(at(3, 9), at(3, 10))
     await engine.push(context)
     assert not isinstance(await look(context, await leased(engine)), Stamp)
-    await engine.poll(context)
-    assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
-    if is_relinked:
+    for _ in range(2):
+        await engine.poll(context)
+        assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
+    assert isinstance(await look(context, await leased(engine)), Stamp)
+    if ends_by == "another calendar":
         await relinked(engine)
-    else:
+    elif ends_by == "another try":
         engine.now += HOUR
         await engine.push(context)
+    else:
+        await engine.change(name, status="CANCELLED")
+        await engine.push(context)
+        assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+    assert not isinstance(await look(context, await leased(engine)), Stamp)
     await engine.poll(context)
     assert (await engine.account()).problem_code is None
