@@ -94,6 +94,7 @@ _MAY_BE_ASKED = (
 async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[TakenWrite]:
     """Leases what is due, one of an account at a time: no account takes the places of the others.
 
+    Of those due at once, as after a wait for all, what was tried least goes first: what is never taken keeps none back.
     Nothing is due of an account that was told to wait, or whose password was refused, until a poll has tried again.
     """
     skip = "FOR UPDATE OF p SKIP LOCKED" if db.capabilities.dialect == "postgres" else ""
@@ -101,7 +102,8 @@ async def take_due(db: Db, *, now: float, lease: float, limit: int) -> list[Take
         db,
         "UPDATE pending_write SET lease_until = $1 WHERE appointment_id IN ("  # noqa: S608 - constants.
         " SELECT p.appointment_id FROM pending_write p JOIN ("
-        "  SELECT w.appointment_id, ROW_NUMBER() OVER (PARTITION BY w.user_id ORDER BY w.due_at, w.appointment_id)"
+        "  SELECT w.appointment_id, ROW_NUMBER() OVER (PARTITION BY w.user_id"
+        "  ORDER BY w.due_at, w.attempts, w.appointment_id)"
         "  AS place FROM pending_write w JOIN icloud_account a ON a.user_id = w.user_id"
         f"  WHERE w.due_at <= $2 AND {_MAY_BE_ASKED} AND NOT EXISTS (SELECT 1 FROM pending_write o"
         "  WHERE o.user_id = w.user_id AND o.subaccount_id = w.subaccount_id AND o.lease_until > $2)"

@@ -15,8 +15,8 @@ from models.icloud import ICloudAccount
 from models.outbox import TakenWrite, WriteState, free_writes, queue_tidying, take_due
 from models.settle import forget_account
 from sync.push import LATER, push
-from sync.remote import Throttled, Unreachable
-from tests.fakes.calendar_server import FakeCalendar
+from sync.remote import ETag, Href, Throttled, Unreachable
+from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on
 from tests.integration.test_loop import add_account, add_calendar
 from tests.integration.test_push import spans
@@ -123,6 +123,25 @@ async def test_what_one_write_was_told_to_wait_the_others_of_its_account_wait_to
         pass
     assert [await state(engine, name) for name in names] == [WriteState.WRITTEN] * 2
     assert sorted(spans(work)) == [BOOKED, MOVED]
+
+
+async def test_one_that_is_told_to_wait_for_ever_keeps_no_other_back_for_ever(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = FakeAccount.create
+
+    async def create_all_but_one(self: FakeAccount, href: Href, body: str) -> ETag | None:
+        if OURS in href:
+            raise Throttled(None)
+        return await create(self, href, body)
+
+    monkeypatch.setattr(FakeAccount, "create", create_all_but_one)
+    names = [await engine.book(*BOOKED), await engine.book(*MOVED, name="apt_00000000000000000000000002")]
+    for _ in range(3):
+        await engine.push()
+        engine.now += 60
+    assert [await state(engine, name) for name in names] == [WriteState.PENDING, WriteState.WRITTEN]
+    assert spans(work) == [MOVED]
 
 
 async def test_a_second_event_that_is_found_postpones_no_write_that_waits(engine: Engine) -> None:
