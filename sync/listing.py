@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from domain.calendars import CalendarKind, ListedCalendar
 from domain.changes import ChangeKind
 from domain.paths import path_key
-from models.calendar import Calendar, Facts, calendars_of, known_calendars, preference, store_listing
+from models.calendar import (
+    Calendar,
+    Facts,
+    calendars_of,
+    is_readable,
+    known_calendars,
+    preference,
+    store_listing,
+)
 from models.changelog import Ledger
 from models.copies import own_hrefs, unheld_copies
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
@@ -99,7 +107,9 @@ def _as_it_was(known: Facts) -> ListedCalendar:
 async def _listed(poll: Poll) -> tuple[ListedCalendar, ...]:
     if poll.account.refusals >= poll.context.settings.refusals_before_stop - 1:
         return await _list_by_the_entrys_word(poll)
-    if not poll.account.failures and any(is_comparison_due(poll, calendar) for calendar in poll.chosen):
+    if not poll.account.failures and any(
+        is_readable(calendar) and is_comparison_due(poll, calendar) for calendar in poll.chosen
+    ):
         await _follow(poll)
     try:
         listed = await _look_home(poll)

@@ -12,7 +12,7 @@ from sync.plan import ProblemCode
 from sync.quiet import look
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import Engine, at, engine_on, event
+from tests.integration.engine import DAY, Engine, at, engine_on, event
 from tests.integration.test_quiet import leased
 
 
@@ -78,6 +78,21 @@ async def test_what_turns_into_a_subscription_is_not_read_and_opens_no_time(engi
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
     assert "changes" not in engine.server.asked
     assert (await engine.account()).last_synced_at == then
+
+
+async def test_a_subscription_whose_comparison_is_never_made_costs_a_poll_no_more_than_another(
+    engine: Engine,
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    home_of(engine).kind = CalendarKind.SUBSCRIPTION
+    await engine.poll(context)
+    engine.now += 2 * DAY
+    for _ in range(3):
+        engine.server.asked.clear()
+        engine.now += 60
+        await engine.poll(context)
+        assert engine.server.asked == ["list"]
 
 
 async def test_the_owner_is_told_of_a_subscription_until_it_holds_events_again(engine: Engine) -> None:
