@@ -74,6 +74,17 @@ async def has_given(db: Db, calendar: Calendar) -> bool:
     return bool(found)
 
 
+async def given_beside(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> str | None:
+    """One that was given of the calendar, by href, and is none of these."""
+    rows = await fetch(
+        db,
+        "SELECT href FROM resource WHERE calendar_id = $1 AND etag <> '' LIMIT $2",
+        calendar.id,
+        len(hrefs) + 1,
+    )
+    return next((row["href"] for row in rows if row["href"] not in hrefs), None)
+
+
 async def unreadable(db: Db, calendar: Calendar) -> list[str]:
     """Given, and not to be read as it was given: by href."""
     return await hrefs_where(db, calendar, "has_problems AND NOT is_readable AND etag <> ''")

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from domain.accounts import AccountStatus
@@ -17,6 +17,7 @@ from models.calendar import Calendar
 from models.changelog import Ledger
 from models.copies import own_appointments
 from models.database import execute
+from models.held import given_beside
 from models.icloud import ICloudAccount
 from models.resources import store_resources
 from models.rows import ReadResource
@@ -139,7 +140,7 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
         return Page((), frozenset(asked))
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
-        found = await _fetch_one_by_one(poll, list(asked), spares_failed=True)
+        found = await _fetch_one_by_one(poll, list(asked), beside=calendar)
     else:
         # A text without an ETag can be an older one than was listed: it is asked for itself.
         found |= await _fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
@@ -166,9 +167,12 @@ async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> di
 
 
 async def _fetch_one_by_one(
-    poll: Poll, hrefs: Sequence[Href], *, spares_failed: bool = False
+    poll: Poll, hrefs: Sequence[Href], *, beside: Calendar | None = None
 ) -> dict[Href, Fetched]:
-    """`spares_failed`: where others are given, those are left out too that the server fails at. That proves nothing."""
+    """Where others are given, also `beside` them in that calendar, those are left out too that the server fails at.
+
+    That proves nothing, and without a calendar they are not.
+    """
     found: dict[Href, Fetched] = {}
     failed: ServerFailed | None = None
     for href in hrefs:
@@ -177,12 +181,25 @@ async def _fetch_one_by_one(
         except (NotThere, UnexpectedAnswer, Forbidden) as error:
             log.info("a resource could not be fetched: %s", error)
         except ServerFailed as error:
-            if not spares_failed:
+            if beside is None:
                 raise
             failed = error
-    if failed is not None and not found:
+    if failed is None or found:
+        return found
+    if beside is None or not await _is_another_given(poll, beside, hrefs):
         raise failed
     return found
+
+
+async def _is_another_given(poll: Poll, calendar: Calendar, hrefs: Sequence[Href]) -> bool:
+    """Whether the server fails at these alone: one that is held is asked for. If it is gone, it was looked up too."""
+    async with poll.context.database.reading() as db:
+        another = await given_beside(db, calendar, hrefs)
+    if another is None:
+        return False
+    with suppress(NotThere):
+        await poll.remote.get(Href(another))
+    return True
 
 
 def _is_calendar(text: str) -> bool:

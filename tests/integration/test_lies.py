@@ -358,6 +358,38 @@ async def test_an_object_for_which_the_whole_answer_fails_costs_no_other(
     assert (await engine.calendar("Home")).sync_token != home.token
 
 
+async def test_one_that_the_server_fails_at_for_good_costs_no_other_for_good(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    """The others are stored in the first poll: from then on it is asked for alone."""
+    context = engine.context()
+    engine.server.spoiling[home.put("bad", event("bad", at(20, 9), at(20, 10)))] = ServerFailed()
+    home.put("good", event("good", at(20, 14), at(20, 15)))
+    for _ in range(engine.settings.most_missing_polls + 1):
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.slots())[-1] == (at(20, 14), at(20, 15))
+    assert (await engine.calendar("Home")).last_synced_at == engine.now
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+    engine.server.spoiling.clear()
+    engine.now += engine.settings.longest_look
+    await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+async def test_where_the_server_fails_at_all_texts_none_is_gone_on_without(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context = engine.context()
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    engine.server.spoiling |= dict.fromkeys(home.texts, ServerFailed())
+    for _ in range(2 * engine.settings.most_missing_polls):
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.calendar("Home")).last_synced_at == NOW
+    assert (await engine.account()).status == AccountStatus.UNREACHABLE
+
+
 @pytest.mark.parametrize("told", ["gone", "not listed"])
 async def test_what_a_server_fails_at_is_not_gone(engine: Engine, home: FakeCalendar, told: str) -> None:
     [href] = [href for href in home.texts if href.endswith("d3.ics")]
