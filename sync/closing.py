@@ -58,8 +58,8 @@ class Closing(Ending):
             poll.context.memory.missing_polls.pop(calendar.id, None)
         is_proved = self.removal.is_proved and not self.told.too_long
         self.is_whole = is_proved and not self.is_behind and (not again or self._has_waited())
-        if self.is_whole:
-            await self._note_not_given(ledger, calendar)
+        if self.is_whole and self.lagging:
+            await note_not_given(ledger, calendar, sorted(self.lagging))
         if forget:
             await forget_resources(ledger, calendar, forget)
             await settle_conflicts(ledger)
@@ -71,7 +71,7 @@ class Closing(Ending):
                 "UPDATE calendar SET sync_token = $1, listed_token = $2, last_synced_at = $3, compare_at = $4"
                 " WHERE id = $5",
                 self.token,
-                self.listed_token,
+                self._told_as_read,
                 poll.started,
                 self.calendar.compare_at,
                 calendar.id,
@@ -79,17 +79,10 @@ class Closing(Ending):
             if self.ends_poll and not is_comparison_due(poll, self.calendar):
                 self.is_recorded = await finish_with(ledger, poll, calendar)
 
-    async def _note_not_given(self, ledger: Ledger, calendar: Calendar) -> None:
-        poll, memory = self.poll, self.poll.context.memory.ungiven
-        if not self.lagging:
-            memory.pop(calendar.id, None)
-            return
-        await note_not_given(ledger, calendar, sorted(self.lagging))
-        looks = memory[calendar.id].looks + 1 if calendar.id in memory else 0
-        memory[calendar.id] = Ungiven(
-            self.listed_token, looks, poll.started, poll.started + plan_look(looks, poll.context.settings)
-        )
-        self.listed_token = None  # To be looked at again, changed or not.
+    @property
+    def _told_as_read(self) -> str | None:
+        """With something that is not given it is to be looked at again, changed or not."""
+        return None if self.lagging else self.listed_token
 
     def _has_waited(self) -> bool:
         """What is not as it was told holds the token back, a few polls long: the server may need a moment."""
@@ -123,11 +116,20 @@ class Closing(Ending):
 
     def remember(self) -> None:
         poll, calendar = self.poll, self.calendar
-        calendar.update_from_dict({"sync_token": self.token, "listed_token": self.listed_token})
+        calendar.update_from_dict({"sync_token": self.token, "listed_token": self._told_as_read})
         calendar.last_synced_at = poll.started
+        self._remember_not_given()
         poll.context.memory.unexplained_polls.pop(calendar.id, None)
         poll.verified.add(calendar.id)
         poll.is_recorded = self.is_recorded
+
+    def _remember_not_given(self) -> None:
+        memory, started = self.poll.context.memory.ungiven, self.poll.started
+        before = memory.pop(self.calendar.id, None)
+        if self.lagging:
+            looks = 0 if before is None else before.looks + 1
+            until = started + plan_look(looks, self.poll.context.settings)
+            memory[self.calendar.id] = Ungiven(self.listed_token, self.token, looks, started, until)
 
     def _compare_at(self) -> float:
         """A first answer, or one after a refused token, may have been a part: it is held against a second one soon.

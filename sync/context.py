@@ -54,6 +54,8 @@ class Ungiven:
 
     token: str | None
     "Its own, as it was listed then."
+    read_to: str | None
+    "Up to where it was read then: where that is another now, something else is to be read of it."
     looks: int
     "So often it was asked for in vain."
     since: float

@@ -31,6 +31,7 @@ def rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
         and token is not None
         and not calendar.listed_token
         and token == ungiven.token
+        and calendar.sync_token == ungiven.read_to
         and ungiven.since <= poll.started < ungiven.until
     )
 
@@ -44,7 +45,7 @@ async def keep_in_step(
     until they have it. `ends_poll`: nothing is read after it.
     """
     is_spared = False
-    if is_in_step(calendar, token):
+    if is_in_step(calendar, token) or rests(poll, calendar, token):
         poll.behind.discard(calendar.id)
     elif calendar.last_synced_at is None:
         async with poll.reading_first():

@@ -15,6 +15,7 @@ from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
 from models.seal import Sealer
+from sync.context import SyncContext
 from sync.plan import ProblemCode
 from sync.remote import (
     Changes,
@@ -472,6 +473,60 @@ async def test_a_calendar_that_is_listed_without_a_token_does_not_rest_for_what_
     home.put("other", event("other", at(21, 9), at(21, 10)))
     await engine.poll(context)
     assert (at(21, 9), at(21, 10)) in await engine.slots()
+
+
+async def test_what_was_not_put_on_record_is_read_again_though_its_calendar_rests_for_what_is_not_given(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context = await resting(engine, home)
+    home.put("other", event("other", at(21, 9), at(21, 10)))
+
+    def breaks() -> float:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):  # In the transaction that stores the last of it.
+        await engine.poll(replace(context, chance=breaks))
+    assert (at(21, 9), at(21, 10)) not in await engine.slots()
+    await engine.poll(context)
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
+
+
+async def test_what_another_process_found_missing_is_read_though_its_calendar_rests_here(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context, another = await resting(engine, home), engine.context("process-2")
+    engine.server.untold.add(home.put("other", event("other", at(21, 9), at(21, 10))))
+    home.history.pop()  # No token tells of it either.
+    tonight = (await engine.calendar("Home")).compare_at or 0
+    engine.now = tonight - 60
+    await engine.poll(context)
+    assert (at(21, 9), at(21, 10)) not in await engine.slots()
+    engine.server.asked.clear()
+
+    async def meanwhile(name: str, _: str) -> None:
+        if name == "fetch" and "resources" in engine.server.asked:  # By now it knows that one is missing.
+            engine.server.failures["changes"] = [ServerFailed()]
+
+    engine.now = tonight
+    engine.server.after = meanwhile
+    await engine.poll(another)
+    engine.server.after = None
+    engine.server.untold.clear()
+    await engine.poll(context)
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
+
+
+async def resting(engine: Engine, home: FakeCalendar) -> SyncContext:
+    """In step but for what is never given, and looked for in vain just now."""
+    context = engine.context()
+    await engine.settle(context)
+    engine.server.hidden.add(home.put("new", event("new", at(20, 9), at(20, 10))))
+    for _ in range(60):
+        await engine.poll(context)
+        engine.now += 60
+    assert context.memory.ungiven
+    engine.server.asked.clear()
+    return context
 
 
 @pytest.mark.parametrize("given", [0, 10])

@@ -13,7 +13,7 @@ from sync.places import NOT_KEPT
 from sync.quiet import look
 from sync.remote import ETag, Forbidden, Href, RemoteError, ServerFailed, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
-from tests.integration.engine import DAY, HOUR, Engine, linked_engine_on
+from tests.integration.engine import DAY, HOUR, Engine, at, event, linked_engine_on
 from tests.integration.test_carry_out import BOOKED, MOVED, state
 from tests.integration.test_push import spans
 from tests.integration.test_quiet import leased
@@ -204,6 +204,28 @@ async def test_one_that_can_not_be_asked_for_is_let_be_after_a_while_and_holds_u
     await engine.poll(context)
     assert await state(engine, name) == WriteState.WRITTEN
     assert [each.etag for each in await engine.resources()] == [work.texts[href][0]]
+
+
+async def test_one_that_can_not_be_asked_for_has_no_calendar_listed_at_each_poll(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """Beside an event that is listed and never given, which all of it is listed for, ever more seldom."""
+    context = engine.context()
+    work.put("given", event("given", at(20, 9), at(20, 10)))
+    engine.server.hidden.add(work.put("never", event("never", at(21, 9), at(21, 10))))
+    await engine.book(*BOOKED)
+    await engine.push(context)
+    [ours] = [href for href in work.texts if "slotwire" in href]
+    engine.server.untold.add(ours)
+    engine.server.spoiling[ours] = Unreachable()
+    for _ in range(60):
+        engine.now += 60
+        await engine.poll(context)
+    engine.server.asked.clear()
+    for _ in range(12):
+        engine.now += 60
+        await engine.poll(context)
+    assert engine.server.asked.count("changes") <= 1
 
 
 async def test_what_was_not_kept_is_found_out_though_the_clock_was_set_back(
