@@ -87,7 +87,7 @@ class Closing(Ending):
     def _has_waited(self) -> bool:
         """What is not as it was told holds the token back, a few polls long: the server may need a moment."""
         poll, calendar, missing = self.poll, self.calendar, self.poll.context.memory.missing_polls
-        if calendar.id not in poll.counted:  # It may be read twice.
+        if calendar.id not in poll.counted or calendar.id not in missing:  # It may be read twice.
             poll.counted.add(calendar.id)
             poll.count_on(missing, calendar)
         if missing[calendar.id].polls <= poll.context.settings.most_missing_polls:

@@ -345,6 +345,38 @@ async def test_a_change_that_is_never_told_is_found_by_a_comparison(
     assert (await engine.calendar("Home")).last_synced_at == engine.now
 
 
+async def test_what_lags_only_once_a_comparison_has_it_read_again_is_waited_for(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    """In one poll: something lags, is given at the second turn, and something else lags when all is read again."""
+    await engine.choose("Home", "Work")
+    await engine.settle(context)
+    engine.now += 2 * DAY
+    home.delete(next(iter(home.texts)))  # It may have moved to Work, so that Home has a second turn.
+    untold = home.put("untold", event("untold", at(20, 9), at(20, 10)))
+    engine.server.untold.add(untold)
+    engine.server.hidden.add(home.put("late", event("late", at(21, 9), at(21, 10))))
+    work = engine.server.calendars["/1/calendars/work/"]
+    work.put("new", event("new", at(22, 9), at(22, 10)))
+    asked = engine.server.asked
+    asked.clear()
+
+    async def meanwhile(name: str, _: str) -> None:
+        if name == "changes" and asked.count("changes") == 2:  # Of Work.
+            engine.server.hidden.clear()
+        elif name == "changes" and asked.count("changes") == 5:  # Of Home, after a comparison.
+            engine.server.hidden.add(untold)
+
+    engine.server.after = meanwhile
+    assert (await engine.poll(context)).error is None
+    engine.server.after = None
+    engine.server.hidden.clear()
+    engine.server.untold.clear()
+    engine.now += 15
+    await engine.poll(context)
+    assert {(at(day, 9), at(day, 10)) for day in (20, 21, 22)} <= set(await engine.slots())
+
+
 async def test_a_token_that_moved_for_nothing_is_believed_after_a_comparison(
     engine: Engine, context: SyncContext, home: FakeCalendar
 ) -> None:
