@@ -102,7 +102,9 @@ async def _pull(poll: Poll) -> RemoteError | None:
     due = _due(poll, tokens)
     never_read = {calendar.id for calendar in due if calendar.last_synced_at is None}
     doubted = {calendar.id for calendar in due if is_comparison_due(poll, calendar)}
-    met = await _read_all(poll, due, tokens)
+    # Ours until the last is done, where something is to be told once all are read.
+    turns = _Turns(poll, tokens, may_end_poll=not (poll.unseen or never_read or doubted))
+    met = await _read_all(turns, due)
     if met is None:
         # Once all are read: what is gone from one may have moved to another.
         for calendar in due:
@@ -127,11 +129,8 @@ def _due(poll: Poll, tokens: Mapping[str, str | None]) -> list[Calendar]:
     return sorted(due, key=lambda calendar: calendar.id in poll.context.memory.failing)
 
 
-async def _read_all(
-    poll: Poll, due: Sequence[Calendar], tokens: Mapping[str, str | None]
-) -> RemoteError | None:
+async def _read_all(turns: _Turns, due: Sequence[Calendar]) -> RemoteError | None:
     """Each, and once more those from which something is gone that may have moved to one read after them."""
-    turns = _Turns(poll, tokens)
     spared: list[Calendar] = []
     for calendar in due:
         has_others = calendar is not due[-1]
@@ -139,7 +138,7 @@ async def _read_all(
             spared.append(calendar)
     for calendar in spared:
         if await turns.take(calendar, spares=False, is_last=calendar is spared[-1]):
-            poll.hurry(poll.context.settings.watched_every)
+            turns.poll.hurry(turns.poll.context.settings.watched_every)
     return turns.met
 
 
@@ -149,6 +148,8 @@ class _Turns:
 
     poll: Poll
     tokens: Mapping[str, str | None]
+    may_end_poll: bool
+    "Whether nothing is left to do once the last is read."
     met: RemoteError | None = None
 
     async def take(self, calendar: Calendar, *, spares: bool, is_last: bool) -> bool:
@@ -163,7 +164,7 @@ class _Turns:
                 calendar,
                 self.tokens.get(calendar.path),
                 spares=spares,
-                ends_poll=is_last and self.met is None and not poll.unseen,
+                ends_poll=is_last and self.may_end_poll and self.met is None,
             )
         except (UnexpectedAnswer, NotThere, Forbidden, TokenRefused, ForeignHost, ServerFailed) as error:
             log.warning("calendar %s could not be read: %s", calendar.id, error)

@@ -13,7 +13,7 @@ from sync.context import SyncContext
 from sync.plan import FEW_GONE
 from sync.remote import Href, ServerFailed, Throttled
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import DAY, HOUR, Engine, at, linked_engine_on
+from tests.integration.engine import DAY, HOUR, Engine, at, event, linked_engine_on
 from tests.integration.test_left_behind import edit
 from tests.integration.test_push import spans
 
@@ -145,6 +145,22 @@ async def test_what_could_not_be_asked_for_is_told_by_the_next_comparison(
     for _ in range(2):
         engine.now += 150
         await engine.poll(context)
+    assert await state(engine, name) == WriteState.DELETED_IN_ICLOUD
+
+
+async def test_what_is_found_gone_by_a_comparison_is_told_though_another_calendar_is_read_after_it(
+    engine: Engine, context: SyncContext, home: FakeCalendar, work: FakeCalendar, name: str
+) -> None:
+    """With the last page of that one the poll was at its end, and its account another's."""
+    home.name = "Yours"
+    work.delete(next(iter(work.texts)))
+    await engine.settle(context)
+    engine.server.failures["get"] = [ServerFailed()]
+    await engine.choose("Yours", linked="Work")
+    await engine.poll(context)
+    engine.now += 150
+    home.put("new", event("new", at(5, 9), at(5, 10)))
+    assert (await engine.poll(context)).is_complete
     assert await state(engine, name) == WriteState.DELETED_IN_ICLOUD
 
 
