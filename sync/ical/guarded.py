@@ -136,6 +136,8 @@ async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int,
                 # With all of its group, as where this process is to end too: the text is not to blame.
                 worker = await _start(limits)
                 reading = await _ask(worker, request)
+                if reading is None and await _ended_by(worker) in _TOLD_TO:
+                    raise WorkerUnavailableError("one worker after the other was told to end")
             if reading is None:
                 await _end(worker)
                 worker = None

@@ -150,6 +150,22 @@ def test_what_ended_a_worker_is_known_where_its_end_is_seen_late(monkeypatch: py
     test_one_whose_worker_was_told_to_end_with_all_its_group_is_read_by_another(monkeypatch, asyncio.run, 0)
 
 
+async def test_one_whose_workers_are_told_to_end_one_after_the_other_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where Ctrl-C is pressed twice: what is given up blocks a year, until its owner changes it."""
+    start = asyncio.create_subprocess_exec
+
+    async def start_and_end(*command: str, **how: Any) -> Process:
+        worker = await start(*command, **how)
+        worker.send_signal(signal.SIGINT)
+        return worker
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end)
+    with pytest.raises(WorkerUnavailableError, match="told to end"):
+        await read_guarded([request(ODD)])
+
+
 async def test_one_that_a_worker_could_not_read_in_time_is_told_as_our_fault_and_not_as_the_texts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
