@@ -209,10 +209,14 @@ async def store_listing(
 
 
 async def rewind(db: Db, calendar: Calendar) -> None:
-    """Has the next poll ask for changes from where they were read up to when `calendar` was loaded."""
+    """Has the next poll ask for changes from where they were read up to when `calendar` was loaded.
+
+    Not where it is to be read from the start since: chosen anew, or held against a full listing and found to lack some.
+    """
     await execute(
         db,
-        "UPDATE calendar SET sync_token = $1, listed_token = NULL WHERE id = $3"
+        "UPDATE calendar SET sync_token = CASE WHEN sync_token IS NOT NULL THEN $1 END, listed_token = NULL"
+        " WHERE id = $3"
         " AND (COALESCE(sync_token, '') <> COALESCE($1, '') OR COALESCE(listed_token, '') <> COALESCE($2, ''))",
         calendar.sync_token,
         calendar.listed_token,

@@ -11,7 +11,7 @@ from domain.changes import ChangeKind
 from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
-from sync.remote import Href
+from sync.remote import Href, ServerFailed
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import Engine, at, engine_on, event
 
@@ -164,6 +164,53 @@ async def test_what_is_written_anew_while_its_deletion_is_being_read_is_not_told
     assert (await engine.kinds(position)).count(ChangeKind.APPOINTMENT_WRITTEN) == 1
     assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
     assert await engine.slots() == [(at(4, 9), at(4, 10))]
+
+
+async def test_what_a_comparison_found_missing_before_the_writes_answer_was_heard_is_read(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    engine.server.untold.add(home.put("missed", event("missed", at(5, 9), at(5, 10))))
+    home.history.pop()  # No token tells of it either.
+    await engine.book(at(3, 9), at(3, 10))
+    engine.now = (await engine.calendar("Home")).compare_at or 0
+
+    async def fail(name: str, _: str) -> None:
+        if name == "fetch":  # By now it knows that one is missing.
+            engine.server.failures["changes"] = [ServerFailed()]
+
+    async def compare(name: str, _: str) -> None:
+        if name == "create":
+            engine.server.after = fail
+            await engine.poll(context)
+            engine.server.after = None
+
+    engine.server.after = compare
+    await engine.push(context)
+    engine.server.untold.clear()
+    engine.now += 60
+    await engine.poll(context)
+    assert (at(5, 9), at(5, 10)) in await engine.slots()
+
+
+async def test_a_calendar_that_is_chosen_anew_before_the_writes_answer_is_heard_is_read_from_the_start(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    home.put("one", event("one", at(5, 9), at(5, 10)))
+    await engine.poll()
+    await engine.book(at(3, 9), at(3, 10))
+
+    async def choose_anew(name: str, _: str) -> None:
+        if name == "create":
+            engine.server.after = None
+            await engine.choose("Work")
+            await engine.choose("Work", linked="Home")
+
+    engine.server.after = choose_anew
+    await engine.push()
+    await engine.poll()
+    assert (at(5, 9), at(5, 10)) in await engine.slots()
 
 
 async def test_what_is_deleted_after_a_write_amid_the_poll_that_reads_of_it_is_told_by_the_next(
