@@ -47,7 +47,7 @@ BUGS = (
     ),
     Bug(
         "an empty 207 means that all was deleted",
-        "sync/members.py",
+        "sync/icloud/members.py",
         "    if not is_there:\n",
         "    if is_truncated and not is_there:\n",
         ("tests/unit/test_multistatus.py", "tests/contracts/test_remote_transport.py"),
@@ -64,7 +64,7 @@ BUGS = (
     ),
     Bug(
         "no If-None-Match",
-        "sync/icloud.py",
+        "sync/icloud/server.py",
         '{"If-None-Match": "*"}',
         "{}",
         ("tests/contracts/test_remote.py",),
@@ -79,7 +79,7 @@ BUGS = (
     ),
     Bug(
         "no host allow-list",
-        "sync/guard.py",
+        "sync/icloud/guard.py",
         'if "@" in parts.netloc or parts.fragment or not self._allows(parts.scheme, host, port):',
         'if "@" in parts.netloc or parts.fragment:',
         ("tests/unit/test_guard.py", "tests/contracts/test_remote_transport.py"),

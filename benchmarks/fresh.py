@@ -15,8 +15,8 @@ from models.icloud import ICloudAccount
 from models.people import User
 from models.seal import Secret
 from server.database import migrate, open_database
-from sync.guard import Guard
-from sync.icloud import ICloud
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
 from tests.fakes.calendar_server import FakeServer
 from tests.integration.engine import Engine
 

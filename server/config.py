@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sync.guard import Guard, is_loopback
+from sync.icloud.guard import Guard, is_loopback
 from sync.settings import ICLOUD_URL
 
 Network = IPv4Network | IPv6Network

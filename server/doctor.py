@@ -11,7 +11,7 @@ from server.app import WEB_ROOT
 from server.config import ConfigError, Settings
 from server.database import DatabaseUnusableError
 from server.services import open_parts
-from sync.trust import verifying
+from sync.icloud.trust import verifying
 
 _WITHIN = 10.0
 

@@ -20,8 +20,9 @@ from models.icloud import ICloudAccount
 from models.polling import ask_for_poll
 from models.seal import Sealer, Secret
 from sync.context import SyncContext, pass_by
-from sync.guard import Guard
-from sync.icloud import ICloud, TransportSettings
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
+from sync.icloud.settings import TransportSettings
 from sync.loop import Loop
 from sync.plan import ProblemCode
 from sync.remote import (

@@ -28,8 +28,9 @@ from standin.manners import STRICT, Manners
 from standin.owner import Phone
 from standin.server import StandIn
 from sync.context import SyncContext
-from sync.guard import Guard
-from sync.icloud import ICloud, TransportSettings
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
+from sync.icloud.settings import TransportSettings
 from sync.pull import PullOutcome
 from sync.remote import RemoteError
 from sync.settings import SyncSettings

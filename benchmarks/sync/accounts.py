@@ -27,8 +27,8 @@ from models.polling import Lease, lease_account
 from models.seal import Sealer, Secret
 from server.database import open_database
 from sync.context import SyncContext
-from sync.guard import Guard
-from sync.icloud import ICloud
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
 from sync.plan import plan_window
 from sync.pull import PullOutcome, pull
 from sync.service import server_of

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from benchmarks.sync import raw
-from sync import queries
+from sync.icloud import queries
 
 _TOKENS = re.compile(rb"<getctag[^>]*>([^<]*)<")
 _BODY = queries.LISTING_QUERY.encode()

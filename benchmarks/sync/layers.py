@@ -22,10 +22,10 @@ from models.calendar import Calendar
 from models.database import insert_many
 from models.held import resource_id
 from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow
-from sync import queries
 from sync.ical.guarded import read
 from sync.ical.worker import Request
-from sync.members import read_changes, read_members, read_texts
+from sync.icloud import queries
+from sync.icloud.members import read_changes, read_members, read_texts
 from sync.plan import plan_window
 from sync.remote import Fetched
 from sync.settings import SyncSettings

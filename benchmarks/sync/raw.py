@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import urlsplit
 from xml.parsers import expat
 
-from sync import queries
+from sync.icloud import queries
 from sync.remote import Href, SyncToken
 
 BATCH = 50

@@ -24,8 +24,9 @@ from models.database import Database, fetch
 from models.icloud import ICloudAccount
 from models.seal import Secret
 from server.database import migrate, open_database
-from sync.guard import Guard
-from sync.icloud import ICloud, TransportSettings
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
+from sync.icloud.settings import TransportSettings
 from tests.contracts import radicale_server, xandikos_server
 from tests.fakes.calendar_server import FakeServer
 from tests.integration.engine import Engine

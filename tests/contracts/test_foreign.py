@@ -12,8 +12,9 @@ import pytest
 
 from models.seal import Secret
 from standin.lies import FOREIGN_SPELLINGS
-from sync.guard import Guard
-from sync.icloud import Account, ICloud, TransportSettings
+from sync.icloud.guard import Guard
+from sync.icloud.server import Account, ICloud
+from sync.icloud.settings import TransportSettings
 from sync.remote import ETag, ForeignHost, Href, RemoteError
 from tests.contracts.test_remote_transport import CALENDAR, CANARY, Liar, http
 

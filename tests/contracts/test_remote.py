@@ -15,9 +15,9 @@ from models.seal import Secret
 from standin.catalog import CalendarFacts, Kind
 from standin.manners import MODES
 from standin.server import StandIn
-from sync.guard import Guard
 from sync.ical.resource import AppointmentText, write_appointment
-from sync.icloud import ICloud
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
 from sync.remote import (
     CalendarServer,
     ETag,

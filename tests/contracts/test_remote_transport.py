@@ -14,10 +14,12 @@ from types import ModuleType
 import pytest
 
 from models.seal import Secret
-from sync import icloud, wire
-from sync.budget import Budgets
-from sync.guard import Guard
-from sync.icloud import Account, ICloud, TransportSettings
+from sync.icloud import server as icloud_server
+from sync.icloud import wire
+from sync.icloud.budget import Budgets
+from sync.icloud.guard import Guard
+from sync.icloud.server import Account, ICloud
+from sync.icloud.settings import TransportSettings
 from sync.remote import (
     ETag,
     Forbidden,
@@ -254,7 +256,7 @@ async def test_what_is_big_is_unpacked_and_read_apart_from_the_event_loop(
         monkeypatch.setattr(module, name, noted)
 
     noting(wire, "inflate")
-    noting(icloud, "read_members")
+    noting(icloud_server, "read_members")
     members = "".join(MEMBER.format(f"{CALENDAR}{number}.ics", f'"{number}"') for number in range(4000))
     big = CHANGES.replace(b"<sync-token>", f"{members}<sync-token>".encode())
     liar.answers = [http(207, gzip.compress(each), Content_Encoding="gzip") for each in (CHANGES, big)]

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from models.seal import Secret
 from server.config import read_settings
 from server.doctor import examine
-from sync.guard import Guard
-from sync.icloud import Account, ICloud, TransportSettings
+from sync.icloud.guard import Guard
+from sync.icloud.server import Account, ICloud
+from sync.icloud.settings import TransportSettings
 from sync.remote import Unreachable
 from tests.contracts.test_remote_transport import CALENDAR, CANARY, CHANGES, HREF, Liar, http
 

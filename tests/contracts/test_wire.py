@@ -16,13 +16,14 @@ import pytest
 import uvloop
 
 from models.seal import Secret
-from sync import wire
-from sync.answers import Answer
-from sync.dial import Address, Resolve, dial, taking_turns
-from sync.guard import Admitted, Guard
-from sync.icloud import ICloud, TransportSettings
+from sync.icloud import wire
+from sync.icloud.answers import Answer
+from sync.icloud.dial import Address, Resolve, dial, taking_turns
+from sync.icloud.guard import Admitted, Guard
+from sync.icloud.server import ICloud
+from sync.icloud.settings import TransportSettings
+from sync.icloud.wire import Asked, Pool, inflate
 from sync.remote import ForeignHost, PasswordRefused, UnexpectedAnswer, Unreachable
-from sync.wire import Asked, Pool, inflate
 from tests.contracts.test_remote_transport import Asked as Received
 from tests.contracts.test_remote_transport import Liar, http
 

@@ -10,8 +10,8 @@ from hashlib import sha256
 from domain.calendars import CalendarKind, ListedCalendar
 from domain.paths import path_key
 from models.seal import Secret
-from sync.guard import LONGEST
 from sync.ical.resource import read_written
+from sync.icloud.guard import LONGEST
 from sync.remote import (
     Changes,
     Discovery,

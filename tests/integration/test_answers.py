@@ -18,8 +18,9 @@ from standin.faults import Failing, Lie
 from standin.owner import Phone
 from standin.server import StandIn
 from sync.context import SyncContext
-from sync.guard import Guard
-from sync.icloud import ICloud, TransportSettings
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
+from sync.icloud.settings import TransportSettings
 from sync.plan import ProblemCode
 from sync.remote import RemoteError
 from tests.e2e.test_secrets import forms

@@ -19,7 +19,7 @@ from models.database import Database
 from models.icloud import ICloudAccount
 from models.people import User
 from models.polling import Lease, Places, lease_account, trade_leases
-from sync.guard import LONGEST
+from sync.icloud.guard import LONGEST
 from sync.plan import ProblemCode
 from sync.poll import begin
 from sync.remote import (

@@ -26,8 +26,8 @@ from standin.log import Seen
 from standin.manners import MODES
 from standin.messages import Request
 from standin.server import StandIn
-from sync.guard import Guard
-from sync.icloud import ICloud
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
 from sync.plan import ProblemCode
 from sync.remote import Href, RemoteCalendars
 from sync.settings import SyncSettings

@@ -31,8 +31,8 @@ from server.database import open_database
 from standin.owner import Phone
 from standin.server import StandIn
 from sync.context import SyncContext
-from sync.guard import Guard
-from sync.icloud import ICloud
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
 from sync.remote import (
     Changes,
     Glance,

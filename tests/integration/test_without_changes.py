@@ -15,8 +15,8 @@ import pytest
 from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
-from sync.guard import Guard
-from sync.icloud import ICloud
+from sync.icloud.guard import Guard
+from sync.icloud.server import ICloud
 from sync.remote import Href
 from tests.contracts import radicale_server
 from tests.integration.engine import at, event

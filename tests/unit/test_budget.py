@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.budget import Budget, Budgets
+from sync.icloud.budget import Budget, Budgets
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sync.deadlines import Deadlines
+from sync.icloud.deadlines import Deadlines
 
 LONG = 3600.0
 

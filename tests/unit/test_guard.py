@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import pytest
 
 from domain.paths import path_key
-from sync.guard import Guard, is_member, is_plainly_in, plain_folder, raw_path
+from sync.icloud.guard import Guard, is_member, is_plainly_in, plain_folder, raw_path
 from sync.remote import ForeignHost, UnexpectedAnswer
 
 ICLOUD = Guard("https://caldav.icloud.com/")

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.calendars import ListedCalendar
-from sync.home import read_by_forms, read_home
-from sync.multistatus import read_listing, read_multistatus
+from sync.icloud.home import read_by_forms, read_home
+from sync.icloud.multistatus import read_listing, read_multistatus
 from sync.remote import UnexpectedAnswer
 
 CALDAV = "urn:ietf:params:xml:ns:caldav"

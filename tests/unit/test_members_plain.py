@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sync.members import members_of, read_members
-from sync.members_plain import Members, read_plain
-from sync.multistatus import read_multistatus
+from sync.icloud.members import members_of, read_members
+from sync.icloud.members_plain import Members, read_plain
+from sync.icloud.multistatus import read_multistatus
 from sync.remote import UnexpectedAnswer
 
 BEGIN = '<?xml version="1.0" encoding="UTF-8"?>\n<multistatus xmlns="DAV:">'

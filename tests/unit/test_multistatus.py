@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from domain.calendars import CalendarKind
-from sync import multistatus
-from sync.members import read_changes, read_members, read_resources, read_texts
-from sync.multistatus import read_error, read_home_set, read_listing, read_multistatus, read_principal
-from sync.queries import changes_query, texts_query
+from sync.icloud import multistatus
+from sync.icloud.members import read_changes, read_members, read_resources, read_texts
+from sync.icloud.multistatus import read_error, read_home_set, read_listing, read_multistatus, read_principal
+from sync.icloud.queries import changes_query, texts_query
 from sync.remote import ETag, Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
 
 HOME = "https://p1-caldav.icloud.com/1/calendars/"

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from sync.answers import Answer, is_refused_at_all
-from sync.dial import Resolve, dial, resolve
-from sync.guard import Admitted
+from sync.icloud.answers import Answer, is_refused_at_all
+from sync.icloud.dial import Resolve, dial, resolve
+from sync.icloud.guard import Admitted
+from sync.icloud.trust import verifying
 from sync.remote import UnexpectedAnswer, Unreachable
-from sync.trust import verifying
 
 _KEPT = 50.0
 """Seconds that an idle connection is trusted: beyond a minute, what stands between may have dropped it in silence."""

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from domain.paths import path_key
-from sync.guard import is_member, is_plainly_in, plain_folder, raw_path
-from sync.members_plain import Member, Members, read_plain
-from sync.multistatus import CALDAV, DAV, Multistatus, Response, parsed_multistatus, read_multistatus
+from sync.icloud.guard import is_member, is_plainly_in, plain_folder, raw_path
+from sync.icloud.members_plain import Member, Members, read_plain
+from sync.icloud.multistatus import CALDAV, DAV, Multistatus, Response, parsed_multistatus, read_multistatus
 from sync.remote import (
     Changes,
     ETag,

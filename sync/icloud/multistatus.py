@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from domain.calendars import CalendarKind, ListedCalendar
 from domain.paths import path_key
-from sync.guard import LONGEST, raw_path
+from sync.icloud.guard import LONGEST, raw_path
 from sync.remote import NameTooLong, NotThere, SyncToken, UnexpectedAnswer
 
 DAV, CALDAV = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"

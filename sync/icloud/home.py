@@ -11,8 +11,15 @@ import re
 from functools import lru_cache
 
 from domain.calendars import ListedCalendar
-from sync.members_plain import DECLARED, text_of
-from sync.multistatus import Shown, listing_of, parsed_multistatus, read_listing, read_multistatus, shown_by
+from sync.icloud.members_plain import DECLARED, text_of
+from sync.icloud.multistatus import (
+    Shown,
+    listing_of,
+    parsed_multistatus,
+    read_listing,
+    read_multistatus,
+    shown_by,
+)
 from sync.remote import UnexpectedAnswer
 
 _PROLOG = re.compile(rf"(?:{DECLARED})?[ \t\n]*<multistatus[^<>]{{0,500}}>")

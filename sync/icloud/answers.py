@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
 
-from sync import multistatus
+from sync.icloud import multistatus
 from sync.remote import (
     ETag,
     Forbidden,

@@ -1,34 +1,36 @@
-"""iCloud over CalDAV: the one importer of caldav. What every poll asks goes by `sync.wire`, all else by caldav."""
+"""iCloud over CalDAV. What every poll asks goes by `sync.icloud.wire`, all else by `sync.icloud.by_caldav`."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import niquests
-from caldav.aio import AsyncDAVClient
-from caldav.compatibility_hints import FeatureSet
-from caldav.config import resolve_features
-from caldav.lib.error import DAVError
-from urllib3.exceptions import HTTPError
+from typing import Protocol, TypeVar
 
 from domain.calendars import ListedCalendar
 from domain.paths import path_key
 from models.seal import Secret
-from sync import members, multistatus, queries
-from sync.answers import Answer, etag_of, expect_multistatus, is_page, refuse, refuse_at_all, refuse_write
-from sync.budget import Budgets
-from sync.deadlines import Deadlines
-from sync.guard import LONGEST, Guard, raw_path
-from sync.home import read_home
-from sync.members import read_members
-from sync.multistatus import Multistatus, read_multistatus
+from sync.icloud import members, multistatus, queries
+from sync.icloud.answers import (
+    Answer,
+    etag_of,
+    expect_multistatus,
+    is_page,
+    refuse,
+    refuse_at_all,
+    refuse_write,
+)
+from sync.icloud.budget import Budgets
+from sync.icloud.by_caldav import ByCaldav
+from sync.icloud.deadlines import Deadlines
+from sync.icloud.guard import LONGEST, Guard, raw_path
+from sync.icloud.home import read_home
+from sync.icloud.members import read_members
+from sync.icloud.multistatus import Multistatus, read_multistatus
+from sync.icloud.settings import TransportSettings
+from sync.icloud.wire import MISDIRECTED, Asked, Pool
 from sync.remote import (
     Changes,
     Discovery,
@@ -44,42 +46,17 @@ from sync.remote import (
     UnexpectedAnswer,
     Unreachable,
 )
-from sync.trust import bundle
-from sync.wire import MISDIRECTED, Asked, Pool, body_of
 
 T = TypeVar("T")
 
-# Without multiplexing a refused password is tried once, not twice: Apple locks accounts.
-_FEATURES = FeatureSet(resolve_features({"base": "icloud", "http.multiplexing": {"support": "unsupported"}}))
 _XML = 'application/xml; charset="utf-8"'
 _MEMBERS = {"Content-Type": _XML, "Depth": "1"}
 _LISTING = queries.LISTING_QUERY.encode()
 _ICS = "text/calendar; charset=utf-8"
 _MOST_HOPS = 5
-_CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PARSE_APART = 256 * 1024
-_HTTP_2 = 20
 _CREATED = 201
-_FRAMES = ("Content-Length", "Transfer-Encoding")
-
-for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
-    # Their DEBUG records hold whole requests and answers: people's calendars.
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportSettings:
-    """The numbers of the way to the server."""
-
-    request_seconds: float = 30.0
-    most_bytes: int = 64 * 1024 * 1024
-    connections: int = 256
-    requests_per_minute: int | None = None
-    "For one account, at most; None for any number."
-    user_agent: str = "Slotwire/0.1"
-    ca_file: Path | None = None
-    "An authority to trust beside the machine's: that of a server of one's own."
 
 
 class ICloud:
@@ -88,8 +65,7 @@ class ICloud:
     def __init__(self, guard: Guard, settings: TransportSettings | None = None) -> None:
         self.guard = guard
         self.settings = settings or TransportSettings()
-        self.session = _new_session(self.settings)
-        self.trusted = bundle(self.settings.ca_file)
+        self.by_caldav = ByCaldav(self.settings)
         most = self.settings.requests_per_minute
         self.budgets = None if most is None else Budgets(most, time.monotonic)
         self.deadlines = Deadlines(self.settings.request_seconds)
@@ -105,88 +81,8 @@ class ICloud:
 
     async def close(self) -> None:
         await self.pool.close()
-        await self.session.close()
+        await self.by_caldav.close()
         self.deadlines.close()
-
-
-def _new_session(settings: TransportSettings) -> Any:
-    session = niquests.AsyncSession(
-        happy_eyeballs=True,  # An address that swallows what is sent to it is not waited for alone.
-        pool_connections=settings.connections,
-        pool_maxsize=settings.connections,
-        retries=0,
-        disable_http3=True,
-        # Asking a certificate authority about the certificate would tell it who our users' hosts are.
-        revocation_configuration=None,
-        # The session is shared by all accounts: a cookie of one would go out with another.
-        allow_incoming_cookies=False,
-    )
-    session.trust_env = False  # No ~/.netrc, no proxy by accident.
-    return session
-
-
-@dataclass(slots=True)
-class _Door:
-    """The session that caldav is given for one request: no redirects, and a body that ends at the cap."""
-
-    session: Any
-    most_bytes: int
-    trusted: bool | str
-    answer: Answer | None = None
-
-    async def request(self, **asked: Any) -> Answer:
-        response = await self.session.request(**asked, allow_redirects=False, stream=True)
-        try:
-            wire = await _read(response, self.most_bytes)
-        finally:
-            await response.close()
-        status, headers = response.status_code, response.headers
-        body = await body_of(status, wire, headers.get("Content-Encoding") or "", self.most_bytes)
-        self.answer = Answer(status, headers, body, asked["url"], may_be_cut=_may_be_cut(response))
-        return self.answer
-
-
-class _Client(AsyncDAVClient):  # type: ignore[misc]
-    """caldav's client for one request: the pool belongs to the process."""
-
-    def __init__(
-        self, door: _Door, url: str, apple_id: str, password: Secret, settings: TransportSettings
-    ) -> None:
-        self._door = door
-        super().__init__(
-            url=url,
-            username=apple_id,
-            password=password.reveal(),
-            auth_type="basic",
-            enable_rfc6764=False,
-            features=_FEATURES,
-            rate_limit_handle=False,
-            ssl_verify_cert=door.trusted,
-            timeout=settings.request_seconds,
-            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "gzip"},
-        )
-
-    def _create_session(self) -> None:
-        self.session = self._door
-
-    async def close(self) -> None:
-        """Nothing to close: the session is shared."""
-
-
-def _may_be_cut(response: Any) -> bool:
-    """RFC 9112 section 6.3: without a length and without chunks. HTTP/2 has ends of its own."""
-    is_framed = any(each in response.headers for each in _FRAMES)
-    return not is_framed and (response.http_version or 0) < _HTTP_2
-
-
-async def _read(response: Any, most: int) -> bytes:
-    """The body as it came over the wire; raises UnexpectedAnswer past the cap."""
-    wire = bytearray()
-    async for chunk in await response.iter_raw(_CHUNK):
-        wire += chunk
-        if len(wire) > most:
-            raise UnexpectedAnswer(f"an answer of over {most} bytes")
-    return bytes(wire)
 
 
 class Send(Protocol):
@@ -381,16 +277,4 @@ class Account:
 
     async def _by_caldav(self, asked: Asked, *, anew: bool) -> Answer:
         del anew  # Its pool has no way to say so; its second try takes whatever connection it has.
-        door = _Door(self.server.session, self.server.settings.most_bytes, self.server.trusted)
-        url = asked.where.url
-        client = _Client(door, url, self.apple_id, self.password, self.server.settings)
-        try:
-            await client.request(url, asked.method, asked.body.decode(), asked.headers)
-        except (DAVError, OverflowError):
-            # What caldav makes of a status, and of an absurd Retry-After, is for us to say.
-            if door.answer is None:
-                raise Unreachable("the connection failed") from None
-        except (niquests.RequestException, HTTPError, OSError) as error:
-            raise Unreachable(type(error).__name__) from None
-        assert door.answer is not None
-        return door.answer
+        return await self.server.by_caldav.ask(asked, self.apple_id, self.password)

@@ -1,8 +1,8 @@
 """Members as iCloud writes them, looked up in the text of an answer: a tree of a big one takes four times as long.
 
 Here is what is plainly one `response` after the other: an href, an ETag, perhaps a text in CDATA. One that is written
-in another way is read by itself, and an answer that has many of them is None here; where this answers, `sync.members`
-reads the same in general.
+in another way is read by itself, and an answer that has many of them is None here; where this answers,
+`sync.icloud.members` reads the same in general.
 """
 
 from __future__ import annotations
