@@ -137,6 +137,28 @@ async def test_one_that_the_owner_wrote_in_stays(
     assert (spans(work), await engine.slots()) == ([BOOKED], [BOOKED])
 
 
+async def test_one_that_the_owner_writes_in_after_it_was_found_stays(
+    engine: Engine, context: SyncContext, work: FakeCalendar, name: str
+) -> None:
+    await engine.poll(context)
+    edit(work, "Intro with Gina", "Intro with Gina and Gus")
+    await pass_minutes(engine, context)
+    assert (spans(work), await engine.slots()) == ([BOOKED], [BOOKED])
+    assert await engine.pending() == []
+
+
+async def test_one_whose_calendar_turns_read_only_after_it_was_found_is_let_be(
+    engine: Engine, context: SyncContext, work: FakeCalendar, name: str
+) -> None:
+    await engine.poll(context)
+    work.can_write = False
+    await engine.poll(context)
+    engine.server.asked.clear()
+    engine.now += 61
+    assert await engine.push(context) == 1
+    assert (engine.server.asked, await engine.pending()) == ([], [])
+
+
 async def test_one_that_stands_under_a_name_that_a_device_gave_stays(
     engine: Engine, context: SyncContext, work: FakeCalendar, name: str
 ) -> None:

@@ -70,6 +70,15 @@ async def test_a_change_of_what_is_read_needs_one_request(engine: Engine, work: 
     assert engine.server.asked == ["replace"]
 
 
+async def test_a_change_of_what_was_just_written_needs_one_request(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """Nobody has read it since: it stands under the ETag that the write was answered with."""
+    await change_time(engine, await written(engine))
+    assert engine.server.asked == ["replace"]
+    assert spans(work) == [MOVED]
+
+
 async def test_a_change_keeps_the_owners_words_and_tells_that_they_differ(
     engine: Engine, work: FakeCalendar
 ) -> None:
@@ -259,13 +268,18 @@ async def test_what_took_the_place_of_a_cancelled_one_conflicts_with_who_was_boo
 # --- What can't be read
 
 
+@pytest.mark.parametrize("is_seen", [True, False])
 @pytest.mark.parametrize("facts", [{"status": "CANCELLED"}, {"starts": MOVED[0], "ends": MOVED[1]}])
 async def test_what_can_not_be_read_is_looked_at_again_and_then_told(
-    engine: Engine, work: FakeCalendar, facts: dict[str, object]
+    engine: Engine, work: FakeCalendar, facts: dict[str, object], *, is_seen: bool
 ) -> None:
+    """Also where a poll met it: the text that it keeps is the one before."""
     name = await written(engine)
+    await engine.poll()
     cut = text(work)[:-40]
     work.put(OURS, cut)
+    if is_seen:
+        await engine.poll()
     await engine.change(name, **facts)
     await engine.push()
     assert await state(engine, name) == WriteState.PENDING

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from domain.accounts import AccountStatus
+from domain.actor import UserRef
 from models.bell import Bell
 from models.calendar import Calendar
 from models.changelog import changing
@@ -19,8 +20,8 @@ from models.settle import forget_account, settle_calendar
 from sync.plan import ProblemCode
 from sync.quiet import look
 from sync.remote import Forbidden, Href, RemoteError, Throttled, Unreachable
-from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import HOUR, USER, Engine, at, linked_engine_on
+from tests.fakes.calendar_server import FakeCalendar, FakeServer
+from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on
 from tests.integration.test_push import spans
 from tests.integration.test_quiet import leased
 
@@ -140,6 +141,94 @@ async def test_one_cancelled_in_a_calendar_that_is_gone_is_removed(engine: Engin
     assert await engine.pending() == []
 
 
+async def restored(engine: Engine, work: FakeCalendar, read_only: set[str]) -> tuple[str, list[FakeCalendar]]:
+    """Its calendar went, and its owner puts it from a backup into two others; a change of it was given up."""
+    kept = [engine.server.calendar_of("/1/calendars/home/x"), engine.server.add("Extra")]
+    await engine.choose("Home", "Extra", linked="Work")
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    context = engine.context()
+    await engine.poll(context)
+    [(_, body)] = work.texts.values()
+    del engine.server.calendars[work.path]
+    for _ in range(3):
+        await engine.poll(context)
+        engine.now += 61
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.FAILED
+    for calendar in kept:
+        calendar.put("restored", body)
+        calendar.can_write = calendar.name not in read_only
+    await engine.poll(context)
+    return name, kept
+
+
+async def test_one_that_stands_under_another_of_its_names_is_kept_up_under_that(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    """Written twice as the first was not shown; its owner has gone over one, and deleted the other."""
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    [(href, (_, body))] = work.texts.items()
+    uid = (await engine.appointment(name)).uid or ""
+    home.put("other", body.replace(f"UID:{uid}", f"UID:{uid}-1"))
+    await engine.poll()
+    work.delete(href)
+    await engine.poll()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert (spans(home), spans(work)) == ([(at(3, 14), at(3, 15))], [])
+    assert (await engine.appointment(name)).uid == f"{uid}-1"
+
+
+async def test_one_goes_to_its_own_users_linked_calendar(database: Database, bell: Bell) -> None:
+    """Whoever else of the subaccount has one, and had it before."""
+    first = Engine(database, bell, FakeServer(), user=UserRef("sub_1", "usr_0"), account_id="acc_0")
+    second = Engine(database, bell, FakeServer())
+    for engine in (first, second):
+        engine.server.add("Work")
+        await engine.set_up(identity=engine.account_id)
+        await engine.choose(linked="Work")
+    name = await second.book(at(3, 9), at(3, 10))
+    await second.push()
+    own = await second.appointment(name)
+    async with database.reading() as db:
+        assert (await Calendar.filter(id=own.calendar_id).using_db(db).get()).user_id == "usr_1"
+
+
+@pytest.mark.parametrize(
+    ("read_only", "gone", "state"),
+    [
+        ({"Home"}, ["Extra"], WriteState.REMOVED),
+        ({"Extra"}, ["Home"], WriteState.REMOVED),
+        ({"Home", "Extra"}, [], WriteState.FAILED),
+    ],
+)
+async def test_one_cancelled_whose_calendar_is_gone_is_removed_where_its_owner_has_put_it(
+    engine: Engine, work: FakeCalendar, read_only: set[str], gone: list[str], state: WriteState
+) -> None:
+    """Where none of that takes writes, the owner is told."""
+    name, kept = await restored(engine, work, read_only)
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert [calendar.name for calendar in kept if not calendar.texts] == gone
+    assert (await engine.appointment(name)).write_state == state
+
+
+async def test_one_that_stands_where_its_owner_has_put_it_is_not_written_to_the_linked_calendar_too(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name, [home, extra] = await restored(engine, work, {"Home"})
+    home.delete(next(iter(home.texts)))
+    home.can_write = True
+    await engine.poll()
+    await relinked(engine, "Extra")
+    await engine.push()
+    assert (spans(home), spans(extra)) == ([], [(at(3, 14), at(3, 15))])
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
 async def test_events_that_went_with_their_calendar_are_told_as_deleted(
     engine: Engine, work: FakeCalendar
 ) -> None:
@@ -229,9 +318,9 @@ async def test_a_copy_in_a_calendar_that_turned_read_only_stays_where_it_is(
     assert Href((await engine.appointment(name)).href or "") in work.texts
 
 
-async def relinked(engine: Engine) -> None:
-    """From Work, which is read on, to Home."""
-    await engine.choose("Work", linked="Home")
+async def relinked(engine: Engine, read: str = "Work") -> None:
+    """To Home; another one is read on."""
+    await engine.choose(read, linked="Home")
     async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
         await relink_writes(ledger, await Calendar.filter(name="Home").using_db(ledger.db).get())
 
@@ -247,14 +336,38 @@ async def test_a_copy_that_was_left_behind_goes_once_its_calendar_takes_writes_a
     await engine.change(name, starts=at(3, 14), ends=at(3, 15))
     await engine.push()
     await relinked(engine)
+    engine.server.asked.clear()
     for _ in range(3):
         await engine.push()
         engine.now += HOUR
     assert (spans(home), spans(work)) == ([(at(3, 14), at(3, 15))], [(at(3, 9), at(3, 10))])
+    assert "remove" not in engine.server.asked, "Work is known to take nothing"
     work.can_write = True
     await engine.poll()
     await engine.push()
     assert (spans(home), spans(work)) == ([(at(3, 14), at(3, 15))], [])
+
+
+async def test_one_that_is_to_be_written_elsewhere_never_takes_the_place_of_another_event(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    """Which stands under the name that was ours."""
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    theirs = event("theirs", at(9, 9), at(9, 10), "Surgery")
+    [href] = work.texts
+    work.put(href.rpartition("/")[2].removesuffix(".ics"), theirs)
+    work.can_write = False
+    await engine.poll()
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    await relinked(engine)
+    work.can_write = True
+    await engine.poll()
+    await engine.push()
+    assert [body for _, body in work.texts.values()] == [theirs]
+    assert spans(home) == [(at(3, 14), at(3, 15))]
 
 
 async def test_one_that_was_sent_given_up_and_cancelled_stands_nowhere(
