@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -59,6 +60,8 @@ def main() -> int:
     parser.add_argument("--beside", type=int, default=1, help="so many rows at once; printed in order")
     asked = parser.parse_args()
     quietly()
+    # Told to end, it ends as by Ctrl-C: no server that a row began is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run(asked)
 
 
