@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from domain.accounts import AccountStatus
+from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from sync.service import Sync
 from tests.integration.engine import USER, Engine
@@ -111,6 +112,36 @@ async def test_a_poll_that_waited_for_its_lease_does_not_begin_where_the_loop_en
     hangs.set()
     await ends
     assert engine.server.asked.count("list") == 1
+
+
+async def test_one_that_is_asked_for_while_the_loop_ends_is_left_to_the_other_processes(
+    engine: Engine,
+) -> None:
+    await add_account(engine, "other")
+    await engine.choose("Home")
+    hangs = engine.server.hangs = asyncio.Event()
+    sync = sync_on(engine, replace(QUICK, drain=60))
+    assert await sync._loop.poll_now(engine.account_id) is not None
+    ends = asyncio.create_task(sync.close())
+    await asyncio.sleep(0)
+    assert await sync._loop.poll_now("acc_other") is None
+    async with engine.database.reading() as db:
+        assert (await ICloudAccount.filter(id="acc_other").using_db(db).get()).lease_owner is None
+    hangs.set()
+    await ends
+
+
+async def test_nothing_of_the_loop_is_left_at_its_end(engine: Engine) -> None:
+    """Nor what kept the leases of polls that were asked for."""
+    await engine.choose("Home")
+    before = asyncio.all_tasks()
+    sync = sync_on(engine, replace(QUICK, lease=600))
+    await sync.refresh(USER, wait=60)
+    assert asyncio.all_tasks() > before
+    await sync.close()
+    for left in asyncio.all_tasks() - before:
+        await asyncio.wait([left], timeout=30)
+    assert asyncio.all_tasks() == before
 
 
 async def test_leases_that_a_locked_database_does_not_take_back_end_by_themselves(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -30,6 +32,17 @@ async def taken(engine: Engine, owner: str = "process-1", **places: int) -> list
 async def account(engine: Engine, name: str) -> ICloudAccount:
     async with engine.database.reading() as db:
         return await ICloudAccount.filter(id=f"acc_{name}").using_db(db).get()
+
+
+@asynccontextmanager
+async def slow(database: Locked) -> AsyncIterator[asyncio.Event]:
+    """Its next write waits for the end of this; what is given is set once that is asked for."""
+    is_asked, may_go_on = asyncio.Event(), asyncio.Event()
+    database.waits = (is_asked, may_go_on)
+    try:
+        yield is_asked
+    finally:
+        may_go_on.set()
 
 
 async def test_who_is_due_longest_is_taken_first(engine: Engine) -> None:
@@ -96,6 +109,79 @@ async def test_what_is_taken_in_a_turn_is_renewed_until_it_is_given_back(engine:
     engine.now = NOW + 44
     await leases.trade()
     assert (await account(engine, "fails")).lease_until is None, "it is none of ours any more"
+
+
+async def test_those_that_are_well_are_taken_though_no_failing_one_is_wanted(engine: Engine) -> None:
+    await add_account(engine, "well", next_poll_at=NOW)
+    assert [lease.account_id for lease in await Leases(engine.context()).trade(Places(healthy=1))] == [
+        "acc_well"
+    ]
+
+
+async def test_where_there_is_nothing_to_say_or_take_the_database_is_not_asked(engine: Engine) -> None:
+    """Nor by one that gave back all that it had, or that never had any."""
+    engine.database = database = Locked(engine.database)
+    leases, database.locked_out = Leases(engine.context()), 9
+    await leases.give_back_all()
+    database.locked_out = 0
+    assert await leases.take(engine.account_id) is not None
+    database.locked_out = 9
+    assert await leases.trade() == []
+    leases.forget(engine.account_id)
+    engine.now += 11
+    assert await leases.trade() == []
+    database.locked_out = 0
+    assert await leases.take(engine.account_id) is not None
+    await leases.give_back_all()
+    database.locked_out = 9
+    engine.now += 11
+    assert await leases.trade() == []
+    await leases.give_back_all()
+    assert database.locked_out == 9
+
+
+async def test_what_was_polled_to_the_end_is_told_as_all_is_given_back(engine: Engine) -> None:
+    """Who goes on then polls it when it is due, and not at once."""
+    leases = Leases(engine.context())
+    lease = await leases.take(engine.account_id)
+    assert lease is not None
+    leases.stamp(Stamp(engine.account_id, lease.revision, NOW, 0.0, None, NOW + 60, NOW + 15))
+    async with engine.database.writing() as db:
+        await ICloudAccount.all().using_db(db).update(next_poll_at=NOW - 1)
+    await leases.give_back_all()
+    account = await engine.account()
+    assert (account.lease_owner, account.next_poll_at, account.last_polled_at) == (None, NOW + 60, NOW)
+
+
+async def test_one_given_back_while_it_is_leased_on_is_kept_no_more(engine: Engine) -> None:
+    engine.database = database = Locked(engine.database)
+    leases = Leases(engine.context())
+    assert await leases.take(engine.account_id) is not None
+    engine.now += 11
+    async with slow(database) as is_asked:
+        trading = asyncio.create_task(leases.trade())
+        await is_asked.wait()
+        leases.forget(engine.account_id)
+    await trading
+    engine.now += 11
+    database.locked_out = 9
+    assert await leases.trade() == []
+
+
+async def test_one_that_is_asked_for_while_it_is_given_back_is_leased_after_that(engine: Engine) -> None:
+    """The other way round it would be polled with no lease."""
+    engine.database = database = Locked(engine.database)
+    leases = Leases(engine.context())
+    lease = await leases.take(engine.account_id)
+    assert lease is not None
+    leases.stamp(Stamp(engine.account_id, lease.revision, NOW, 0.0, None, NOW + 60, NOW + 15))
+    async with slow(database) as is_asked:
+        trading = asyncio.create_task(leases.trade())
+        await is_asked.wait()
+        taking = asyncio.create_task(leases.take(engine.account_id))
+        await asyncio.wait([taking], timeout=0.2)
+    await asyncio.gather(trading, taking)
+    assert (await engine.account()).lease_owner == leases._context.owner
 
 
 async def test_a_lease_that_a_later_clock_made_is_brought_to_its_length(engine: Engine) -> None:

@@ -696,9 +696,15 @@ class Locked(Database):
 
     def __init__(self, inner: Database) -> None:
         self._inner, self.is_postgres, self.locked_out = inner, inner.is_postgres, 0
+        self.waits: tuple[asyncio.Event, asyncio.Event] | None = None
+        "The next write sets the first, and goes on once the second is set."
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Db]:
+        if self.waits is not None:
+            (is_asked, may_go_on), self.waits = self.waits, None
+            is_asked.set()
+            await may_go_on.wait()
         if self.locked_out:
             self.locked_out -= 1
             raise OperationalError("database is locked")

@@ -100,6 +100,24 @@ async def test_what_is_due_before_the_next_turn_is_taken_in_this_one(engine: Eng
     assert begin_all(loop) == 0
 
 
+async def test_who_rings_while_a_turn_lasts_is_heard_after_it(engine: Engine) -> None:
+    loop = Loop(replace(engine, settings=replace(FEW, look_every=600)).context())
+    rung, turns = asyncio.Event(), list[bool]()
+
+    async def turn() -> None:
+        turns.append(rung.is_set())
+        if len(turns) == 1:
+            rung.set()
+
+    taking = asyncio.create_task(loop._again_and_again(rung, turn))
+    async with asyncio.timeout(30):
+        while len(turns) < 2:
+            await asyncio.sleep(0.01)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    assert turns == [False, False]
+
+
 async def test_one_begins_at_its_time_though_nobody_rings(engine: Engine) -> None:
     loop = Loop(replace(engine, settings=replace(FEW, look_every=600)).context())
     await add_accounts(engine, 1, "soon")
