@@ -247,10 +247,6 @@ class Loop:
             with self.context.watch(work):
                 outcome = await self._poll(lease, work, place)
                 work.facts["changes"] = outcome.changes
-                if outcome.error is not None:
-                    work.outcome = type(outcome.error).__name__
-                elif not outcome.is_complete:
-                    work.outcome = "incomplete"
                 return outcome
         finally:
             # Here, and not when the task is done: that would be another turn of the event loop for each poll.
@@ -263,6 +259,7 @@ class Loop:
                 self._leases.stamp(found)
                 return _QUIET
             outcome = await pull(self.context, lease, found, place=place, first_reads=self._first_reads)
+            work.outcome = _outcome_of_poll(outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on.
             outcome = await self._broken_off(lease, work, error)
         self._leases.forget(lease.account_id)
@@ -313,7 +310,7 @@ class Loop:
         with self.context.watch(work):
             try:
                 await place.take()
-                work.outcome = _outcome_of(await push(self.context, write, place))
+                work.outcome = _outcome_of_write(await push(self.context, write, place))
             except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on.
                 if is_unavailable(error):
                     self._faults.tell(error, "a write failed, and its lease ends by itself")
@@ -348,7 +345,13 @@ class Loop:
             )
 
 
-def _outcome_of(result: Result | None) -> str:
+def _outcome_of_poll(outcome: PullOutcome) -> str:
+    if outcome.error is not None:
+        return type(outcome.error).__name__
+    return "ok" if outcome.is_complete else "incomplete"
+
+
+def _outcome_of_write(result: Result | None) -> str:
     match result:
         case Later(error):
             return type(error).__name__

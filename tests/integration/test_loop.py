@@ -262,6 +262,45 @@ async def test_who_watches_is_told_how_a_write_ended(
     await sync.close()
 
 
+@pytest.mark.parametrize(
+    ("met", "outcome"),
+    [
+        (None, ("ok", 1)),
+        (Unreachable("502"), ("Unreachable", 0)),
+        (OSError("the database's disk is full"), ("unavailable", 0)),
+        (ZeroDivisionError("a bug"), ("broken", 0)),
+        ("overtaken", ("incomplete", 0)),
+    ],
+)
+async def test_who_watches_is_told_how_a_poll_ended(
+    engine: Engine, met: BaseException | str | None, outcome: tuple[str, int]
+) -> None:
+    works: list[Work] = []
+
+    @contextmanager
+    def watch(work: Work) -> Iterator[None]:
+        yield
+        works.append(work)
+
+    async def meet(asked: str, _: str) -> None:
+        if asked != "changes":
+            return
+        engine.server.after = None
+        if isinstance(met, BaseException):
+            raise met
+        if met == "overtaken":
+            async with engine.database.writing() as db:
+                await ICloudAccount.all().using_db(db).update(lease_owner="another", lease_until=0)
+
+    await engine.choose("Home")
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
+    engine.server.after = meet
+    sync = sync_on(engine, watch=watch)
+    await sync.refresh(USER, wait=60)
+    assert (works[0].kind, works[0].outcome, works[0].facts["changes"]) == ("poll", *outcome)
+    await sync.close()
+
+
 async def test_two_processes_share_accounts_and_never_one_at_once(engine: Engine) -> None:
     for number in range(20):
         await add_account(engine, f"n{number}", next_poll_at=NOW)
@@ -581,6 +620,26 @@ async def test_a_lease_is_renewed_while_a_poll_lasts(engine: Engine) -> None:
     assert (await engine.account()).status == AccountStatus.CONNECTED
 
 
+async def test_a_lease_is_renewed_while_a_later_poll_lasts(engine: Engine) -> None:
+    """What renewed those of the first ended with it."""
+    await engine.choose("Home")
+    sync = sync_on(engine, SyncSettings(lease=0.3))
+    await sync.refresh(USER, wait=60)
+    keeping = sync._loop._keeping
+    assert keeping is not None
+    await asyncio.wait([keeping], timeout=60)
+    engine.server.hangs = asyncio.Event()
+    assert not (await sync.refresh(USER, wait=0.05)).is_complete
+    first = (await engine.account()).lease_until or 0
+
+    async def is_renewed() -> bool:
+        return ((await engine.account()).lease_until or 0) > first
+
+    await until(is_renewed)
+    engine.server.hangs.set()
+    await sync.close()
+
+
 async def test_a_refresh_polls_now_and_tells_what_changed(engine: Engine, sync: Sync) -> None:
     await engine.choose("Home")
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
@@ -718,8 +777,11 @@ class Locked(Database):
         return await self._inner.glance(statement, *values)
 
 
-async def test_a_poll_that_went_well_is_none_that_broke_for_want_of_a_record(engine: Engine) -> None:
-    """Nor is iCloud asked again for it: what it found is told once the lock has ended."""
+@pytest.mark.parametrize("locked_out", [1, 3])
+async def test_a_poll_that_went_well_is_none_that_broke_for_want_of_a_record(
+    engine: Engine, locked_out: int
+) -> None:
+    """Nor is iCloud asked again for it: what it found is told once the lock has ended, however long that takes."""
     await engine.choose("Home")
     engine.database = database = Locked(engine.database)
     sync = sync_on(engine, replace(QUICK, lease=0.15))
@@ -728,7 +790,7 @@ async def test_a_poll_that_went_well_is_none_that_broke_for_want_of_a_record(eng
     engine.server.asked.clear()
 
     async def lock(*_: str) -> None:
-        database.locked_out = 1
+        database.locked_out = locked_out
 
     engine.server.after, asked_at = lock, time.time()
     outcome = await sync.refresh(USER, wait=60)
@@ -764,6 +826,8 @@ async def test_a_poll_whose_end_meets_a_lock_is_none_that_broke(engine: Engine, 
     account = await engine.account()
     assert (outcome.is_complete, outcome.error) == (False, None)
     assert (account.status, account.failures, account.problem_code) == (AccountStatus.CONNECTED, 0, None)
+    if locked_out == 1:
+        assert (account.next_poll_at or 0) <= time.time() + QUICK.watched_every
 
     async def is_read() -> bool:
         return (await sync.refresh(USER, wait=5)).is_complete and bool(await engine.resources())
