@@ -14,7 +14,8 @@ from models.database import Database
 from models.icloud import ICloudAccount
 from models.polling import Places, Stamp, release_all, trade_leases
 from sync.leases import Leases
-from tests.integration.engine import HOUR, NOW, Engine, engine_on
+from sync.settings import SyncSettings
+from tests.integration.engine import HOUR, NOW, USER, Engine, engine_on
 from tests.integration.test_loop import Locked, add_account, sync_on, until
 
 
@@ -182,6 +183,18 @@ async def test_one_that_is_asked_for_while_it_is_given_back_is_leased_after_that
         await asyncio.wait([taking], timeout=0.2)
     await asyncio.gather(trading, taking)
     assert (await engine.account()).lease_owner == leases._context.owner
+
+
+async def test_one_that_was_polled_to_its_end_is_leased_on_no_more(engine: Engine) -> None:
+    await engine.choose("Home")
+    engine.database = database = Locked(engine.database)
+    sync = sync_on(engine, SyncSettings(), clock=lambda: engine.now)
+    await sync.refresh(USER, wait=60)
+    engine.now += 11
+    database.locked_out = 1
+    assert await sync._loop._leases.trade() == []
+    database.locked_out = 0
+    await sync.close()
 
 
 async def test_a_lease_that_a_later_clock_made_is_brought_to_its_length(engine: Engine) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
 
+from domain.work import Work
 from models.bell import Bell
 from models.database import Database
 from models.icloud import ICloudAccount
@@ -259,6 +261,31 @@ async def test_those_that_fail_have_a_place_however_few_there_are(engine: Engine
     await add_accounts(engine, 1, "fails")
     await loop._take_turn()
     assert begin_all(loop) == 1
+    await loop.drain()
+
+
+async def test_one_that_fails_begins_though_the_others_would_fill_all_places(
+    engine: Engine, loop: Loop
+) -> None:
+    await add_accounts(engine, 6)
+    await add_accounts(engine, 1, "fails")
+    await loop._take_turn()
+    begin_all(loop)
+    assert loop.running("acc_fails0") is not None
+
+
+async def test_one_that_a_later_clock_planned_is_not_told_as_early(engine: Engine) -> None:
+    works: list[Work] = []
+
+    def watch(work: Work) -> AbstractContextManager[None]:
+        works.append(work)
+        return nullcontext()
+
+    loop = Loop(replace(engine.context(), watch=watch))
+    await add_accounts(engine, 1)
+    loop._start_poll((await leased(engine, "well0"))._replace(due_at=NOW + 3600), NOW)
+    await asyncio.sleep(0)
+    assert [work.late for work in works] == [0]
     await loop.drain()
 
 
