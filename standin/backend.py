@@ -3,27 +3,25 @@
 import asyncio
 import io
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element
 
 from radicale import config
 from radicale import item as radicale_item
 from radicale.app import Application
-from radicale.app.report import _expand as radicale_expand
-from radicale.item import filter as radicale_filter
 from radicale.pathutils import is_safe_filesystem_path_component
 
 from standin.catalog import CalendarFacts
-from standin.ics import contents, stamped_once, without_overrides
+from standin.ics import contents, stamped_once
+from standin.occurrences import Span, expanded, meets
 from standin.storage import verbatim
 
-_TIME_RANGE = "{urn:ietf:params:xml:ns:caldav}time-range"
-_ONE_DATE = ("RRULE", "RDATE", "RECURRENCE-ID")
+_LONGEST_NAME = 255  # Bytes, as most file systems have it.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,12 @@ class Stored:
     etag: str
 
 
+def can_hold(name: str) -> bool:
+    """Whether an object or a calendar can be called so: `.` would be the folder itself, and all that is in it."""
+    is_short = len(name.encode()) <= _LONGEST_NAME
+    return is_short and is_safe_filesystem_path_component(name) and not _UNPRINTABLE.search(name)
+
+
 class Backend:
     """Blocking work runs in threads, and writes one at a time: Radicale locks its folder anyway."""
 
@@ -48,6 +52,7 @@ class Backend:
         configuration.update(
             {
                 "auth": {"type": "remote_user"},
+                "server": {"validate_path_value": "none"},  # `can_hold` says which names there are.
                 "rights": {"type": "owner_only"},
                 "storage": {"type": "standin.storage", "filesystem_folder": str(folder)},
                 "web": {"type": "none"},
@@ -73,8 +78,8 @@ class Backend:
         """The texts of those `names` that are there."""
         return await asyncio.to_thread(self._bodies, dsid, calendar, list(names))
 
-    async def between(self, dsid: str, calendar: str, span: tuple[str, str], *, as_moved: bool) -> set[str]:
-        """The names of events with an occurrence in `span`, whose ends are iCalendar UTC texts or empty."""
+    async def between(self, dsid: str, calendar: str, span: Span, *, as_moved: bool) -> set[str]:
+        """The names of events with an occurrence in `span`."""
         return await asyncio.to_thread(self._between, dsid, calendar, span, as_moved)
 
     def load(self, dsid: str, calendar: CalendarFacts, texts: Mapping[str, str]) -> list[Stored]:
@@ -124,27 +129,19 @@ class Backend:
                 self._storage.create_collection(f"/{dsid}/{calendar.id}/", props=props)
         self._made.add((dsid, calendar.id))
 
-    def _between(self, dsid: str, calendar: str, span: tuple[str, str], as_moved: bool) -> set[str]:  # noqa: FBT001 - to_thread takes positions.
-        bounds = {key: value for key, value in zip(("start", "end"), span, strict=True) if value}
-        time_range = Element(_TIME_RANGE, bounds)
+    def _between(self, dsid: str, calendar: str, span: Span, as_moved: bool) -> set[str]:  # noqa: FBT001 - to_thread takes positions.
         with self._collection(dsid, calendar, "r") as collection:
-            return {item.href for item in _items(collection) if _meets(item, time_range, as_moved=as_moved)}
+            return {item.href for item in _items(collection) if meets(item, span, as_moved=as_moved)}
 
-    async def expanded(
-        self, dsid: str, calendar: str, names: Iterable[str], span: tuple[str, str]
-    ) -> Mapping[str, str]:
+    async def expanded(self, dsid: str, calendar: str, names: Iterable[str], span: Span) -> Mapping[str, str]:
         """The texts of those `names` with an occurrence in `span`, a VEVENT for each."""
         return await asyncio.to_thread(self._expanded, dsid, calendar, list(names), span)
 
-    def _expanded(self, dsid: str, calendar: str, names: list[str], span: tuple[str, str]) -> dict[str, str]:
-        start, end = (datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for at in span)
-        texts = {}
+    def _expanded(self, dsid: str, calendar: str, names: list[str], span: Span) -> dict[str, str]:
         with self._collection(dsid, calendar, "r") as collection:
-            for name, item in collection.get_multi(names) if collection is not None else ():
-                expanded, many = radicale_expand(Element("x"), item, start, end)
-                if many:
-                    texts[name] = str(expanded.text)
-        return texts
+            found = collection.get_multi(names) if collection is not None else ()
+            texts = {name: expanded(item, span) for name, item in found}
+        return {name: text for name, text in texts.items() if text}
 
     @contextmanager
     def _collection(self, dsid: str, calendar: str, mode: str) -> Iterator[Any]:
@@ -174,7 +171,7 @@ class Backend:
 
 
 def _file(folder: Path, name: str) -> Path:
-    if not is_safe_filesystem_path_component(name):
+    if not can_hold(name):
         raise ValueError(f"{name!r} is no name for a resource")
     return folder / name
 
@@ -187,18 +184,3 @@ def _stored(name: str, text: str) -> Stored:
 def _items(collection: Any) -> Iterator[radicale_item.Item]:
     if collection is not None:
         yield from collection.get_all()
-
-
-def _meets(item: radicale_item.Item, time_range: Element, *, as_moved: bool) -> bool:
-    first, last = item.time_range
-    start, end = radicale_filter.time_range_timestamps(time_range)
-    if last <= start or end <= first:
-        return False
-    text = item.serialize()
-    if not any(word in text for word in _ONE_DATE):
-        return True
-    original = None if as_moved else without_overrides(text)
-    asked = item
-    if original is not None:
-        asked = radicale_item.Item(collection=item.collection, text=original)
-    return bool(radicale_filter.time_range_match(asked.vobject_item, time_range, item.component_name, None))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from standin import markup
+from standin.backend import can_hold
 from standin.catalog import Calendar, CalendarFacts, Kind
 from standin.cloud import Cloud, Member
 from standin.listing import SPECIAL
@@ -20,13 +21,15 @@ _FACTS: Mapping[str, str] = {
 
 def make_calendar(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
     match request.path.split("/"):
-        case ["", _, "calendars", id_, *_] if id_.strip(".") and id_ not in SPECIAL:
+        case ["", _, "calendars", id_] | ["", _, "calendars", id_, ""] if (
+            id_.strip(".") and id_ not in SPECIAL
+        ):
             pass
         case _:
             return Response(403)
     if id_ in member.calendars:
         return Response(405)
-    if len(id_) < manners.shortest_calendar_id:
+    if len(id_) < manners.shortest_calendar_id or not can_hold(id_):
         return bad_request()
     if len(member.calendars) >= _MOST_CALENDARS:
         return Response(507)

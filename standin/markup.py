@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
@@ -112,9 +113,15 @@ def error(condition: str = "") -> bytes:
 
 
 def element(name: str, inner: str = "") -> str:
-    namespace, _, local = name[1:].partition("}")
-    opened = f'{local} xmlns="{namespace}"'
+    opened, local = _opened(name)
     return f"<{opened}>{inner}</{local}>" if inner else f"<{opened}/>"
+
+
+@lru_cache(maxsize=1024)
+def _opened(name: str) -> tuple[str, str]:
+    """A name need not have a namespace, and a namespace may be any text."""
+    named = etree.QName(name)
+    return f"{named.localname} xmlns={quoteattr(named.namespace or '')}", named.localname
 
 
 def href(path: str) -> str:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from standin.event_text import as_text
 from standin.ics import unfolded
 from standin.markup import Element, c, d
+from standin.occurrences import Span
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Properties by the component that they are asked of; a span to expand to, as iCalendar UTC texts."""
+    """Properties by the component that they are asked of; a span to expand to."""
 
     properties: Mapping[str, frozenset[str]] | None
-    span: tuple[str, str] | None
+    span: Span | None
 
     @classmethod
     def asked_by(cls, root: Element) -> "Part":
@@ -21,7 +22,7 @@ class Part:
         if asked is None:
             return cls(None, None)
         expand = asked.find(c("expand"))
-        span = None if expand is None else (expand.get("start", ""), expand.get("end", ""))
+        span = None if expand is None else Span.read(expand.get("start", ""), expand.get("end", ""))
         components = {
             comp.get("name", "").upper(): frozenset(
                 prop.get("name", "").upper() for prop in comp.findall(c("prop"))

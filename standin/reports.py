@@ -1,6 +1,5 @@
 """REPORT: what changed since a token, the bodies of named resources, and the events in a span."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
@@ -12,11 +11,11 @@ from standin.listing import collection_etag, resource_properties
 from standin.manners import Manners
 from standin.markup import Element, Found, Missing, c, d
 from standin.messages import RefusedError, Request, Response, bad_request, failed, xml
+from standin.occurrences import Span
 from standin.partial import WHOLE, Part
 
 _DATA = c("calendar-data")
 _REFUSALS = (403, 409, 410, 412)
-_MOMENT = re.compile(r"\d{8}T\d{6}Z")
 
 
 async def report(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
@@ -96,7 +95,7 @@ async def _multiget(
     root: Element, member: Member, calendar: Calendar, cloud: Cloud, manners: Manners
 ) -> Response:
     asked = markup.asked_properties(root) or [d("getetag")]
-    written = [urlsplit(markup.text_of(href)).path for href in root.findall(d("href"))]
+    written = [_path_of(markup.text_of(href)) for href in root.findall(d("href"))]
     held: list[Resource] = []
     others: list[Found | Missing] = []
     for raw in _given(written, manners):
@@ -116,6 +115,14 @@ async def _multiget(
     if manners.multiget_drops == "hrefs":
         members = [replace(each, href="") for each in members]
     return _answer(members, asked, manners)
+
+
+def _path_of(href: str) -> str:
+    """What is no address is not there either."""
+    try:
+        return urlsplit(href).path
+    except ValueError:
+        return href
 
 
 def _given(written: list[str], manners: Manners) -> list[str]:
@@ -154,9 +161,7 @@ async def _matching(root: Element, calendar: Calendar, cloud: Cloud, manners: Ma
     time_range = component.find(c("time-range"))
     if time_range is None:
         return None
-    span = (time_range.get("start", ""), time_range.get("end", ""))
-    if not any(span) or any(end and not _MOMENT.fullmatch(end) for end in span):
-        raise RefusedError(bad_request())
+    span = Span.read_half(time_range.get("start", ""), time_range.get("end", ""))
     as_moved = not manners.moved_override_missed
     return await cloud.backend.between(calendar.dsid, calendar.facts.id, span, as_moved=as_moved)
 
@@ -180,10 +185,8 @@ async def _bodies(calendar: Calendar, cloud: Cloud, names: list[str], part: Part
     where = (calendar.dsid, calendar.facts.id)
     if part.span is None:
         texts = await cloud.backend.bodies(*where, names)
-    elif all(_MOMENT.fullmatch(end) for end in part.span):
-        texts = await cloud.backend.expanded(*where, names, part.span)
     else:
-        raise RefusedError(bad_request())
+        texts = await cloud.backend.expanded(*where, names, part.span)
     return {name: part.of(text) for name, text in texts.items()}
 
 

@@ -3,7 +3,7 @@
 import re
 
 from standin import ics, markup
-from standin.backend import Stored
+from standin.backend import Stored, can_hold
 from standin.catalog import Calendar, Kind, Resource, short_etag
 from standin.cloud import Cloud, Member
 from standin.faults import Lag
@@ -18,6 +18,8 @@ from standin.rewrite import rewritten
 _LARGEST = 20_000_000
 _MOST_RESOURCES = 50_000
 _MOST_GUESTS = 300
+# RFC 5545 3.1 has no control characters but these; and no XML could hold them when they are asked for.
+_UNSPOKEN = re.compile(r"[^\t\r\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9-]+\.ics")
 
 
@@ -44,6 +46,8 @@ async def put(
     request: Request, member: Member, cloud: Cloud, manners: Manners, *, lag: Lag | None
 ) -> Response:
     calendar, name = _resource_at(request, member, manners)
+    if not can_hold(name):
+        return bad_request()
     async with cloud.writing:
         held = calendar.get(name)
         _check_access(calendar)
@@ -150,7 +154,7 @@ def _checked_body(request: Request, calendar: Calendar, manners: Manners) -> tup
     except UnicodeDecodeError:
         raise RefusedError(bad_request()) from None
     facts = ics.contents(text)
-    if not facts.is_calendar or not facts.components:
+    if _UNSPOKEN.search(text) or not facts.is_calendar or not facts.components:
         raise RefusedError(bad_request())
     if facts.components != {calendar.facts.component}:
         raise RefusedError(failed(403, _caldav_condition("supported-calendar-component")))

@@ -230,6 +230,15 @@ async def test_what_is_lacking_comes_empty_in_a_propstat_of_its_own() -> None:
     assert "<quota-used-bytes xmlns=" in reply.text
 
 
+@pytest.mark.parametrize("namespace", ["", "a&amp;b"])
+async def test_what_is_asked_for_in_any_namespace_or_none_comes_back_in_it(namespace: str) -> None:
+    async with served() as dav:
+        reply = await dav.find(f"{dav.home}home/", f"<odd xmlns='{namespace}'/>")
+    (odd,) = reply.root.iterfind("d:response/d:propstat/d:prop/*", NS)
+    asked = namespace.replace("&amp;", "&")
+    assert odd.tag == (f"{{{asked}}}odd" if asked else "odd")
+
+
 async def test_the_xml_has_no_prefixes_and_a_namespace_on_each_element() -> None:
     async with served() as dav:
         reply = await dav.listing()

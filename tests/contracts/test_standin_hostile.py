@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -361,6 +362,42 @@ async def test_expanding_gives_no_text_of_what_has_no_date_there_and_wants_a_spa
     assert reply.hrefs == [f"{dav.home}home/a.ics"]
     assert reply.prop(f"{dav.home}home/a.ics", "c:calendar-data") is None
     assert odd.status == 400
+
+
+FLOATING = ("DTSTART:20261121T100000", "DTEND:20261121T110000", "RRULE:FREQ=DAILY;COUNT=3")
+MOVED = ("RECURRENCE-ID:20261121T100000Z", "DTSTART:20261122T120000Z", "DTEND:20261122T130000Z")
+
+
+@pytest.mark.parametrize(
+    ("lines", "starts"),
+    [
+        (("DTSTART:20261122T100000Z", "DTEND:20261122T110000Z"), ["20261122T100000Z"]),
+        (("DTSTART:20261122T100000", "DTEND:20261122T110000"), ["20261122T100000"]),
+        (FLOATING, ["20261122T100000", "20261123T100000"]),
+        ((*FLOATING, "EXDATE:20261122T100000"), ["20261123T100000"]),
+        (MOVED, ["20261122T120000Z"]),
+    ],
+    ids=["one", "floating", "a-floating-series", "an-exception", "an-occurrence-alone"],
+)
+async def test_whatever_lies_in_the_span_is_expanded(lines: tuple[str, ...], starts: list[str]) -> None:
+    async with served() as dav:
+        put = await dav.put(
+            "home/a.ics",
+            ics("BEGIN:VEVENT", "UID:a", "DTSTAMP:20261101T000000Z", *lines, "END:VEVENT"),
+        )
+        reply = await dav.call("REPORT", f"{dav.home}home/", _expanding(), {"Depth": "1"})
+    assert (put.status, reply.status) == (201, 207)
+    (text,) = reply.texts(".//c:calendar-data")
+    assert re.findall(r"^DTSTART:(\S+)", text, re.MULTILINE) == starts
+
+
+@pytest.mark.parametrize("start", ["20261322T000000Z", "00010101T000000Z"])
+async def test_no_span_to_expand_to_fails_the_server(start: str) -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event("daily", "RRULE:FREQ=DAILY;COUNT=3"))
+        asked = _expanding().replace('expand start="20261122T000000Z"', f'expand start="{start}"')
+        reply = await dav.call("REPORT", f"{dav.home}home/", asked, {"Depth": "1"})
+    assert reply.status == (207 if start.startswith("0001") else 400)
 
 
 async def test_part_of_an_event_comes_without_its_alarms() -> None:

@@ -295,6 +295,40 @@ async def test_a_span_has_one_end_at_least_and_is_in_utc() -> None:
     assert (without.status, local.status) == (400, 400)
 
 
+@pytest.mark.parametrize(
+    "start", ["20261301T000000Z", "20260231T000000Z", "00000101T000000Z", "20261121T250000Z"]
+)
+async def test_a_span_is_of_days_and_hours_that_there_are(start: str) -> None:
+    time_range = f'<c:time-range start="{start}" end="20270101T000000Z"/>'
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        assert (await dav.query("home", VEVENT.format(time_range))).status == 400
+
+
+async def test_a_span_reaches_from_the_first_year_to_the_last() -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        assert await found_in(dav, "00010101T000000Z", "99991231T235959Z") == ["a.ics"]
+
+
+async def test_an_event_that_cannot_be_placed_fails_no_query_for_the_others() -> None:
+    days = ("DTSTART;VALUE=DATE:20261121", "DTEND;VALUE=DATE:20261122", "RRULE:FREQ=DAILY;COUNT=3")
+    mixed = ("UID:mixed", "DTSTAMP:20261101T000000Z", *days, "EXDATE:20261122T000000Z")
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        put = await dav.put("home/b.ics", ics("BEGIN:VEVENT", *mixed, "END:VEVENT"))
+        assert put.status == 201
+        assert await found_in(dav, "20261121T000000Z", "20261122T000000Z") == ["a.ics", "b.ics"]
+
+
+async def test_an_href_that_is_no_address_is_not_there() -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        reply = await dav.multiget("home", "http://[bad/", f"{dav.home}home/a.ics")
+    assert (reply.status, reply.gone) == (207, ["http://%5Bbad/"])
+    assert "UID:one" in reply.texts(".//c:calendar-data")[0]
+
+
 async def test_a_query_for_what_a_calendar_does_not_hold_finds_nothing() -> None:
     tasks = '<c:comp-filter name="VTODO"/>'
     async with served() as dav:

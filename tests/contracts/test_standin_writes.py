@@ -141,8 +141,14 @@ async def test_uids_and_ends_are_switches() -> None:
         (event().replace("END:VCALENDAR", "") + event("two").partition("PRODID:-//test//EN\r\n")[2], 403),
         ("<html>no calendar</html>", 400),
         ("", 400),
+        (event("one", "SUMMARY:a\x00b"), 400),
+        (event("one", "SUMMARY:a\x0bb"), 400),
+        (event("one", "SUMMARY:a\tb"), 201),
     ],
-    ids=["no-end", "duration", "method", "task", "journal", "two-uids", "html", "empty"],
+    ids=[
+        *("no-end", "duration", "method", "task", "journal", "two-uids", "html", "empty"),
+        *("a-nul", "a-vertical-tab", "a-tab"),
+    ],
 )
 async def test_a_body_is_judged_as_icloud_judges_it(text: str, status: int) -> None:
     async with served() as dav:
@@ -210,6 +216,43 @@ async def test_mkcalendar_makes_a_calendar_that_takes_events() -> None:
 async def test_no_calendar_is_made_where_something_else_is(name: str) -> None:
     async with served() as dav:
         assert (await dav.call("MKCALENDAR", f"{dav.home}{name}/")).status == 403
+
+
+NO_NAMES = [".", "..", ".hidden", "backup~", "a%00b", "a%0Ab", "a%01b", "x" * 256]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+async def test_a_name_that_nothing_can_have_is_refused_and_what_is_there_stays(name: str) -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event("kept"))
+        put = await dav.put(f"home/{name}", event("lost"))
+        kept = await dav.call("GET", f"{dav.home}home/a.ics")
+        listed = (await dav.sync("home")).hrefs
+    assert (put.status, kept.status) == (400, 200)
+    assert listed == [f"{dav.home}home/", f"{dav.home}home/a.ics"]
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES[2:], "deep/er"])
+async def test_no_calendar_has_a_name_that_nothing_can_have(name: str) -> None:
+    async with served() as dav:
+        before = (await dav.listing()).hrefs
+        made = await dav.call("MKCALENDAR", f"{dav.home}{name}/")
+        assert (await dav.listing()).hrefs == before
+    assert made.status in {400, 403}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["urn:uuid:1.ics", "it's.ics", "a,b.ics", "a%3Fb.ics", "a%25b.ics", "%C3%A9.ics", "x" * 251 + ".ics"],
+)
+async def test_any_other_name_is_taken_and_given_back(name: str) -> None:
+    async with served() as dav:
+        put = await dav.put(f"home/{name}", event())
+        *_, listed = (await dav.sync("home")).hrefs
+        got = await dav.call("GET", listed)
+        many = await dav.multiget("home", listed)
+    assert (put.status, got.status) == (201, 200)
+    assert "UID:one" in many.texts(".//c:calendar-data")[0]
 
 
 async def test_a_deleted_calendar_frees_its_uids_and_its_id() -> None:
@@ -286,7 +329,7 @@ async def test_zones_are_kept_where_the_manner_is_off() -> None:
         assert "X-MINE" in (await dav.call("GET", f"{dav.home}home/a.ics")).text
 
 
-@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
 async def test_lines_end_where_the_rfc_ends_them_alone(character: str) -> None:
     """A title may hold what Python takes for an end of line, and what looks like a property after it."""
     async with served() as dav:
