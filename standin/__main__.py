@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Iterator, Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-from standin.actions import ACTIONS, MEANINGS, act
+from standin.actions import ACTIONS, MEANINGS, ZONE, act
+from standin.arguments import Range
+from standin.catalog import ADDRESS
 from standin.faults import KINDS, Fault
 from standin.log import Seen
 from standin.manners import MODES, manners
@@ -23,6 +26,14 @@ from standin.owner import Phone, PhoneError
 from standin.seed import Owner, seed_owner
 from standin.server import PortTakenError, StandIn
 
+_LAST_PORT = 65_535
+# Options that say more of another one.
+_BESIDE = {
+    "fault_rate": "faults",
+    "fault_requests": "faults",
+    "seed": "seed_owner",
+    "zone": "seed_owner",
+}
 _SOMEBODY = "owner@icloud.example"  # Whom `serve` makes and `phone` means where nobody is named.
 _ABOUT = """\
 A stand-in for iCloud's calendar server (CalDAV), on the loopback, to develop and test against.
@@ -73,6 +84,7 @@ async def _serve(arguments: Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
+    _check(arguments)
     wanted = list(_wanted(arguments))  # Before anything listens: a password file may be missing.
     with _logged(arguments.log) as log:
         async with StandIn(
@@ -93,7 +105,21 @@ async def _serve(arguments: Namespace) -> None:
 def _other_port(arguments: Namespace) -> int:
     told: int | None = arguments.other_partition_port
     beside: int = arguments.partition_port
+    if told is None and beside == _LAST_PORT:
+        raise ValueError(f"say --other-partition-port: no port is next to {beside}")
     return told if told is not None else beside and beside + 1
+
+
+def _check(arguments: Namespace) -> None:
+    """What would mean nothing beside what else is said is a mistake, and not passed over."""
+    for name, needed in _BESIDE.items():
+        if getattr(arguments, name) is not None and getattr(arguments, needed) in {None, False}:
+            raise ValueError(
+                f"--{name.replace('_', '-')} says something of --{needed.replace('_', '-')} alone"
+            )
+    accounts = [name.casefold() for name in arguments.account or ()]
+    if len(set(accounts)) < len(accounts):
+        raise ValueError("--account names somebody twice")
 
 
 def _wanted(arguments: Namespace) -> Iterator[_SignIn]:
@@ -111,8 +137,8 @@ def _wanted(arguments: Namespace) -> Iterator[_SignIn]:
 def _populate(standin: StandIn, wanted: Sequence[_SignIn], arguments: Namespace) -> list[_SignIn]:
     signed: list[_SignIn] = []
     if arguments.seed_owner:
-        today = datetime.now(ZoneInfo(arguments.zone)).date()
-        seed_owner(standin.cloud, today=today, zone=arguments.zone, seed=arguments.seed)
+        zone, seed = arguments.zone or ZONE, 1 if arguments.seed is None else arguments.seed
+        seed_owner(standin.cloud, today=datetime.now(ZoneInfo(zone)).date(), zone=zone, seed=seed)
         signed.append(_SignIn(Owner().apple_id, Owner().app_specific))
     for one in wanted:
         try:
@@ -123,7 +149,9 @@ def _populate(standin: StandIn, wanted: Sequence[_SignIn], arguments: Namespace)
     if arguments.faults is not None:
         for one in signed:
             standin.faults(one.apple_id).draw(
-                arguments.faults, requests=arguments.fault_requests, rate=arguments.fault_rate
+                arguments.faults,
+                requests=arguments.fault_requests or 10_000,
+                rate=0.1 if arguments.fault_rate is None else arguments.fault_rate,
             )
     return signed
 
@@ -212,26 +240,56 @@ def _add_serve(parser: ArgumentParser) -> None:
     take(
         "--flag", action="append", default=[], metavar="NAME[=VALUE]", help="one manner; no-NAME turns it off"
     )
-    take("--port", "--entry-port", type=int, default=8801, help="the entry host's; 0 for any (default 8801)")
-    take("--partition-port", type=int, default=8802, help="the partition host's; 0 for any (default 8802)")
-    take("--other-partition-port", type=int, help="the other partition host's (default the next, or any)")
+    port = _number(int, Range(0, _LAST_PORT))
+    take("--port", "--entry-port", type=port, default=8801, help="the entry host's; 0 for any (default 8801)")
+    take("--partition-port", type=port, default=8802, help="the partition host's; 0 for any (default 8802)")
+    take("--other-partition-port", type=port, help="the other partition host's (default the next, or any)")
     take(
         "--account",
         action="append",
+        type=_address,
         metavar="APPLE_ID",
         help="an account with two empty calendars; repeatable",
     )
     take("--password-file", type=Path, help="app-specific passwords, one for each --account (else made up)")
     take("--storage", type=Path, help="the folder that keeps everything (else gone at the end)")
     take("--seed-owner", action="store_true", help="add an owner with lived-in calendars")
-    take("--seed", type=int, default=1, help="another number, another life (default 1)")
-    take("--zone", default="Europe/Berlin", help="that owner's time zone")
+    take("--seed", type=int, help="another number, another life (default 1)")
+    take("--zone", type=_zone, help=f"that owner's time zone (default {ZONE})")
     take("--faults", type=int, metavar="SEED", help="let requests go wrong, as drawn from this seed")
-    take("--fault-rate", type=float, default=0.1, help="how many of them (default 0.1)")
-    take("--fault-requests", type=int, default=10_000, help="over how many requests (default 10000)")
+    take("--fault-rate", type=_number(float, Range(0, 1)), help="how many of them (default 0.1)")
+    count = _number(int, Range(1, 1_000_000))
+    take("--fault-requests", type=count, help="over how many requests (default 10000)")
     take("--log", type=Path, help="write each request as a line of JSON; - for standard error")
     take("--json", action="store_true", help="print the addresses and accounts as one JSON line")
     parser.epilog = "STANDIN_ADMIN_TOKEN guards the admin API under /-/ with a bearer token."
+
+
+def _number(kind: type[int] | type[float], limit: Range) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text!a} is no number") from None
+        if not limit.least <= number <= limit.most:
+            raise ArgumentTypeError(f"must be {limit}, not {text}")
+        return number
+
+    return read
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(ADDRESS.pattern, text):
+        raise ArgumentTypeError(f"{text!a} is not {ADDRESS.words}")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise ArgumentTypeError(f"{name!a} is no time zone's name, as {ZONE}") from None
+    return name
 
 
 def _add_phone(parser: ArgumentParser) -> None:

@@ -29,7 +29,7 @@ class Range:
     most: float
 
     def __str__(self) -> str:
-        return f"from {self.least:g} to {self.most:g}"
+        return f"from {self.least:.12g} to {self.most:.12g}"
 
 
 @dataclass(frozen=True, slots=True)

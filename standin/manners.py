@@ -205,17 +205,29 @@ def _read_flag(flag: str, known: "dict[str, Field[Any]]") -> tuple[str, object]:
 
 def _within(name: str, number: float) -> float:
     """Raises ValueError for what no answer could have, or none could wait for."""
-    least, most = 0, 1_000_000
-    if name.startswith("redirect_") and number:
-        least, most = 300, 399
-    elif name.endswith("_status"):
-        least, most = 400, 599
-    if not least <= number <= most:
+    least, most = _limits(name)
+    never = name.startswith("redirect_") and not number
+    if not (never or least <= number <= most):
         raise ValueError(name)
     return number
 
 
+def _limits(name: str) -> tuple[int, int]:
+    if name.startswith("redirect_"):
+        return 300, 399
+    return (400, 599) if name.endswith("_status") else (0, 1_000_000)
+
+
+def _range_of(manner: "Field[Any]") -> str:
+    if isinstance(manner.default, bool):
+        return "on or off"
+    least, most = _limits(manner.name)
+    never = "0 or " if manner.name.startswith("redirect_") else ""
+    return f"{never}a number from {least} to {most}"
+
+
 def _read_value(manner: "Field[Any]", text: str) -> object:
+    name = manner.name.replace("_", "-")
     switched = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
     try:
         match manner.default:
@@ -226,14 +238,14 @@ def _read_value(manner: "Field[Any]", text: str) -> object:
             case int() | float():
                 return _within(manner.name, type(manner.default)(text))
     except (KeyError, ValueError):
-        raise ValueError(f"{manner.name} can't be {text!r}") from None
+        raise ValueError(f"{name} is {_range_of(manner)}, not {text!a}") from None
     choices = manner.metadata["choices"]
     if text == "on":
         return manner.metadata["hostile"]
     if text == "off":
         return manner.default
     if choices and text not in choices:
-        raise ValueError(f"{manner.name} is one of {', '.join(choices)}, not {text!r}")
+        raise ValueError(f"{name} is one of {', '.join(choices)}, not {text!a}")
     if not (text.isascii() and text.isprintable()):
-        raise ValueError(f"{manner.name} goes into a header, and is printable ASCII, not {text!a}")
+        raise ValueError(f"{name} goes into a header, and is printable ASCII, not {text!a}")
     return text

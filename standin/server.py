@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -181,7 +182,9 @@ def _listener(port: int) -> socket.socket:
         listener.listen(512)
     except OSError as error:
         listener.close()
-        raise PortTakenError(port) from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortTakenError(port) from error
+        raise OSError(error.errno, f"port {port} on {HOST}: {error.strerror}") from error
     listener.setblocking(False)  # noqa: FBT003 - its only argument.
     return listener
 

@@ -669,8 +669,23 @@ def test_the_help_names_every_switch_and_every_fault() -> None:
     ("arguments", "sentence"),
     [
         (["--flag", "explode"], "no manner is called 'explode'"),
-        (["--account", "a", "--account", "b", "--password-file", "README.md"], "passwords for 2 accounts"),
+        (["--flag", "lag-polls=x"], "lag-polls is a number from 0 to 1000000, not 'x'"),
+        (["--flag", "redirect-root=200"], "redirect-root is 0 or a number from 300 to 399"),
+        (["--flag", "gzips=maybe"], "gzips is on or off"),
+        (
+            ["--account", "a@x.example", "--account", "b@x.example", "--password-file", "README.md"],
+            "passwords for 2 accounts",
+        ),
         (["--password-file", "not/there"], "not/there"),
+        (["--port", "99999"], "--port/--entry-port: must be from 0 to 65535, not 99999"),
+        (["--partition-port", "65535"], "say --other-partition-port"),
+        (["--faults", "1", "--fault-rate", "2"], "--fault-rate: must be from 0 to 1, not 2"),
+        (["--faults", "1", "--fault-requests", "-4"], "--fault-requests: must be from 1 to 1000000"),
+        (["--fault-rate", "0.5"], "--fault-rate says something of --faults alone"),
+        (["--seed-owner", "--zone", "Mars/X"], "'Mars/X' is no time zone's name"),
+        (["--zone", "Europe/Berlin"], "--zone says something of --seed-owner alone"),
+        (["--account", "a:b@x.example"], "'a:b@x.example' is not an e-mail address"),
+        (["--account", "a@x.example", "--account", "A@x.example"], "--account names somebody twice"),
     ],
 )
 def test_the_command_line_names_what_makes_no_sense(arguments: list[str], sentence: str) -> None:
