@@ -265,6 +265,15 @@ def plan_write_retry(
     return now + wait
 
 
+def plan_hold_back(error: Throttled, settings: SyncSettings, *, now: float, due_at: float) -> float:
+    """When the others of its account may be written, where one that was told to wait is tried again at `due_at`.
+
+    How often that one was told so is not held against a booking made just now.
+    """
+    asked_for = min(max(error.retry_after or 0.0, 0.0), settings.longest_write_retry)
+    return min(due_at, now + max(asked_for, settings.longest_outage_retry))
+
+
 def _longest(error: RemoteError, settings: SyncSettings, usual: float) -> float:
     is_outage = isinstance(error, Unreachable) and not isinstance(error, Stalled)
     return min(usual, settings.longest_outage_retry) if is_outage else usual

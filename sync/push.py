@@ -30,7 +30,7 @@ from sync.appointment_text import href_of, is_as_written
 from sync.context import SyncContext
 from sync.ical.resource import read_resource
 from sync.places import NOT_KEPT, find_held, find_left_behind, find_place, why_unusable
-from sync.plan import plan_window, plan_write_retry
+from sync.plan import plan_hold_back, plan_window, plan_write_retry
 from sync.remote import Broken, PasswordRefused, RemoteError, Throttled
 from sync.room import Place
 from sync.write import GivenUp, Intent, Later, Removed, Result, Tidied, Written, carry_out
@@ -278,7 +278,8 @@ async def _wait(
     )
     await put_back(ledger.db, taken, due_at=due_at, attempts=attempts)
     if isinstance(error, Throttled):
-        await hold_back(ledger.db, taken.user, until=due_at)
+        until = plan_hold_back(error, context.settings, now=context.clock(), due_at=due_at)
+        await hold_back(ledger.db, taken.user, until=until)
     log.info("appointment %s is written later: %s", own.id, error)
     if own.write_state not in UNSENT:
         return

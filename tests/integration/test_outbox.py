@@ -10,7 +10,7 @@ from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.changelog import changing
-from models.database import Database
+from models.database import Database, execute
 from models.icloud import ICloudAccount
 from models.outbox import TakenWrite, WriteState, free_writes, queue_tidying, take_due
 from models.settle import forget_account
@@ -142,6 +142,27 @@ async def test_one_that_is_told_to_wait_for_ever_keeps_no_other_back_for_ever(
         engine.now += 60
     assert [await state(engine, name) for name in names] == [WriteState.PENDING, WriteState.WRITTEN]
     assert spans(work) == [MOVED]
+
+
+@pytest.mark.parametrize(("retry_after", "held_back"), [(None, 300), (120.0, 300), (900.0, 900), (1e9, 3600)])
+async def test_how_often_one_was_told_to_wait_is_not_held_against_a_booking_made_just_now(
+    engine: Engine, retry_after: float | None, held_back: float
+) -> None:
+    late = await engine.book(*BOOKED)
+    async with engine.database.writing() as db:
+        await execute(db, "UPDATE pending_write SET attempts = 20")
+    new = "apt_00000000000000000000000002"
+
+    async def book(asked: str, _: str) -> None:
+        if asked == "create":
+            engine.server.after = None
+            await engine.book(*MOVED, name=new)
+            raise Throttled(retry_after)
+
+    engine.server.after = book
+    await engine.push()
+    due = {each.appointment_id: each.due_at for each in await engine.pending()}
+    assert due == {late: engine.now + 3600, new: engine.now + held_back}
 
 
 async def test_a_second_event_that_is_found_postpones_no_write_that_waits(engine: Engine) -> None:
