@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -92,11 +93,42 @@ def _switch(value: str) -> bool:
 
 
 def _switch_or_auto(value: str) -> bool | None:
-    return None if value.lower() == "auto" else _switch(value)
+    try:
+        return None if value.lower() == "auto" else _switch(value)
+    except ConfigError:
+        raise ConfigError("give `on`, `off` or `auto`") from None
 
 
 def _list(value: str) -> frozenset[str]:
     return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+
+
+def _origins(value: str) -> frozenset[str]:
+    """As browsers and web views send them, whatever the scheme: with a slash at the end, one would let nobody in."""
+    origins = _list(value)
+    if all(origin in {"*", "null"} or origin == _address(origin) for origin in origins):
+        return origins
+    raise ConfigError(
+        "give `*` or origins such as https://app.example.com, without a path, separated by commas"
+    )
+
+
+def _hosts(value: str) -> frozenset[str]:
+    hosts = _list(value)
+    if all(f"https://{host}" == _address(f"https://{host}") for host in hosts):
+        return hosts
+    raise ConfigError("give `name` or `name:port`, separated by commas")
+
+
+def _address(url: str) -> str:
+    """Scheme, name and port of a URL, and nothing else; nothing where it has none."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme and parts.hostname and parts.port != 0
+    except ValueError:
+        return ""
+    is_plain = parts.username is None and not any(blank in url for blank in " \t")
+    return f"{parts.scheme}://{parts.netloc}" if is_one and is_plain else ""
 
 
 def _networks(value: str) -> tuple[Network, ...]:
@@ -144,9 +176,14 @@ def _path_or_none(value: str) -> Path | None:
     return Path(value) if value else None
 
 
-def _file_or_none(value: str) -> Path | None:
+def _authority(value: str) -> Path | None:
     if value and not Path(value).is_file():
         raise ConfigError("give the path of a file that is there")
+    try:
+        if value:
+            ssl.create_default_context(cafile=value)
+    except (ssl.SSLError, OSError):
+        raise ConfigError("give a file that can be read and has a certificate in PEM") from None
     return _path_or_none(value)
 
 
@@ -201,14 +238,14 @@ SETTINGS = (
         "",
         "further hosts that passwords may go to (`name` or `name:port`), separated by commas; iCloud's are known",
         "caldav_hosts",
-        _list,
+        _hosts,
     ),
     Setting(
         "SLOTWIRE_CALDAV_CA_FILE",
         "",
         "certificates, in PEM, of an authority to trust beside the machine's: for a calendar server of your own",
         "caldav_ca_file",
-        _file_or_none,
+        _authority,
     ),
     Setting(
         "SLOTWIRE_CALDAV_IS_ICLOUD",
@@ -281,7 +318,7 @@ SETTINGS = (
         "pages that may call with ADMIN and OWNER keys, such as `https://app.example.com`, separated by commas, or `*`;"
         " BOOKING keys have their own",
         "allowed_origins",
-        _list,
+        _origins,
     ),
     Setting(
         "SLOTWIRE_TRUSTED_PROXIES",

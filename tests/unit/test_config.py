@@ -36,6 +36,9 @@ def test_an_empty_variable_is_the_default() -> None:
         ("DATABASE_URL", "mysql://x"), ("CALDAV_URL", "http://caldav.example.com/"), ("CALDAV_URL", "caldav"),
         ("CALDAV_URL", "https://user:pass@caldav.example.com/"), ("GRAPHIQL", "perhaps"), ("LOG_LEVEL", "LOUD"),
         ("LOG_FORMAT", "xml"), ("TRUSTED_PROXIES", "proxy.local"), ("HOLD_SECONDS", "-1"),
+        ("ALLOWED_ORIGINS", "https://app.example.com/"), ("ALLOWED_ORIGINS", "app.example.com"),
+        ("ALLOWED_ORIGINS", "https://user:pass@app.example.com"), ("CALDAV_HOSTS", "a b"),
+        ("CALDAV_HOSTS", "p1.example:99999"), ("CALDAV_HOSTS", "https://p1.example"), ("CALDAV_CA_FILE", "README.md"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_in_one_line_that_does_not_repeat_it(name: str, value: str) -> None:
@@ -44,6 +47,19 @@ def test_a_wrong_value_is_told_in_one_line_that_does_not_repeat_it(name: str, va
     assert str(told.value).startswith(f"SLOTWIRE_{name} can't be used: ")
     assert "\n" not in str(told.value)
     assert "pass@" not in str(told.value)
+
+
+def test_hosts_and_origins_are_names_with_or_without_a_port() -> None:
+    settings = read_settings(
+        {
+            "SLOTWIRE_CALDAV_HOSTS": "P1.example, p2.example:8443, [::1]:8443",
+            "SLOTWIRE_ALLOWED_ORIGINS": "*, https://App.example, http://localhost:3000, capacitor://localhost",
+        }
+    )
+    assert settings.caldav_hosts == {"p1.example", "p2.example:8443", "[::1]:8443"}
+    assert settings.allowed_origins == {
+        *("*", "https://app.example", "http://localhost:3000", "capacitor://localhost")
+    }
 
 
 def test_app_specific_passwords_are_asked_for_where_the_server_is_icloud() -> None:
