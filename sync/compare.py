@@ -17,10 +17,12 @@ from sync.reading import read_kept
 from sync.remote import (
     ETag,
     Fetched,
+    Forbidden,
     Href,
     NameTooLong,
     PasswordRefused,
     RemoteError,
+    ServerFailed,
     SyncToken,
     Throttled,
     TokenRefused,
@@ -72,14 +74,19 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
     And what differs that a delta tells.
     """
     poll.context.memory.without_changes.discard(calendar.id)
-    known, differing = await _differing(poll, calendar)
-    told: set[Href] = set()
+    known, listed, gone = await _differing(poll, calendar)
+    differing, told = listed | gone, set[Href]()
     if differing and calendar.sync_token:
         told = differing & await _told(poll, calendar, SyncToken(calendar.sync_token), known)
         differing -= told
     if not differing or len(differing) > _MOST_DOUBTS:
         return differing, told
-    given = await fetch_all(poll, calendar, differing)
+    try:
+        given = await fetch_all(poll, calendar, differing)
+    except (ServerFailed, Forbidden) as error:
+        # One that it fails at for good keeps the others from nothing: what is read anew goes on without it.
+        log.info("what differs in calendar %s is read without being asked for: %s", calendar.id, error)
+        return differing - gone, told
     return {href for href in differing if _is_other(href, known, given)}, told
 
 
@@ -87,12 +94,16 @@ async def _readable_by_now(poll: Poll, calendar: Calendar) -> set[Href]:
     """What could not be read when it was given, and can be now: it was a slip of the server's."""
     async with poll.context.database.reading() as db:
         doubtful = await unreadable(db, calendar)
-    given = await fetch_all(poll, calendar, map(Href, doubtful))
+    try:
+        given = await fetch_all(poll, calendar, map(Href, doubtful))
+    except (ServerFailed, Forbidden):
+        return set()
     read = await read_kept(poll, given.values())
     return {Href(each.href) for each in read if each.is_readable}
 
 
-async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], set[Href]]:
+async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], set[Href], set[Href]]:
+    """What is held; of what is listed, what is held otherwise or not; and what is held and not listed."""
     listed = await poll.remote.list_resources(calendar.path)
     if listed.too_long:
         raise NameTooLong("resources with names that are too long to be kept")
@@ -101,7 +112,7 @@ async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], 
     known = {Href(href): ETag(etag) for href, etag in etags.items()}
     plan = plan_pull(known, as_held(listed.items, known), full_listing=True)
     # Listed, and held without an ETag, it is asked for anyway: written a moment ago, or never given.
-    return known, {*plan.forget} | {href for href in plan.fetch if known.get(href) != ""}
+    return known, {href for href in plan.fetch if known.get(href) != ""}, {*plan.forget}
 
 
 async def _told(poll: Poll, calendar: Calendar, token: SyncToken, known: Iterable[Href]) -> set[Href]:

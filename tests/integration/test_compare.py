@@ -15,8 +15,11 @@ from sync.remote import (
     Changes,
     Discovery,
     ETag,
+    Forbidden,
     Href,
     Listed,
+    RemoteError,
+    ServerFailed,
     SyncToken,
     Throttled,
     UnexpectedAnswer,
@@ -242,6 +245,28 @@ async def test_a_comparison_that_fails_fails_no_poll_and_is_made_an_hour_later(
     account, calendar = await engine.account(), await engine.calendar("Home")
     assert (account.status, account.last_synced_at) == (AccountStatus.CONNECTED, engine.now)
     assert calendar.compare_at == engine.now + HOUR
+
+
+@pytest.mark.parametrize("told", [ServerFailed(), Forbidden()], ids=repr)
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_one_that_is_failed_at_for_good_keeps_a_comparison_from_no_other(
+    engine: Engine, context: SyncContext, home: FakeCalendar, told: RemoteError, *, is_held: bool
+) -> None:
+    """`is_held`: given once, and not to be read. Else it is missed as well."""
+    odd = home.put("odd", "BEGIN:VCALENDAR" if is_held else event("odd", at(19, 9), at(19, 10)))
+    if is_held:
+        await engine.poll(context)
+    else:
+        home.history.pop()
+    engine.server.spoiling[odd] = told
+    home.put("missed", event("missed", at(20, 9), at(20, 10)))
+    home.history.pop()  # No token tells of it.
+    await tonight(engine, context)
+    for _ in range(8):
+        assert (at(20, 9), at(20, 10)) in await engine.slots()
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.account()).last_synced_at == engine.now
 
 
 async def test_a_comparison_that_is_throttled_does_not_starve_the_polls(
