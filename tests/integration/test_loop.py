@@ -988,6 +988,24 @@ async def test_what_is_kept_for_a_time_is_dropped_after_it(engine: Engine) -> No
         assert {call.id for call in await IdempotentCall.all().using_db(db)} == {"young", "new"}
 
 
+async def test_changes_are_kept_for_a_week_and_no_more_of_them_than_that(engine: Engine) -> None:
+    """Before that, a subscriber that was away would have to begin anew."""
+    await engine.choose("Home", linked="Work")
+    engine.now = NOW
+    for number in range(4):
+        await engine.book(
+            at(3 + number, 9), at(3 + number, 10), name=f"apt_0000000000000000000000000{number}"
+        )
+    kept = await engine.position()
+    for passed, most, left in ((HOUR, 100, kept), (6 * DAY, 100, kept), (HOUR, 2, 2), (2 * DAY, 100, 0)):
+        engine.now += passed
+        engine.settings = replace(engine.settings, most_changes=most)
+        await keep_house(engine.context())
+        async with engine.database.reading() as db:
+            [row] = await fetch(db, "SELECT COUNT(*) AS count FROM change")
+        assert row["count"] == left
+
+
 async def test_a_clock_that_is_ahead_of_all_calls_drops_no_answer(engine: Engine) -> None:
     async with engine.database.writing() as db:
         for name, age in (("first", HOUR), ("last", 0)):

@@ -11,14 +11,14 @@ from models.bell import Bell
 from models.database import Database, execute, fetch
 from models.icloud import ICloudAccount
 from models.polling import Lease, ask_for_poll, lease_account
-from models.seal import Secret
+from models.seal import Sealer, Secret
 from sync.context import SyncContext
 from sync.plan import ProblemCode
 from sync.pull import pull
 from sync.record import give_up
 from sync.remote import PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import HOUR, Engine, at, engine_on, event
+from tests.integration.engine import DAY, HOUR, Engine, at, engine_on, event
 
 
 @pytest.fixture
@@ -88,6 +88,7 @@ async def test_a_poll_that_lost_its_account_at_its_end_says_nothing_of_it(engine
     await engine.poll()
     after = await engine.account()
     assert (after.lease_owner, after.last_polled_at) == ("another", before.last_polled_at)
+    assert (await engine.calendar("Home")).last_synced_at == before.last_synced_at
     assert await engine.position() == position
 
 
@@ -145,11 +146,48 @@ async def test_one_that_was_asked_for_before_its_poll_is_planned_as_ever(engine:
     assert (await engine.account()).next_poll_at == engine.now + 60
 
 
-async def test_how_late_a_poll_began_is_on_record(engine: Engine) -> None:
+async def test_one_that_is_asked_for_while_icloud_tells_it_to_wait_is_polled_after_that(
+    engine: Engine,
+) -> None:
+    async def ask(step: str, _: str) -> None:
+        if step == "list":
+            async with engine.database.writing() as db:
+                await ask_for_poll(db, engine.account_id, now=engine.now)
+            raise Throttled(120.0)
+
+    engine.server.after = ask
+    await engine.poll()
+    account = await engine.account()
+    assert account.next_poll_at == account.retry_at
+    assert (account.retry_at or 0) >= engine.now + 120
+
+
+@pytest.mark.parametrize(("due", "late"), [(-7, 7), (7, 0)])
+async def test_how_late_a_poll_began_is_on_record(engine: Engine, due: int, late: int) -> None:
+    """Where the clock was set back since it was planned, it was not early."""
     context = engine.context()
-    lease = (await leased(engine, context))._replace(due_at=engine.now - 7)
+    lease = (await leased(engine, context))._replace(due_at=engine.now + due)
     await pull(context, lease)
-    assert (await engine.account()).poll_lag == 7
+    assert (await engine.account()).poll_lag == late
+
+
+async def test_a_poll_is_as_old_as_its_beginning(engine: Engine) -> None:
+    """Who asked for one while it lasted gets one that begins later."""
+    began = engine.now
+
+    async def last(*_: str) -> None:
+        engine.now += 5
+
+    engine.server.after = last
+    await engine.poll()
+    assert engine.now > began
+    assert (await engine.account()).last_polled_at == began
+
+
+async def test_an_account_that_was_quiet_since_it_was_connected_is_polled_less_often(engine: Engine) -> None:
+    await stands(engine, connected_at=engine.now - 2 * DAY, last_changed_at=None)
+    await engine.poll()
+    assert (await engine.account()).next_poll_at == engine.now + engine.settings.quiet_every
 
 
 # --- What is told of a failure, and when it is over
@@ -174,9 +212,12 @@ async def test_another_problem_of_an_account_out_of_reach_is_told(engine: Engine
         (Throttled(5.0), ProblemCode.THROTTLED),
     ):
         position = await engine.position()
+        told = (await engine.account()).problem_message
         engine.server.failures["list"] = [error]
         await engine.poll()
-        assert (await engine.account()).problem_code == code
+        account = await engine.account()
+        assert account.problem_code == code
+        assert account.problem_message not in {told, None}
         assert await engine.position() == position + 1
 
 
@@ -191,6 +232,53 @@ async def test_after_a_success_nothing_is_left_of_failures(engine: Engine) -> No
     account = await engine.account()
     assert (account.failures, account.refusals, account.retry_at) == (0, 0, None)
     assert (account.status, account.problem_code) == (AccountStatus.CONNECTED, None)
+
+
+async def test_a_password_that_can_not_be_opened_says_nothing_of_those_that_were_refused(
+    engine: Engine,
+) -> None:
+    await stands(engine, refusals=1)
+    engine.sealer = Sealer({"k": bytes([1]) * 32}, "k")
+    await engine.poll()
+    account = await engine.account()
+    assert (account.failures, account.refusals) == (1, 1)
+
+
+async def test_what_was_read_to_its_end_shows_no_progress(engine: Engine) -> None:
+    """Also of a first reading that was cut short, of an account that was in step before."""
+    await stands(engine, progress_done=3, progress_total=9)
+    position = await engine.position()
+    await engine.poll()
+    account = await engine.account()
+    assert (account.progress_done, account.progress_total) == (None, None)
+    assert await engine.position() == position + 1
+
+
+async def test_the_same_choice_again_is_in_step_after_a_poll(engine: Engine) -> None:
+    await engine.choose("Home")
+    assert (await engine.account()).status == AccountStatus.SYNCING
+    await engine.poll()
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+async def test_a_poll_that_ends_with_what_it_read_makes_the_account_newer(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    """Else, where something changes at each poll, all of its owner's time would close in half an hour."""
+    context = engine.context()
+    await engine.settle(context)
+    engine.now += HOUR
+    home.put("new", event("new", at(3, 9), at(3, 10)))
+    await engine.poll(context)
+    assert (await engine.account()).last_synced_at == engine.now
+
+
+async def test_a_calendar_that_takes_no_writes_is_no_problem_where_none_are_made(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    home.can_write = False
+    await engine.poll()
+    assert (await engine.account()).problem_code is None
 
 
 async def test_a_failed_poll_makes_nothing_newer_but_what_it_saw_in_step(

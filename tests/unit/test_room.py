@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from sync.room import Place, Room
+from sync.room import Patient, Place, Room
 from sync.settings import SyncSettings
 
 AT_ONCE = SyncSettings(word_within=0.0)
@@ -98,6 +99,64 @@ async def test_a_place_is_given_back_once_and_by_who_has_it() -> None:
     for place in (never, taken, taken):
         place.leave()
     assert (room.free, room.turn._value, room.new) == (2, 2, {})
+
+
+class Silent:
+    """A signed-in account that says nothing until it is let, whatever it is asked."""
+
+    def __init__(self, said: asyncio.Event) -> None:
+        self._said = said
+
+    def __getattr__(self, _: str) -> Any:
+        async def ask(*_: object) -> str:
+            return await asked(self._said)
+
+        return ask
+
+
+@pytest.mark.parametrize(
+    ("name", "of_what"),
+    [
+        ("discover", ()),
+        ("list_calendars", ("home",)),
+        ("glance", ("home",)),
+        ("list_changes", ("calendar", None)),
+        ("list_resources", ("calendar",)),
+        ("fetch", ("calendar", ("href",))),
+        ("get", ("href",)),
+        ("check_calendar", ("calendar",)),
+        ("create", ("href", "body")),
+        ("replace", ("href", "body", "etag")),
+        ("remove", ("href", "etag")),
+    ],
+)
+async def test_whatever_icloud_is_asked_it_is_waited_for_without_the_place(
+    name: str, of_what: tuple[object, ...]
+) -> None:
+    room, said = Room(AT_ONCE, 1), asyncio.Event()
+    place = Place(room)
+    patient = Patient(Silent(said), place)
+
+    async def work() -> None:
+        await place.take()
+        await getattr(patient, name)(*of_what)
+
+    working = asyncio.create_task(work())
+    await turns()
+    assert (room.free, room.silent) == (1, 1)
+    said.set()
+    await working
+    assert (room.free, room.silent) == (0, 0)
+
+
+async def test_who_was_answered_in_time_keeps_the_place_whatever_comes_later() -> None:
+    room = Room(SyncSettings(word_within=0.01), 1)
+    place, said = Place(room), asyncio.Event()
+    said.set()
+    await place.take()
+    assert await place.answer(asked(said)) == "said"
+    await asyncio.sleep(0.05)
+    assert (room.free, room.silent) == (0, 0)
 
 
 async def test_who_is_told_hears_when_a_place_is_given_up() -> None:
