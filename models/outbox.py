@@ -253,6 +253,16 @@ async def queue_left_behind(ledger: Ledger, calendar: Calendar) -> None:
     for row in rows:
         await queue_write(ledger.db, ledger.user, row["id"], now=ledger.now)
         ledger.note(ChangeKind.APPOINTMENT_WRITTEN, row["id"])
+    # Of those that their owner changed where they went to, nothing is written again.
+    changed = await fetch(
+        ledger.db,
+        "SELECT a.id FROM resource r JOIN appointment a ON a.id = r.appointment_id"
+        " WHERE r.calendar_id = $1 AND r.href <> COALESCE(a.href, '') AND a.write_state = $2",
+        calendar.id,
+        str(WriteState.CHANGED_IN_ICLOUD),
+    )
+    for name in sorted({row["id"] for row in changed}):
+        await queue_tidying(ledger.db, ledger.user, name, now=ledger.now, wait=0)
 
 
 async def relink_writes(ledger: Ledger, linked: Calendar | None) -> list[str]:

@@ -23,7 +23,7 @@ from models.outbox import (
 )
 from models.people import User
 from models.polling import have_polled_whole
-from models.resources import release_copy, store_resources
+from models.resources import release_copy, settle_copies, store_resources
 from models.rows import ReadResource
 from models.settle import closes_time, settle_conflicts
 from sync.appointment_text import href_of, is_as_written
@@ -100,6 +100,7 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
                 await finish_write(ledger.db, taken)
                 return None
             return intent(calendar=calendar, strays=strays, is_written=True)
+        stood_at = own.href
         calendar, strays = await find_place(ledger, own)
         if own.status != "CONFIRMED" and (own.href is None or calendar is None or calendar.is_gone):
             await _settle_without(ledger, taken, own, WriteState.REMOVED)
@@ -114,6 +115,10 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
             own.uid = own.uid or uid_of(own.id)
             own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
             await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href", "etag"])
+        if stood_at not in {None, own.href}:
+            # What stays there, in a calendar that takes no writes, waits for none of ours any more.
+            await settle_copies(ledger, own.id)
+            await settle_conflicts(ledger)
         return intent(calendar=calendar, strays=strays, held=await find_held(ledger, calendar, own))
 
 

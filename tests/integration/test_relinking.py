@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from models.bell import Bell
+from models.changelog import changing
 from models.database import Database
 from models.outbox import WriteState
+from models.resources import settle_copies
 from sync.remote import Forbidden
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import DAY, HOUR, Engine, at, linked_engine_on
+from tests.integration.engine import DAY, HOUR, USER, Engine, at, linked_engine_on
 from tests.integration.test_push import spans
 from tests.integration.test_push_places import relinked
 
@@ -94,3 +96,44 @@ async def test_a_refusal_that_comes_after_the_booking_was_changed_is_none_of_the
     assert await state(engine, name) == WriteState.PENDING
     await engine.push()
     assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.WRITTEN)
+
+
+@pytest.fixture
+async def name(engine: Engine, home: FakeCalendar, work: FakeCalendar) -> str:
+    """Written to Work, which takes no more writes since Home is linked; moved then, and so it went to Home."""
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await relinked(engine)
+    await engine.poll()
+    work.can_write = False
+    await engine.poll()
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        await settle_copies(ledger, name)
+    assert await engine.slots() == []
+    await pushed_for_hours(engine)  # Until its name is known to be taken elsewhere.
+    assert (spans(home), spans(work)) == ([MOVED], [BOOKED])
+    return name
+
+
+async def test_what_stays_in_a_calendar_that_takes_no_more_writes_closes_its_time(
+    engine: Engine, name: str
+) -> None:
+    """As it does where all is read anew."""
+    assert await engine.slots() == [BOOKED]
+    await engine.poll()
+    assert await engine.slots() == [BOOKED]
+
+
+async def test_what_stayed_goes_though_the_other_was_changed_by_its_owner(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, name: str
+) -> None:
+    [(href, (_, body))] = home.texts.items()
+    home.put(href.rpartition("/")[2].removesuffix(".ics"), body.replace("T150000Z", "T160000Z"))
+    await engine.poll()
+    assert await state(engine, name) == WriteState.CHANGED_IN_ICLOUD
+    work.can_write = True
+    await engine.poll()
+    await engine.push()
+    assert (spans(home), spans(work)) == ([(MOVED[0], MOVED[1] + HOUR)], [])
+    assert (await state(engine, name), await engine.pending()) == (WriteState.CHANGED_IN_ICLOUD, [])
