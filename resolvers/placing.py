@@ -275,7 +275,8 @@ async def _say(ctx: Context, ledger: Ledger, row: Appointment) -> None:
     row.modified_at, row.revision = ctx.now, row.revision + 1
     if row.calendar_id is None:
         if row.written_at is not None:
-            row.write_problem = _STAYS_IN_ICLOUD
+            # Not as what is there should be: where it is found again, it is brought up to date.
+            row.write_state, row.write_problem = str(WriteState.NOT_LINKED), _STAYS_IN_ICLOUD
         return
     if row.write_state != WriteState.NOT_LINKED:
         row.write_state, row.write_problem = str(WriteState.PENDING), None

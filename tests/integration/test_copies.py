@@ -9,10 +9,12 @@ import pytest
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.database import Database
+from models.outbox import WriteState
 from resolvers import accounts, booking, calendars
 from resolvers.views import BookingView
-from tests.integration.pages import HOUR, NINE, block, booked, page, try_to_book
+from tests.integration.pages import HOUR, NINE, block, booked, page
 from tests.integration.test_booking import cancel, move
+from tests.integration.test_push import spans
 from tests.integration.whole import Whole, whole_on
 
 
@@ -92,14 +94,22 @@ async def test_a_copy_that_is_left_behind_closes_its_time_from_then_on(whole: Wh
     assert await whole.slots() == [(NINE, NINE + HOUR)]
 
 
-async def test_a_copy_that_can_no_longer_follow_goes_on_closing_its_time(whole: Whole) -> None:
-    """Found again after a new connection, by an appointment that is written nowhere."""
-    view = await booked(whole.world)
+async def test_a_copy_that_is_found_again_follows_a_move_that_was_made_meanwhile(whole: Whole) -> None:
+    """Its owner changed nothing, and is not said to have."""
+    view, later = await booked(whole.world), (NINE + 2 * HOUR, NINE + 3 * HOUR)
     await whole.push()
     await whole.world.owner(accounts.disconnect, user_id=whole.world.anna.user)
-    assert isinstance(await move(whole.world, view.manage_token, NINE + 2 * HOUR), BookingView)
+    assert isinstance(await move(whole.world, view.manage_token, later[0]), BookingView)
+    assert await states(whole, view) == [(WriteState.NOT_LINKED, True)]
     whole.world.clock.now += 1
     await whole.connect()
-    assert await whole.slots() == [(NINE, NINE + HOUR)]
-    refused = await try_to_book(whole.world, NINE, key="another-key-made-anew")
-    assert not isinstance(refused, BookingView)
+    assert await states(whole, view) == [(WriteState.PENDING, False)]
+    assert await whole.push() == 1
+    await whole.poll()
+    assert (spans(whole.home), await whole.slots()) == ([later], [])
+    assert await states(whole, view) == [(WriteState.WRITTEN, False)]
+
+
+async def states(whole: Whole, view: BookingView) -> list[tuple[str, bool]]:
+    rows = await whole.world.rows("SELECT write_state, write_problem FROM appointment WHERE id = $1", view.id)
+    return [(row["write_state"], row["write_problem"] is not None) for row in rows]
