@@ -1,6 +1,7 @@
 """The front: signs a request in, lets the account's faults act on it, and hands it to the room that answers."""
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ from standin.partitions import Partitions
 _DAV = "1, access-control, calendar-access, calendar-schedule, calendar-auto-schedule, calendarserver-sharing"
 _ALLOW = "OPTIONS, GET, HEAD, POST, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MOVE"
 _MOST_KEPT = 64 * 1024
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,11 @@ class Front:
         started = self._now()
         if self.asked is not None:
             await self.asked(request)
-        met = await self._met(request)
+        try:
+            met = await self._met(request)
+        except Exception:  # Our own failing is an answer, too: whoever asked is told, and the log has it.
+            _LOGGER.exception("%s %s could not be answered", request.method, ascii(request.path))
+            met = _Met(Response(500), self._signed_in(request))
         account = None if met.member is None else met.member.account
         partition = None if account is None else account.partition
         response = dressed(met.response, request, self._manners_for(request), partition=partition)

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from standin import server
+from standin.front import Front
 from standin.log import Log
-from standin.messages import Request
+from standin.messages import Request, Response
 from standin.server import PortTakenError, StandIn
 from tests.contracts.standin_http import APPLE_ID, Dav, event, served
 
@@ -127,6 +128,23 @@ async def test_the_log_has_every_request_and_no_credentials() -> None:
     assert (report.depth, report.status, report.authorized, report.listener) == ("1", 207, True, "entry")
     assert (refused.status, refused.authorized) == (401, False)
     assert "Basic" not in repr(dav.icloud.requests)
+
+
+async def test_the_log_has_what_the_stand_in_itself_failed_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> Response:
+        raise ZeroDivisionError
+
+    async with served() as dav:
+        with monkeypatch.context() as patched:
+            patched.setattr(Front, "_routed", broken)
+            answered = await probe(dav)
+        (seen,) = dav.icloud.log
+        account = dav.icloud.cloud.member(APPLE_ID).account
+        assert (answered, seen.status, seen.path, seen.account) == (500, 500, dav.home, account.dsid)
+        assert "ZeroDivisionError" in caplog.text
+        assert await probe(dav) == 207
 
 
 async def test_the_log_tells_who_asked_for_how_much_and_how_long_it_took() -> None:
