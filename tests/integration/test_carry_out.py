@@ -105,6 +105,23 @@ async def test_a_cancelled_one_goes_though_it_was_edited_since_it_was_last_read(
     assert (spans(work), await state(engine, name)) == ([], WriteState.REMOVED)
 
 
+async def test_one_that_is_missed_twice_but_seen_between_is_not_gone(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """A host that forgets and remembers by turns is asked again."""
+    name = await written(engine)
+    await engine.change(name, status="CANCELLED")
+    engine.server.failures["remove"] = [NotThere(), StaleWrite()]
+
+    async def forget(step: str, _: str) -> None:
+        if step == "get" and engine.server.asked.count("get") == 2:
+            raise NotThere
+
+    engine.server.after = forget
+    await engine.push()
+    assert (spans(work), await state(engine, name)) == ([], WriteState.REMOVED)
+
+
 async def test_what_its_owner_deleted_meanwhile_is_written_anew_when_it_is_changed(
     engine: Engine, work: FakeCalendar
 ) -> None:

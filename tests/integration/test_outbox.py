@@ -10,9 +10,20 @@ from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.changelog import changing
-from models.database import Database, execute
+from models.database import Database, execute, fetch
 from models.icloud import ICloudAccount
-from models.outbox import TakenWrite, WriteState, free_writes, queue_tidying, take_due
+from models.outbox import (
+    TakenWrite,
+    WriteState,
+    free_writes,
+    hasten_writes,
+    hold_back,
+    note_refusal,
+    queue_tidying,
+    refusing_calendars,
+    take_due,
+)
+from models.polling import have_polled_whole
 from models.settle import forget_account
 from sync.push import LATER, push
 from sync.remote import ETag, Href, Throttled, Unreachable
@@ -171,6 +182,71 @@ async def test_a_second_event_that_is_found_postpones_no_write_that_waits(engine
         await queue_tidying(db, USER, name, now=engine.now, wait=60)
     [waits] = await engine.pending()
     assert waits.due_at == engine.now
+
+
+# --- Beside another user's
+
+
+@pytest.fixture
+async def theirs(engine: Engine) -> str:
+    """What another user of the same subaccount has booked; it waits beside ours."""
+    await add_account(engine, "other")
+    await add_calendar(engine, "other", is_linked=True)
+    await engine.book(*BOOKED)
+    name = "apt_00000000000000000000000002"
+    other = replace(engine, user=UserRef("sub_1", "usr_other"))
+    return await other.book(*BOOKED, name=name)
+
+
+async def due(engine: Engine) -> dict[str, float]:
+    return {each.user_id: (each.due_at or 0) - engine.now for each in await engine.pending()}
+
+
+async def test_what_one_waits_for_or_may_do_at_once_is_nothing_to_another_user(
+    engine: Engine, theirs: str
+) -> None:
+    async with engine.database.writing() as db:
+        await hold_back(db, USER, until=engine.now + 60)
+    assert await due(engine) == {USER.user: 60, "usr_other": 0}
+    async with engine.database.writing() as db:
+        await hold_back(db, UserRef("sub_1", "usr_other"), until=engine.now + 30)
+        await hasten_writes(db, USER, now=engine.now)
+    assert await due(engine) == {USER.user: 0, "usr_other": 30}
+
+
+async def test_a_calendar_that_refuses_another_users_writes_is_none_of_ours(
+    engine: Engine, theirs: str
+) -> None:
+    async with engine.database.writing() as db:
+        await execute(
+            db,
+            "UPDATE appointment SET write_state = 'FAILED', write_problem = 'no', calendar_id = 'cal_other'"
+            " WHERE id = $1",
+            theirs,
+        )
+        assert await refusing_calendars(db, USER, "no") == frozenset()
+        assert await refusing_calendars(db, UserRef("sub_1", "usr_other"), "no") == {"cal_other"}
+
+
+async def accounts(engine: Engine, fact: str) -> dict[str, int]:
+    async with engine.database.reading() as db:
+        rows = await fetch(db, f"SELECT user_id, {fact} AS fact FROM icloud_account")
+    return {row["user_id"]: row["fact"] for row in rows}
+
+
+@pytest.mark.usefixtures("theirs")
+async def test_a_refusal_and_a_poll_count_for_the_account_of_one_user(engine: Engine) -> None:
+    """Though both have the same password, sealed alike."""
+    async with engine.database.writing() as db:
+        await execute(db, "UPDATE icloud_account SET sealed_password = $1", b"sealed")
+        await note_refusal(db, USER, password=b"sealed", look_by=engine.now)
+    assert await accounts(engine, "refusals") == {USER.user: 1, "usr_other": 0}
+    before = await accounts(engine, "revision")
+    async with engine.database.writing() as db:
+        await have_polled_whole(db, USER)
+    after = await accounts(engine, "revision")
+    assert after[USER.user] > before[USER.user]
+    assert after["usr_other"] == before["usr_other"]
 
 
 # --- What it asks for

@@ -69,7 +69,10 @@ async def test_one_that_could_not_be_removed_goes_once_its_calendar_takes_it(
     await engine.change(name, status="CANCELLED")
     await engine.push()
     assert await state(engine, name) == WriteState.FAILED
+    before = await engine.appointment(name)
     await relinked(engine)
+    own = await engine.appointment(name)
+    assert (own.calendar_id, own.href) == (before.calendar_id, before.href)
     await engine.push()
     assert spans(work) == [BOOKED]
     work.can_write = True
