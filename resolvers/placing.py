@@ -267,6 +267,13 @@ async def _settle(ledger: Ledger, row: Appointment) -> None:
     await settle_conflicts(ledger)
 
 
+def _is_deleted(row: Appointment) -> bool:
+    """Of one that was written and is out of our sight: its owner had deleted it, or so it was when we last said so."""
+    return row.write_state == WriteState.DELETED_IN_ICLOUD or (
+        row.write_state == WriteState.NOT_LINKED and row.write_problem is None
+    )
+
+
 _SAID = ["modified_at", "revision", "write_state", "write_problem"]
 
 
@@ -276,7 +283,8 @@ async def _say(ctx: Context, ledger: Ledger, row: Appointment) -> None:
     if row.calendar_id is None:
         if row.written_at is not None:
             # Not as what is there should be: where it is found again, it is brought up to date.
-            row.write_state, row.write_problem = str(WriteState.NOT_LINKED), _STAYS_IN_ICLOUD
+            problem = None if _is_deleted(row) else _STAYS_IN_ICLOUD
+            row.write_state, row.write_problem = str(WriteState.NOT_LINKED), problem
         return
     if row.write_state != WriteState.NOT_LINKED:
         row.write_state, row.write_problem = str(WriteState.PENDING), None

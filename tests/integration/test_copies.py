@@ -110,6 +110,24 @@ async def test_a_copy_that_is_found_again_follows_a_move_that_was_made_meanwhile
     assert await states(whole, view) == [(WriteState.WRITTEN, False)]
 
 
+async def test_a_copy_that_its_owner_had_deleted_is_not_said_to_stay_in_icloud(whole: Whole) -> None:
+    view = await booked(whole.world)
+    await whole.push()
+    await whole.poll()
+    [href] = whole.home.texts
+    whole.home.delete(href)
+    whole.world.clock.now += 1
+    await whole.poll()
+    assert await states(whole, view) == [(WriteState.DELETED_IN_ICLOUD, False)]
+    await whole.world.owner(accounts.disconnect, user_id=whole.world.anna.user)
+    for hours in (2, 4):
+        later = await move(
+            whole.world, view.manage_token, NINE + hours * HOUR, key=f"a-move-made-anew-{hours}"
+        )
+        assert isinstance(later, BookingView)
+        assert await states(whole, view) == [(WriteState.NOT_LINKED, False)]
+
+
 async def states(whole: Whole, view: BookingView) -> list[tuple[str, bool]]:
     rows = await whole.world.rows("SELECT write_state, write_problem FROM appointment WHERE id = $1", view.id)
     return [(row["write_state"], row["write_problem"] is not None) for row in rows]
