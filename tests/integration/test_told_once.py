@@ -78,6 +78,10 @@ async def start(world: World, followers: list[AsyncGenerator[Answer, None]]) -> 
 
     tasks = [asyncio.create_task(following(follower)) for follower in followers]
     await world.followed(by=len(followers))
+    async with asyncio.timeout(60):
+        # Once a log was looked at: what lands before that is no news, and each reads it for itself.
+        while any(share.value._position is None for share in world.services.feeds._shares.values()):
+            await asyncio.sleep(0.01)
     return tasks
 
 
