@@ -195,9 +195,9 @@ def plan_recovery(
     else:
         wait = _backoff(settings.first_retry, _longest(error, settings, settings.longest_retry), failures)
     wait = _jittered(wait, settings.jitter, chance)
-    if isinstance(error, Throttled) and error.retry_after is not None:
+    if isinstance(error, Throttled):
         # Told to wait a year, we look again in an hour all the same; told to wait a second, we keep our own floor.
-        wait = max(wait, min(max(error.retry_after, 0.0), settings.longest_retry))
+        wait = max(wait, _asked_for(error, settings.longest_retry))
     if not has_chosen:
         return Recovery(AccountStatus.NEEDS_CALENDARS, code, message, None)  # There is nothing to read yet.
     return Recovery(AccountStatus.UNREACHABLE, code, message, now + wait)
@@ -257,8 +257,8 @@ def plan_write_retry(
     """When to try a write again; `attempts` so far, this one counted."""
     longest = _longest(error, settings, settings.longest_write_retry)
     wait = _jittered(_backoff(settings.first_write_retry, longest, attempts), settings.jitter, chance)
-    if isinstance(error, Throttled) and error.retry_after is not None:
-        wait = max(wait, min(max(error.retry_after, 0.0), settings.longest_write_retry))
+    if isinstance(error, Throttled):
+        wait = max(wait, _asked_for(error, settings.longest_write_retry))
     if isinstance(error, PasswordRefused):
         # The polls find out whether it is refused for good; many writes must not ask Apple meanwhile.
         wait = max(wait, settings.quiet_every)
@@ -270,8 +270,13 @@ def plan_hold_back(error: Throttled, settings: SyncSettings, *, now: float, due_
 
     How often that one was told so is not held against a booking made just now.
     """
-    asked_for = min(max(error.retry_after or 0.0, 0.0), settings.longest_write_retry)
-    return min(due_at, now + max(asked_for, settings.longest_outage_retry))
+    wait = max(_asked_for(error, settings.longest_write_retry), settings.longest_outage_retry)
+    return min(due_at, now + wait)
+
+
+def _asked_for(error: Throttled, longest: float) -> float:
+    """Seconds; none where the server did not say how many."""
+    return min(max(error.retry_after or 0.0, 0.0), longest)
 
 
 def _longest(error: RemoteError, settings: SyncSettings, usual: float) -> float:

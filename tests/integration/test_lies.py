@@ -701,9 +701,23 @@ async def test_a_deletion_of_ours_that_was_not_told_of_for_a_moment_is_told_by_t
     assert (await engine.appointment(name)).write_state == "DELETED_IN_ICLOUD"
 
 
-def delete_all(calendar: FakeCalendar) -> None:
-    for href in list(calendar.texts):
-        calendar.delete(href)
+async def ten_of_ours(
+    engine: Engine, context: SyncContext, linked: FakeCalendar, *, are_deleted: bool
+) -> list[str]:
+    """Written, and deleted by their owner; or else never told of."""
+    await engine.settle(context)
+    names = [
+        await engine.book(at(25, hour), at(25, hour + 1), name=f"apt_{hour:026}") for hour in range(8, 18)
+    ]
+    await engine.push(context)
+    if are_deleted:
+        await engine.poll(context)
+        for href in list(linked.texts):
+            linked.delete(href)
+    else:
+        engine.server.untold.update(linked.texts)
+        engine.now += 61
+    return names
 
 
 @pytest.mark.parametrize("is_seen", [True, False])
@@ -713,17 +727,7 @@ async def test_many_deletions_of_ours_wait_for_no_more_than_a_few_that_are_not_a
     """Each takes 20 s, in which nothing else of the account is read."""
     await engine.choose("Home", linked="Work")
     context = engine.context()
-    await engine.settle(context)
-    names = [
-        await engine.book(at(25, hour), at(25, hour + 1), name=f"apt_{hour:026}") for hour in range(8, 18)
-    ]
-    await engine.push(context)
-    if is_seen:
-        await engine.poll(context)
-        delete_all(work)
-    else:
-        engine.server.untold.update(work.texts)
-        engine.now += 61
+    names = await ten_of_ours(engine, context, work, are_deleted=is_seen)
     engine.server.failures["get"] = [Unreachable() for _ in names]
     for asked in (3, 6, 9):
         before = engine.server.asked.count("get")
@@ -744,17 +748,8 @@ async def test_those_of_ours_that_are_never_answered_for_keep_the_others_from_no
     await engine.choose("Home", linked="Work")
     chances = itertools.cycle([0.0, 0.45, 0.9])
     context = replace(engine.context(), chance=lambda: next(chances))
-    await engine.settle(context)
-    for hour in range(8, 18):
-        await engine.book(at(25, hour), at(25, hour + 1), name=f"apt_{hour:026}")
-    await engine.push(context)
-    hung = sorted(work.texts)[:4]
-    if is_seen:
-        await engine.poll(context)
-        delete_all(work)
-    else:
-        engine.server.untold.update(work.texts)
-        engine.now += 61
+    await ten_of_ours(engine, context, work, are_deleted=is_seen)
+    hung = sorted(set(work.history))[:4]
     engine.server.spoiling.update(dict.fromkeys(hung, Unreachable()))
     for _ in range(12):
         engine.now += 15

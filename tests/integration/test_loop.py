@@ -228,6 +228,17 @@ async def test_a_booking_is_written_by_it(engine: Engine, running: Sync, bell: B
     await until(is_written)
 
 
+def noting(works: list[Work]) -> Watch:
+    """Each once it has ended."""
+
+    @contextmanager
+    def watch(work: Work) -> Iterator[None]:
+        yield
+        works.append(work)
+
+    return watch
+
+
 @pytest.mark.parametrize(
     ("failures", "outcomes"),
     [
@@ -240,15 +251,9 @@ async def test_who_watches_is_told_how_a_write_ended(
     engine: Engine, bell: Bell, failures: list[BaseException], outcomes: list[str]
 ) -> None:
     works: list[Work] = []
-
-    @contextmanager
-    def watch(work: Work) -> Iterator[None]:
-        yield
-        works.append(work)
-
     await engine.choose(linked="Home")
     engine.server.failures["create"] = list(failures)
-    sync = sync_on(engine, replace(QUICK, first_write_retry=0.05), watch=watch)
+    sync = sync_on(engine, replace(QUICK, first_write_retry=0.05), watch=noting(works))
     task = asyncio.create_task(sync.run())
     await engine.book(soon(24), soon(25))
     await bell.ring(SYNC)
@@ -277,11 +282,6 @@ async def test_who_watches_is_told_how_a_poll_ended(
 ) -> None:
     works: list[Work] = []
 
-    @contextmanager
-    def watch(work: Work) -> Iterator[None]:
-        yield
-        works.append(work)
-
     async def meet(asked: str, _: str) -> None:
         if asked != "changes":
             return
@@ -295,7 +295,7 @@ async def test_who_watches_is_told_how_a_poll_ended(
     await engine.choose("Home")
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
     engine.server.after = meet
-    sync = sync_on(engine, watch=watch)
+    sync = sync_on(engine, watch=noting(works))
     await sync.refresh(USER, wait=60)
     assert (works[0].kind, works[0].outcome, works[0].facts["changes"]) == ("poll", *outcome)
     await sync.close()
