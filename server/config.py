@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sync.icloud.guard import Guard, is_loopback
+from sync.icloud.trust import verifying
 from sync.settings import ICLOUD_URL
 
 Network = IPv4Network | IPv6Network
@@ -177,14 +177,16 @@ def _path_or_none(value: str) -> Path | None:
 
 
 def _authority(value: str) -> Path | None:
-    if value and not Path(value).is_file():
+    path = _path_or_none(value)
+    if path is None:
+        return None
+    if not path.is_file():
         raise ConfigError("give the path of a file that is there")
     try:
-        if value:
-            ssl.create_default_context(cafile=value)
-    except (ssl.SSLError, OSError):
+        verifying(path)
+    except OSError:  # ssl's errors are such, too.
         raise ConfigError("give a file that can be read and has a certificate in PEM") from None
-    return _path_or_none(value)
+    return path
 
 
 SETTINGS = (
