@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,10 +13,13 @@ from dataclasses import replace
 from domain.actor import Role
 from server import logs
 from server.commands import CommandError, Desk, at_the_desk
-from server.config import ConfigError, Settings, read_settings
+from server.config import ConfigError, Settings, misspelt, read_settings
 from server.database import DatabaseUnusableError, migrate, open_database
 
 Arguments = argparse.Namespace
+
+log = logging.getLogger("server")
+"""Its own name is `__main__`, which tells nobody anything."""
 
 
 def main(arguments: list[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
@@ -29,6 +33,8 @@ def main(arguments: list[str] | None = None, environment: Mapping[str, str] | No
             return demo(environment)
         settings = read_settings(environment)
         logs.set_up(level=settings.log_level, as_json=settings.log_json)
+        for line in misspelt(environment):
+            log.warning("%s", line)
         run: Callable[[Settings, Mapping[str, str], Arguments], int] = given.run
         return run(settings, environment, given)
     except (ConfigError, DatabaseUnusableError, CommandError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from sync.icloud.trust import verifying
 from sync.settings import ICLOUD_URL
 
 Network = IPv4Network | IPv6Network
+_PREFIX = "SLOTWIRE_"
+_ALIKE = 0.85
+"""Of two names, as difflib counts: 1 where they are the same."""
 
 
 class ConfigError(Exception):
@@ -405,6 +409,24 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         # iCloud's in China too, whether or not its partition hosts are allowed.
         values["caldav_is_icloud"] = Guard(values["caldav_url"], allows_china=True).is_icloud
     return Settings(**values)
+
+
+def misspelt(environment: Mapping[str, str]) -> list[str]:
+    """A line for each variable that is named nearly as a setting: it changes nothing, and nobody would know.
+
+    One that is like none is not ours: Kubernetes gives every pod such as SLOTWIRE_SERVICE_HOST.
+    """
+    names = {setting.name.removeprefix(_PREFIX): setting.name for setting in SETTINGS}
+    lines = []
+    for name in sorted(environment):
+        own = name.removeprefix(_PREFIX)
+        if (
+            name.startswith(_PREFIX)
+            and own not in names
+            and (near := get_close_matches(own, names, 1, _ALIKE))
+        ):
+            lines.append(f"{name} is no setting, and changes nothing. Is {names[near[0]]} meant?")
+    return lines
 
 
 def _read(setting: Setting, environment: Mapping[str, str]) -> Any:

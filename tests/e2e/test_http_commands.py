@@ -197,6 +197,13 @@ def test_a_server_that_can_not_start_says_why_in_one_line(
     assert not (tmp_path / "other.key").exists()
 
 
+def test_a_misspelt_setting_is_told_and_the_command_is_done(environment: dict[str, str]) -> None:
+    done = run(environment | {"SLOTWIRE_POLL_USUALL": "20"}, "subaccounts", "list")
+    assert done.returncode == 0
+    assert "SLOTWIRE_POLL_USUALL is no setting" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def wrong_key(environment: dict[str, str], folder: Path) -> Path:
     """Another deployment's."""
     path, database = folder / "wrong.key", folder / "wrong.sqlite3"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.seal import Secret, UnsealError
-from server.config import SETTINGS, ConfigError, Settings, read_settings
+from server.config import SETTINGS, ConfigError, Settings, misspelt, read_settings
 from server.logs import scrubbed
 from server.secret_keys import SecretKeys, add_key, drop_keys, load_keys
 
@@ -47,6 +47,20 @@ def test_a_wrong_value_is_told_in_one_line_that_does_not_repeat_it(name: str, va
     assert str(told.value).startswith(f"SLOTWIRE_{name} can't be used: ")
     assert "\n" not in str(told.value)
     assert "pass@" not in str(told.value)
+
+
+def test_a_name_that_is_nearly_a_settings_is_told_and_what_is_not_ours_is_not() -> None:
+    ours = {setting.name: "1" for setting in SETTINGS}
+    # Kubernetes' own, those of the scripts and of the tests, and another program's.
+    others = (
+        *("SLOTWIRE_SERVICE_HOST", "SLOTWIRE_PORT_8080_TCP_ADDR", "SLOTWIRE_VENV", "SLOTWIRE_DEMO_FOLDER"),
+        *("SLOTWIRE_TEST_POSTGRES", "SLOTWIRE_URL", "SLOTWIRE_USER", "SLOTWIRE_BOOKING_KEY", "LOTWIRE_PORT"),
+    )
+    assert misspelt(ours | dict.fromkeys(others, "1")) == []
+    assert misspelt({"SLOTWIRE_POLL_USUALL": "hunter2", "SLOTWIRE_DATABSE_URL": "hunter2"}) == [
+        "SLOTWIRE_DATABSE_URL is no setting, and changes nothing. Is SLOTWIRE_DATABASE_URL meant?",
+        "SLOTWIRE_POLL_USUALL is no setting, and changes nothing. Is SLOTWIRE_POLL_USUAL meant?",
+    ]
 
 
 def test_hosts_and_origins_are_names_with_or_without_a_port() -> None:
