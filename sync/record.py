@@ -75,7 +75,12 @@ def _may_differ(poll: Poll, error: RemoteError | None) -> bool:
             or not _is_read(poll.calendars)
         )
     recovery = _recovery(poll, account, error)
-    return (account.status, account.problem_code) != (recovery.status, recovery.code)
+    return _told(account) != (recovery.status, recovery.code, recovery.message)
+
+
+def _told(account: ICloudAccount) -> tuple[object, ...]:
+    """One code stands for several problems, of which the message alone says what there is to do."""
+    return account.status, account.problem_code, account.problem_message
 
 
 async def _record(
@@ -95,7 +100,7 @@ async def _record(
     if not rows:
         return False
     [fresh] = models_of(ICloudAccount, rows)
-    before = (fresh.status, fresh.problem_code, fresh.progress_done)
+    before = (*_told(fresh), fresh.progress_done)
     if error is None:
         verified = poll.verified if read is None else poll.verified | {read.id}
         await _record_success(db, poll, fresh, verified, may_differ=may_differ)
@@ -109,7 +114,7 @@ async def _record(
         # Asked for since this poll read the account. Times can't tell: who asks looks at the clock, then waits.
         fresh.next_poll_at = max(asked_at, fresh.retry_at or asked_at)
     await execute(db, _RECORD, fresh.id, *(getattr(fresh, name) for name in _RECORDED))
-    return before != (fresh.status, fresh.problem_code, fresh.progress_done)
+    return before != (*_told(fresh), fresh.progress_done)
 
 
 _RECORDED = (

@@ -55,8 +55,8 @@ class SyncSettings:
     "When calendars are compared in full, each at its own time: seconds from midnight in the owner's zone."
 
     request_seconds: float = 20
-    connect_seconds: float = 45
-    "For signing in and listing, together."
+    connect_seconds: float = 35
+    "For signing in and listing, together: over before the call that asks for it is cut off."
     most_answer_bytes: int = 64 * 1024 * 1024
     requests_per_minute: int = 240
     "To the calendar server, at most, for one account."

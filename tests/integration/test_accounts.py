@@ -193,6 +193,8 @@ async def test_a_principal_outlives_a_disconnect_beside_a_connect(world: World) 
     [
         (Throttled(90), NOW + 90),
         (Throttled(None), NOW + 30),
+        (Throttled(-90), NOW),
+        (Throttled(999_999_999), NOW + 3600),
         (Unreachable(), NOW + 30),
         (UnexpectedAnswer(), None),
         (RemoteError(), None),

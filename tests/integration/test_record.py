@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from domain.accounts import AccountStatus
+from domain.changes import ChangeKind
 from models.bell import Bell
 from models.database import Database, execute, fetch
 from models.icloud import ICloudAccount
@@ -16,7 +17,7 @@ from sync.context import SyncContext
 from sync.plan import ProblemCode
 from sync.pull import pull
 from sync.record import give_up
-from sync.remote import PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
+from sync.remote import NameTooLong, PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import DAY, HOUR, Engine, at, engine_on, event
 
@@ -219,6 +220,20 @@ async def test_another_problem_of_an_account_out_of_reach_is_told(engine: Engine
         assert account.problem_code == code
         assert account.problem_message not in {told, None}
         assert await engine.position() == position + 1
+
+
+async def test_what_there_is_to_do_is_told_where_another_problem_of_the_same_code_came_before(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.server.failures["list"] = [UnexpectedAnswer("a page of html")]
+    await engine.poll()
+    home.put("new", event("new", at(3, 9), at(3, 10)))
+    engine.server.failures["changes"] = [NameTooLong("an event's address"), NameTooLong("again")]
+    position = await engine.position()
+    for _ in range(2):
+        await engine.poll()
+        assert "delete the event there" in ((await engine.account()).problem_message or "")
+        assert await engine.kinds(position) == [ChangeKind.ACCOUNT]  # And told once.
 
 
 async def test_after_a_success_nothing_is_left_of_failures(engine: Engine) -> None:

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from server.engine import MUTATION_WITHIN
 from server.within import within
+from sync.settings import SyncSettings
 
 LONG = 3600.0
 
@@ -100,3 +102,8 @@ async def _broken() -> None:
 
 async def _forever() -> None:
     await asyncio.Event().wait()
+
+
+def test_who_connects_hears_that_icloud_did_not_answer_before_the_call_is_cut_off() -> None:
+    """Cut off, nothing says what Apple thought of the password, and it counts as refused."""
+    assert SyncSettings().connect_seconds <= MUTATION_WITHIN - 5
