@@ -123,6 +123,8 @@ class Front:
                 return Response(403)
             case _:
                 return Response(404)
+        if request.method != "MKCALENDAR" and listing.is_collection(f"{request.path}/", member):
+            return bad_request()
         cloud, manners = self._cloud, self._manners_for(request)
         match request.method:
             case "PROPFIND":

@@ -1,13 +1,14 @@
 """PROPFIND: the way from `/` to the home, the home's listing, and what each collection says of itself."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from xml.sax.saxutils import escape
 
 from standin import markup
 from standin.catalog import ISSUED_HERE, Account, Calendar, Kind, Resource, short_etag
 from standin.cloud import Member
 from standin.manners import Manners
-from standin.markup import Found, c, cs, d, ical
+from standin.markup import Element, Found, c, cs, d, ical
 from standin.messages import RefusedError, Request, Response, bad_request, failed, xml
 
 SPECIAL = ("inbox", "outbox", "notification")
@@ -16,7 +17,7 @@ _READ = ("read", c("read-free-busy"), "read-current-user-privilege-set")
 _WRITE = ("write", "write-properties", "write-content", "bind", "unbind")
 _REPORTS = (
     *("acl-principal-prop-set", "principal-match", "principal-property-search", "sync-collection"),
-    *(c("calendar-query"), c("calendar-multiget"), c("free-busy-query")),
+    *(c("calendar-query"), c("calendar-multiget"), c("free-busy-query"), cs("calendar-search")),
 )
 # What `allprop` gives: neither the resourcetype nor the data.
 _ALLPROP = (d("displayname"), d("getetag"), d("getcontenttype"), d("getlastmodified"), d("creationdate"))
@@ -24,12 +25,25 @@ _ALLPROP = (d("displayname"), d("getetag"), d("getcontenttype"), d("getlastmodif
 
 def propfind(request: Request, member: Member, *, partition_url: str, manners: Manners) -> Response:
     root = markup.parse(request.body) if request.body else None
+    if root is not None and root.tag != d("propfind"):
+        raise RefusedError(bad_request())
     asked = markup.asked_properties(root)
     members = list(_members(request, member, partition_url, manners))
     if asked is None:
-        asked = [name for name in _ALLPROP if any(name in found.properties for found in members)]
+        members = [_unasked(found, root) for found in members]
     bare = manners.propstat_status_missing
     return xml(207, markup.multistatus(members, asked, some_statuses_missing=bare))
+
+
+def _unasked(found: Found, root: Element | None) -> Found:
+    """RFC 4918 9.1: for `propname` the names alone; else what `allprop` gives, and what it is to include."""
+    if root is not None and root.find(d("propname")) is not None:
+        return replace(found, properties=dict.fromkeys(found.properties, ""))
+    included = () if root is None else [prop.tag for prop in root.iterfind(f"{d('include')}/*")]
+    names = dict.fromkeys((*_ALLPROP, *included))
+    return replace(
+        found, properties={name: found.properties[name] for name in names if name in found.properties}
+    )
 
 
 def resource_properties(resource: Resource) -> dict[str, str]:
@@ -50,8 +64,6 @@ def _members(request: Request, member: Member, partition_url: str, manners: Mann
         case [""] | [".well-known", "caldav"]:
             _refuse_deep(deep=deep and manners.deep_root_refused)
             yield Found(request.path, _principal_of(account))
-        case [_, "principal" | "calendars"] | [_, "calendars", _] if _lacks_its_slash(request.path, member):
-            raise RefusedError(bad_request())
         case [_, "principal", ""]:
             _refuse_deep(deep=deep and manners.deep_principal_refused)
             at = "/principal/" if manners.old_response_href else request.path
@@ -77,11 +89,10 @@ def _members(request: Request, member: Member, partition_url: str, manners: Mann
             raise RefusedError(Response(404))
 
 
-def _lacks_its_slash(path: str, member: Member) -> bool:
-    """Whether a collection is there once a slash is put to its end."""
+def is_collection(path: str, member: Member) -> bool:
     account = member.account
-    there = {account.principal, account.home, *(f"{account.home}{id_}/" for id_ in SPECIAL)}
-    return f"{path}/" in there or f"{path}/" in {known.path for known in member.calendars.values()}
+    special = {account.principal, account.home, *(f"{account.home}{id_}/" for id_ in SPECIAL)}
+    return path in special or path in {known.path for known in member.calendars.values()}
 
 
 def _is_deep(request: Request) -> bool:

@@ -73,18 +73,21 @@ class Missing:
 
 def multistatus(
     members: Iterable[Found | Missing],
-    asked: list[str],
+    asked: list[str] | None,
     *,
     sync_token: str | None = None,
     some_statuses_missing: bool = False,
 ) -> bytes:
-    """`some_statuses_missing`: of every other member, the propstat of what was found has none."""
+    """`asked` is None for all that each member has.
+
+    `some_statuses_missing`: of every other member, the propstat of what was found has none.
+    """
     parts = [_PROLOG, f'<multistatus xmlns="{DAV}">\n']
     for number, member in enumerate(members):
         match member:
             case Found(at, properties):
                 status = "" if some_statuses_missing and number % 2 else "200 OK"
-                parts.append(_found(at, properties, asked, status))
+                parts.append(_found(at, properties, list(properties) if asked is None else asked, status))
             case Missing(at):
                 parts.append(
                     f'<response xmlns="{DAV}">\n<href>{href(at)}</href>\n'

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from standin import markup
 from standin.catalog import Calendar, Kind, Resource, TokenRefusedError
 from standin.cloud import Cloud, Member
-from standin.listing import collection_etag, resource_properties
+from standin.listing import collection_etag, is_collection, resource_properties
 from standin.manners import Manners
 from standin.markup import Element, Found, Missing, c, d
 from standin.messages import RefusedError, Request, Response, bad_request, failed, xml
@@ -42,8 +42,8 @@ def _target(request: Request, member: Member) -> Calendar:
     match request.path.split("/"):
         case ["", _, "calendars", id_, ""] if id_ in member.calendars:
             return member.calendars[id_]
-        case ["", _, "calendars", _]:
-            raise RefusedError(bad_request())  # The slash at the end is missing.
+        case _ if is_collection(request.path, member):
+            raise RefusedError(failed(403, "<supported-report/>"))
         case _:
             raise RefusedError(Response(404))
 

@@ -258,7 +258,7 @@ async def _deliver(
 
 def _headers(response: Response) -> list[tuple[bytes, bytes]]:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if response.status != 204:  # RFC 9110 8.6: a 204 has no Content-Length.
+    if response.status not in {204, 304}:  # RFC 9110 8.6: these have no Content-Length of what they carry.
         headers.append((b"content-length", str(len(response.body)).encode()))
     return headers
 

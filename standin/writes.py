@@ -32,14 +32,18 @@ async def get(request: Request, member: Member, cloud: Cloud, manners: Manners) 
     if not request.by_owner:
         unknown = member.unsettled.read(calendar.facts.id, name, now=cloud.clock())
     if unknown is not None:
-        return Response(404) if unknown.old is None else _read(unknown.old.resource, unknown.old.text)
+        return (
+            Response(404) if unknown.old is None else _read(request, unknown.old.resource, unknown.old.text)
+        )
     bodies = await cloud.backend.bodies(calendar.dsid, calendar.facts.id, [name])
-    return _read(held, bodies[name]) if name in bodies else Response(404)
+    return _read(request, held, bodies[name]) if name in bodies else Response(404)
 
 
-def _read(resource: Resource, text: str) -> Response:
-    headers = (("Content-Type", "text/calendar; charset=utf-8"), ("ETag", f'"{resource.etag}"'))
-    return Response(200, text.encode(), headers)
+def _read(request: Request, resource: Resource, text: str) -> Response:
+    etag = ("ETag", f'"{resource.etag}"')
+    if _is_named(resource, request.headers.get("if-none-match", "").replace("W/", "")):
+        return Response(304, headers=(etag,))
+    return Response(200, text.encode(), (("Content-Type", "text/calendar; charset=utf-8"), etag))
 
 
 async def put(
@@ -134,16 +138,17 @@ def _check_access(calendar: Calendar) -> None:
 
 def _check_conditions(request: Request, held: Resource | None, manners: Manners) -> None:
     if_match = request.headers.get("if-match", "").strip()
-    if request.headers.get("if-none-match", "").strip() == "*" and held is not None:
+    if _is_named(held, request.headers.get("if-none-match", "").replace("W/", "")):
         raise RefusedError(Response(412))
-    if not if_match:
-        return
-    if if_match == "*":
-        refused = (held is not None) == manners.any_match_backwards
-    else:
-        refused = held is None or if_match != f'"{held.etag}"'
-    if refused:
+    backwards = if_match == "*" and manners.any_match_backwards
+    if if_match and _is_named(held, if_match) == backwards:
         raise RefusedError(Response(412))
+
+
+def _is_named(held: Resource | None, etags: str) -> bool:
+    """RFC 9110 13.1: a list, or `*` for whatever there is."""
+    named = [etag.strip() for etag in etags.split(",")]
+    return held is not None and ("*" in named or f'"{held.etag}"' in named)
 
 
 def _checked_body(request: Request, calendar: Calendar, manners: Manners) -> tuple[str, ics.Contents]:
@@ -159,7 +164,7 @@ def _checked_body(request: Request, calendar: Calendar, manners: Manners) -> tup
     if facts.components != {calendar.facts.component}:
         raise RefusedError(failed(403, _caldav_condition("supported-calendar-component")))
     if facts.has_method:
-        raise RefusedError(bad_request() if manners.method_status == 400 else _invalid())
+        raise RefusedError(_invalid(manners.method_status))
     if len(facts.uids) != 1 or facts.guests > _MOST_GUESTS:
         raise RefusedError(_invalid())
     if facts.endless and manners.end_required:
@@ -167,8 +172,12 @@ def _checked_body(request: Request, calendar: Calendar, manners: Manners) -> tup
     return text, facts
 
 
-def _invalid() -> Response:
-    return failed(403, _caldav_condition("valid-calendar-object-resource"))
+def _invalid(status: int = 403) -> Response:
+    return (
+        bad_request()
+        if status == 400
+        else failed(status, _caldav_condition("valid-calendar-object-resource"))
+    )
 
 
 def _caldav_condition(name: str) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.contracts.standin_http import ALIAS, APPLE_ID, MAIN_PASSWORD, NS, PASSWORD, served
+from tests.contracts.standin_http import ALIAS, APPLE_ID, MAIN_PASSWORD, NS, PASSWORD, event, served
 
 PRINCIPAL_PROP = "<d:current-user-principal/>"
 
@@ -256,6 +256,46 @@ async def test_allprop_gives_no_resourcetype() -> None:
     assert "resourcetype" not in reply.text
 
 
+async def test_propname_gives_names_alone_and_allprop_what_it_is_to_include() -> None:
+    """RFC 4918 9.1."""
+    async with served() as dav:
+        named = await dav.call("PROPFIND", dav.home, _propfind("<propname/>"), {"Depth": "1"})
+        more = "<allprop/><include><resourcetype/></include>"
+        included = await dav.call("PROPFIND", f"{dav.home}home/", _propfind(more), {"Depth": "0"})
+    names = {prop.tag for prop in named.root.iterfind("d:response/d:propstat/d:prop/*", NS)}
+    assert {"{DAV:}resourcetype", "{http://calendarserver.org/ns/}source"} <= names
+    assert not named.root.findall("d:response/d:propstat/d:prop/*/*", NS)
+    assert set(named.texts("d:response/d:propstat/d:prop/*")) == {""}
+    assert "404" not in named.text
+    assert [prop.tag for prop in included.root.iterfind("d:response/d:propstat/d:prop/*", NS)] == [
+        *("{DAV:}displayname", "{DAV:}getetag", "{DAV:}resourcetype")
+    ]
+
+
+async def test_allprop_names_nothing_that_is_not_there() -> None:
+    async with served() as dav:
+        await dav.put("home/a.ics", event())
+        reply = await dav.call("PROPFIND", f"{dav.home}home/", headers={"Depth": "1"})
+    assert reply.hrefs == [f"{dav.home}home/", f"{dav.home}home/a.ics"]
+    assert "404" not in reply.text
+
+
+async def test_a_propfind_has_a_body_of_its_own_or_none() -> None:
+    async with served() as dav:
+        body = _propfind("<prop><displayname/></prop>").replace("propfind", "propertyupdate")
+        assert (await dav.call("PROPFIND", dav.home, body, {"Depth": "0"})).status == 400
+
+
+async def test_the_reports_of_a_calendar_are_those_that_were_captured() -> None:
+    async with served() as dav:
+        reply = await dav.find(f"{dav.home}home/", "<d:supported-report-set/>")
+    named = reply.root.iterfind(".//d:report/*", NS)
+    assert [report.tag.rpartition("}")[2] for report in named] == [
+        *("acl-principal-prop-set", "principal-match", "principal-property-search", "sync-collection"),
+        *("calendar-query", "calendar-multiget", "free-busy-query", "calendar-search"),
+    ]
+
+
 async def test_blanks_before_the_prolog_are_refused() -> None:
     async with served() as dav:
         body = '\n<?xml version="1.0"?><propfind xmlns="DAV:"><prop><displayname/></prop></propfind>'
@@ -267,7 +307,10 @@ async def test_a_collection_without_its_slash_is_refused() -> None:
         for at in (dav.account.principal, dav.home, f"{dav.home}home/", f"{dav.home}inbox/"):
             assert (await dav.find(at, "<d:displayname/>")).status == 207
             assert (await dav.find(at.rstrip("/"), "<d:displayname/>")).status == 400
+            for method in ("REPORT", "GET", "DELETE", "PROPPATCH", "POST"):
+                assert (await dav.call(method, at.rstrip("/"))).status == 400
         assert (await dav.find(f"{dav.home}nowhere", "<d:displayname/>")).status == 404
+        assert (await dav.call("REPORT", f"{dav.home}nowhere", "<x/>")).status == 404
 
 
 async def test_another_account_s_path_is_forbidden() -> None:
@@ -290,3 +333,7 @@ async def test_every_answer_looks_like_apple_s() -> None:
     names = ("server", "via", "x-apple-request-uuid", "x-responding-instance", "strict-transport-security")
     assert [name for name in names if not reply.header(name)] == []
     assert reply.header("schedule-tag") is None
+
+
+def _propfind(inner: str) -> str:
+    return f'<propfind xmlns="DAV:">{inner}</propfind>'

@@ -449,6 +449,7 @@ async def test_a_taken_uid_can_be_a_403_that_names_it(element: str) -> None:
     [
         ("endless-status=403", event(end=None), 403),
         ("method-status=400", ics("METHOD:REQUEST", *event().splitlines()[3:-1]), 400),
+        ("method-status=415", ics("METHOD:REQUEST", *event().splitlines()[3:-1]), 415),
         ("odd-names-refused", event(), 403),
     ],
 )

@@ -347,6 +347,14 @@ async def test_a_report_that_is_not_served_is_refused_by_name() -> None:
     assert reply.root.find("{DAV:}supported-report") is not None
 
 
+@pytest.mark.parametrize("collection", ["", "inbox/", "notification/"])
+async def test_what_is_no_calendar_has_no_reports(collection: str) -> None:
+    async with served() as dav:
+        reply = await dav.call("REPORT", f"{dav.home}{collection}", '<sync-collection xmlns="DAV:"/>')
+    assert reply.status == 403
+    assert reply.root.find("{DAV:}supported-report") is not None
+
+
 async def test_a_query_by_uid_is_412_and_by_other_text_empty() -> None:
     async with served() as dav:
         await dav.put("home/a.ics", event("one", "SUMMARY:Lunch"))

@@ -46,6 +46,32 @@ async def test_an_etag_of_what_is_not_there_is_stale() -> None:
     assert (put.status, read.status) == (412, 404)
 
 
+@pytest.mark.parametrize(
+    ("method", "condition", "status"),
+    [
+        ("PUT", {"If-Match": '"stale", {etag}'}, 204),
+        ("PUT", {"If-Match": '"stale", "older"'}, 412),
+        ("PUT", {"If-Match": "W/{etag}"}, 412),
+        ("PUT", {"If-None-Match": '"stale", {etag}'}, 412),
+        ("PUT", {"If-None-Match": '"stale"'}, 204),
+        ("DELETE", {"If-None-Match": "{etag}"}, 412),
+        ("GET", {"If-None-Match": '"stale", W/{etag}'}, 304),
+        ("GET", {"If-None-Match": "*"}, 304),
+        ("GET", {"If-None-Match": '"stale"'}, 200),
+        ("HEAD", {"If-None-Match": "{etag}"}, 304),
+    ],
+)
+async def test_conditions_are_lists_of_etags(method: str, condition: dict[str, str], status: int) -> None:
+    """RFC 9110 13.1: one that is in the list is enough; weakly told ones are equal in If-None-Match alone."""
+    async with served() as dav:
+        etag = (await dav.put("home/a.ics", event())).header("etag") or ""
+        told = {name: value.format(etag=etag) for name, value in condition.items()}
+        reply = await dav.call(method, f"{dav.home}home/a.ics", event() if method == "PUT" else "", told)
+    assert reply.status == status
+    if status == 304:
+        assert (reply.text, reply.header("etag"), reply.header("content-length")) == ("", etag, None)
+
+
 async def test_if_match_any_works_backwards() -> None:
     async with served() as dav:
         created = await dav.put("home/a.ics", event(), If_Match="*")
