@@ -15,7 +15,7 @@ from standin.messages import Request
 from standin.owner import PhoneError
 from sync.context import SyncContext
 from tests.fakes.calendar_server import APPLE_ID
-from tests.machine.process import Doom, Killed
+from tests.machine.doom import Doom, Killed
 
 _LEFT_OUT = {
     *(Failing.SLOW, Failing.DRIP, Failing.SILENCE, Lie.GZIP_BOMB, Lie.HUGE_TEXT),

@@ -25,6 +25,7 @@ from sync.remote import (
     Unreachable,
 )
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar, FakeServer
+from tests.machine.doom import Doom
 from tests.machine.inline import Turns
 
 
@@ -67,11 +68,6 @@ class Cloud(FakeServer):
     "Calendars of which a full answer was told in part: the comparison soon after finds the rest."
     forgot: dict[str, int] = field(default_factory=dict)
     "Sync tokens older than this are refused, by calendar."
-    reach: Callable[[], None] = lambda: None
-    "Told before and after each call: a process may end there."
-
-    def sign_in(self, apple_id: str, password: Secret, *, home_url: str | None = None) -> Account:
-        return Account(self, apple_id, password)
 
     def heal(self) -> None:
         """Faults have ended: it says what is so."""
@@ -89,12 +85,28 @@ class Cloud(FakeServer):
         return self.lies.pop(0) if self.lies else None
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A process's own way to it."""
+
+    cloud: Cloud
+    doom: Doom
+
+    def sign_in(self, apple_id: str, password: Secret, *, home_url: str | None = None) -> Account:
+        return Account(self.cloud, apple_id, password, self.doom)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
 @dataclass
 class Account(FakeAccount):
     server: Cloud
+    doom: Doom
 
     async def list_calendars(self, home_url: str) -> tuple[ListedCalendar, ...]:
         told = await super().list_calendars(home_url)
+        await self._done("list")
         match self.server.take_lie():
             case Lie.EMPTY:
                 return ()
@@ -111,10 +123,12 @@ class Account(FakeAccount):
             await self._step("changes")
             raise TokenRefused
         told = await super().list_changes(calendar, token)
+        await self._done("changes")
         return self._lied(calendar, told, is_full=token is None)
 
     async def list_resources(self, calendar: str) -> Changes:
         told = await super().list_resources(calendar)
+        await self._done("resources")
         lie = self.server.take_lie()
         self.server.cut.discard(calendar)
         # A whole, plain listing is a proof: what it leaves out would be gone.
@@ -122,6 +136,7 @@ class Account(FakeAccount):
 
     async def fetch(self, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
         told = await super().fetch(calendar, hrefs)
+        await self._done("fetch")
         match self.server.take_lie():
             case Lie.EMPTY | Lie.NOTHING_GIVEN:
                 return {}
@@ -129,6 +144,11 @@ class Account(FakeAccount):
                 return dict(list(told.items())[: len(told) // 2])
             case Lie.NO_ETAGS:
                 return {href: each._replace(etag=ETag("")) for href, each in told.items()}
+        return told
+
+    async def get(self, href: Href) -> Fetched:
+        told = await super().get(href)
+        await self._done("get")
         return told
 
     def _lied(self, calendar: str, told: Changes, *, is_full: bool) -> Changes:
@@ -151,17 +171,22 @@ class Account(FakeAccount):
         self._may_lose_the_answer()
 
     def _may_lose_the_answer(self) -> None:
-        self.server.reach()
+        self.doom.reach()
         if self.server.lost:
             self.server.lost -= 1
             raise Unreachable("done, and its answer lost")
 
     async def _step(self, name: str) -> None:
-        self.server.reach()
+        self.doom.reach()
+        await self.doom.pause(f"{name} asked")
         await self.server.turns.pause()
         if self.server.errors:
             raise self.server.errors.pop(0)
         await super()._step(name)
+
+    async def _done(self, name: str) -> None:
+        await self.doom.pause(f"{name} answered")
+        self.doom.reach()
 
 
 def _with_etag(change: RemoteChange, etag: ETag | None) -> RemoteChange:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 from collections.abc import Coroutine
-from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -17,11 +16,9 @@ from benchmarks.databases import fresh_database
 from domain.hours import WeeklyHours
 from models.bell import Bell
 from models.database import Database
-from resolvers import accounts, hours
-from resolvers.views import AccountView
+from resolvers import hours
 from server.database import migrate, open_database
 from sync.settings import SyncSettings
-from tests.fakes.calendar_server import APPLE_ID
 from tests.integration.pages import page
 from tests.integration.world import NOW, Clock, World, world_on
 from tests.machine import owner, promises
@@ -33,7 +30,6 @@ from tests.machine.on_postgres import OnPostgres
 from tests.machine.process import started
 
 R = TypeVar("R")
-SETTINGS = SyncSettings()
 _URANDOM = os.urandom
 
 
@@ -55,10 +51,10 @@ class Place:
     world: World
     stored: Stored
 
-    async def life(self, cloud: Cloud, clock: Clock) -> Life:
+    async def life(self, cloud: Cloud, clock: Clock, settings: SyncSettings) -> Life:
         """What is stored, and a process that has just begun."""
         await self.stored.put_back()
-        process = started(self.world.services, self.stored.database, cloud, clock, SETTINGS)
+        process = started(self.world.services, self.stored.database, cloud, clock, settings)
         return Life(self.world, self.stored.database, cloud, clock, process, chosen=set(), linked=None)
 
 
@@ -69,6 +65,7 @@ class Ground:
     folder: Path
     postgres: str | None = None
     "The URL of a server to make databases on; none: SQLite, in `folder`."
+    settings: SyncSettings = field(default_factory=SyncSettings)
     turns: Turns = field(default_factory=Turns)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _context: Context = field(default_factory=copy_context)
@@ -92,7 +89,7 @@ class Ground:
         self.turns.chance = None
         os.urandom = random.Random(0).randbytes  # Ids too are the seed's: their order is the order of rows.
         cloud = self._cloud()
-        life = self.run(self._main.life(cloud, Clock(NOW + 1)))
+        life = self.run(self._main.life(cloud, Clock(NOW + 1), self.settings))
         life.chosen, life.linked = set(cloud.calendars), min(cloud.calendars)
         return life
 
@@ -101,9 +98,9 @@ class Ground:
 
     async def slots_of_a_fresh_sync(self, life: Life) -> list[tuple[int, int, str]]:
         """The same calendars and policies, read from the start into an empty database."""
-        other = await self._fresh.life(life.cloud, life.clock)
+        other = await self._fresh.life(life.cloud, life.clock, self.settings)
         other.password = life.password
-        await _connect(other, chosen=life.chosen & life.cloud.calendars.keys())
+        assert await owner.connect(other, chosen=life.chosen & life.cloud.calendars.keys())
         for number, calendar in enumerate(life.cloud.calendars.values()):
             if calendar.path in life.rules:
                 await owner.change_policy(other, number, life.rules[calendar.path])
@@ -115,9 +112,9 @@ class Ground:
         await self._fresh.stored.keep()
         self._main = await self._place("main")
         cloud = self._cloud()
-        life = await self._main.life(cloud, Clock(NOW))
+        life = await self._main.life(cloud, Clock(NOW), self.settings)
         await page(self._main.world, SLUG, step_minutes=30, horizon_days=60)
-        await _connect(life, chosen=set(cloud.calendars))
+        assert await owner.connect(life, chosen=set(cloud.calendars))
         await owner.link(life, 2)
         await life.poll()
         await life.end()
@@ -145,14 +142,3 @@ class Ground:
         cloud = Cloud(turns=self.turns)
         cloud.add("Home"), cloud.add("Work")
         return cloud
-
-
-async def _connect(life: Life, *, chosen: AbstractSet[str]) -> None:
-    answer = await life.run(
-        accounts.connect,
-        user_id=life.world.anna.user,
-        apple_id=APPLE_ID,
-        password=owner.password(life),
-    )
-    assert isinstance(answer, AccountView), answer
-    await owner.choose_these(life, chosen)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from domain.actor import Actor
 from domain.calendars import CalendarKind
+from models.changelog import read_position
 from models.database import Database, Row, fetch
 from models.outbox import take_due
 from resolvers.context import Context
@@ -24,8 +26,9 @@ from sync.service import RefreshOutcome
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.world import NOW, Clock, World, owner_of
 from tests.machine.cloud import Cloud
+from tests.machine.doom import Killed
 from tests.machine.phone import HOME_ZONE, PhoneEvent, Rules
-from tests.machine.process import Killed, Process, started
+from tests.machine.process import Process, has_another, started
 from tests.machine.subscriber import Subscriber
 
 R = TypeVar("R")
@@ -83,6 +86,13 @@ class Life:
     subscribers: list[Subscriber] = field(default_factory=list)
     password: int = 0
     count: int = 0
+    is_connected: bool = True
+    was_disconnected: bool = False
+    "Our events of before are known again once they are read."
+    meddled: int = 0
+    "How much was done in the middle of something else."
+    beside: AbstractSet[asyncio.Task[Any]] = frozenset()
+    "Tasks of another process, which outlive this one's end."
 
     def number(self) -> int:
         self.count += 1
@@ -111,14 +121,14 @@ class Life:
         """The dead process's leases end by themselves; its sockets are gone."""
         await self.end()
         self.clock.now += LEASE_ENDS
-        settings = self.process.sync.context.settings
-        self.process = started(self.world.services, self.database, self.cloud, self.clock, settings)
+        settings, between = self.process.sync.context.settings, self.process.doom.between
+        self.process = started(self.world.services, self.database, self.cloud, self.clock, settings, between)
 
     async def end(self) -> None:
         self.process.doom.is_dead = True
         for each in self.subscribers:
             await each.drop()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
+        others = asyncio.all_tasks() - {asyncio.current_task()} - self.beside
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
@@ -134,14 +144,20 @@ class Life:
         finally:
             await (context.renew if self.process.doom.is_dead else context.close)()
 
+    async def subscribe(self) -> Subscriber:
+        """Not connected yet."""
+        async with self.database.reading() as db:
+            since = await read_position(db, self.world.anna)
+        self.subscribers.append(Subscriber(self.world.anna, self.process.services.epoch, since))
+        return self.subscribers[-1]
+
     # --- The engine
 
     async def poll(self) -> RefreshOutcome:
         """As in a turn of the loop. What a dead process has under its lease is waited for in vain: nobody answers."""
         sync = self.process.sync
         await sync._loop._wall.heed()
-        taken = "SELECT 1 FROM icloud_account WHERE lease_owner <> $1 AND lease_until > $2"
-        if await self.rows(taken, sync.context.owner, self.clock.now):
+        if await has_another(self.database, sync.context.owner, self.clock.now):
             return RefreshOutcome(is_complete=False, changes=0, error=None)
         return await sync.refresh(self.world.anna, wait=10)
 

@@ -16,12 +16,10 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from models.changelog import read_position
 from tests.machine import guests, owner, promises
 from tests.machine.cloud import ERRORS, Lie
 from tests.machine.ground import Ground
 from tests.machine.phone import Rules
-from tests.machine.process import Killed
 from tests.machine.subscriber import Subscriber
 
 WHICH = st.integers(0, 11)
@@ -288,35 +286,12 @@ class Machine(RuleBasedStateMachine):
 
     async def _end(self) -> None:
         try:
-            await promises.heal(self.life)
-            await promises.check_bookings(self.life)
-            await promises.check_copies(self.life)
-            await promises.check_slots(self.life)
-            await promises.check_conflicts(self.life)
-            await promises.check_log(self.life)
-            stored = await promises.slots_by_uid(self.life.database, self.life.world.anna.user)
-            assert stored == await self._ground().slots_of_a_fresh_sync(self.life)
+            await promises.check_all(self.life, self._ground().slots_of_a_fresh_sync)
         finally:
             await self.life.end()
 
     async def _sync(self) -> None:
-        life, cloud = self.life, self.life.cloud
-        is_honest = not (cloud.errors or cloud.lies or cloud.hidden or cloud.lagging or cloud.leaves_out)
-        cloud.asked.clear()
-        try:
-            outcome = await life.poll()
-        except Killed:
-            await life.restart()
-        else:
-            # Whoever waits for a dead process's lease has asked nothing yet.
-            is_read = outcome.is_complete and outcome.error is None and "list" in cloud.asked
-            if is_honest and is_read:
-                life.settled = {
-                    href
-                    for href in life.phone
-                    if life.reads(href) and cloud.calendar_of(href).path not in cloud.cut
-                }
-        await promises.check_settled(life)
+        await promises.sync(self.life)
 
     async def _write(self) -> None:
         await self.life.survive(self.life.push)
@@ -350,12 +325,7 @@ class Machine(RuleBasedStateMachine):
         await promises.check_bookings(life)
 
     async def _subscribe(self) -> None:
-        life = self.life
-        async with life.database.reading() as db:
-            since = await read_position(db, life.world.anna)
-        one = Subscriber(life.world.anna, life.process.services.epoch, since)
-        life.subscribers.append(one)
-        await self._resume(one)
+        await self._resume(await self.life.subscribe())
 
     async def _resume(self, one: Subscriber) -> None:
         one.connect(self.life.process.services)

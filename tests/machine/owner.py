@@ -8,14 +8,15 @@ from datetime import timedelta
 from domain.busy import BusyRule
 from models.seal import Secret
 from resolvers import accounts, calendars, events
-from resolvers.views import CalendarView, SlotView, UserView
+from resolvers.outcomes import AlreadyConnected, ICloudUnavailable, NotFound
+from resolvers.views import AccountView, CalendarView, SlotView, UserView
 from sync.ical.resource import AppointmentText, read_written, write_appointment
 from tests.fakes.calendar_server import APPLE_ID
 from tests.fakes.calendar_server import PASSWORD as FIRST_PASSWORD
 from tests.fakes.icloud import OTHER_PASSWORD
+from tests.machine.doom import Killed
 from tests.machine.life import Life, instant, moment, uid_at
 from tests.machine.phone import PhoneEvent, Rules
-from tests.machine.process import Killed
 
 MOST_EVENTS = 12
 MOST_CALENDARS = 5
@@ -153,10 +154,41 @@ def delete_calendar(life: Life, which: int) -> None:
 # --- The dashboard
 
 
+async def connect(life: Life, *, chosen: AbstractSet[str]) -> bool:
+    """And chooses. Whether Apple let us."""
+    answer = await life.insist(
+        lambda: life.run(
+            accounts.connect, user_id=life.world.anna.user, apple_id=APPLE_ID, password=password(life)
+        )
+    )
+    if isinstance(answer, ICloudUnavailable):
+        return False
+    # Told a second time, where the process ended before it had told the first.
+    assert isinstance(answer, AccountView | AlreadyConnected), answer
+    life.is_connected = True
+    await choose_these(life, chosen)
+    return True
+
+
+async def disconnect(life: Life) -> None:
+    """What was chosen, and how it was to be read, is forgotten."""
+    answer = await life.insist(lambda: life.run(accounts.disconnect, user_id=life.world.anna.user))
+    assert isinstance(answer, UserView | NotFound), answer
+    life.is_connected, life.was_disconnected = False, True
+    life.chosen, life.linked = set(), None
+    life.rules.clear()
+    life.settled.clear()
+
+
 async def choose(life: Life, mask: int) -> None:
+    known = await able(life)
+    await choose_these(life, {path for number, path in enumerate(known) if mask >> number & 1})
+
+
+async def able(life: Life) -> list[str]:
+    """Paths of those that the dashboard offers to be read."""
     known = await _listed(life)
-    wanted = {path for number, path in enumerate(known) if mask >> number & 1}
-    await choose_these(life, {path for path in wanted if known[path].why_not_conflict is None})
+    return [path for path, each in known.items() if each.why_not_conflict is None]
 
 
 async def choose_these(life: Life, wanted: AbstractSet[str]) -> None:

@@ -5,18 +5,33 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from domain.copies import uid_of
 from models.changelog import read_after
 from models.database import Database, fetch
 from models.outbox import WriteState
+from sync.remote import Broken
 from tests.machine import owner
+from tests.machine.doom import Killed
 from tests.machine.life import OURS, Life, uid_at
 
 _UTC_SPAN = re.compile(r"^DTSTART:(\d{8}T\d{6})Z\r?\nDTEND:(\d{8}T\d{6})Z", re.MULTILINE)
+Fresh = Callable[[Life], Awaitable[list[tuple[int, int, str]]]]
 _ROUNDS = 16
 _A_NIGHT = 25 * 3600
+
+
+async def check_all(life: Life, fresh: Fresh) -> None:
+    """Once faults have ended. `fresh`: what a full sync into an empty database gives."""
+    await heal(life)
+    await check_bookings(life)
+    await check_copies(life)
+    await check_slots(life)
+    await check_conflicts(life)
+    await check_log(life)
+    assert await slots_by_uid(life.database, life.world.anna.user) == await fresh(life)
 
 
 async def heal(life: Life) -> None:
@@ -64,6 +79,28 @@ async def _waiting(life: Life) -> bool:
         life.linked not in life.cloud.calendars,
     )
     return bool(rows)
+
+
+async def sync(life: Life) -> None:
+    """A poll, and what holds after each. Nothing is settled by one in whose midst something else happened."""
+    cloud, meddled = life.cloud, life.meddled
+    is_honest = not (cloud.errors or cloud.lies or cloud.hidden or cloud.lagging or cloud.leaves_out)
+    cloud.asked.clear()
+    try:
+        outcome = await life.poll()
+    except Killed:
+        await life.restart()
+    else:
+        assert not isinstance(outcome.error, Broken), "a fault of our own"
+        # Whoever waits for a dead process's lease has asked nothing yet.
+        is_read = outcome.is_complete and outcome.error is None and "list" in cloud.asked
+        if is_honest and is_read and life.meddled == meddled:
+            life.settled = {
+                href
+                for href in life.phone
+                if life.reads(href) and cloud.calendar_of(href).path not in cloud.cut
+            }
+    await check_settled(life)
 
 
 async def check_settled(life: Life) -> None:
