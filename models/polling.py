@@ -11,7 +11,7 @@ import orjson
 
 from domain.accounts import AccountStatus
 from domain.actor import UserRef
-from models.database import Db, Row, execute, fetch
+from models.database import Db, Row, execute, fetch, marks
 
 
 class Lease(NamedTuple):
@@ -180,19 +180,26 @@ async def free_accounts(db: Db) -> None:
     )
 
 
+APPLES_WAITS = frozenset({"PASSWORD_REFUSED", "THROTTLED"})
+"""Codes of the problems after which Apple is not asked sooner than planned, whoever asks us to."""
+
+
 async def ask_for_poll(db: Db, account_id: str, *, now: float) -> float | None:
     """Whoever has the account is to poll it again from now, or when Apple lets us; ring SYNC after the commit.
 
     Gives when. None where it is not polled at all: a password that Apple refused is not tried again for being asked.
+    What we wait of ourselves after another failure is over: what was asked for may be what mends it.
     """
     rows = await fetch(
         db,
-        "UPDATE icloud_account SET poll_asked_at = $1, next_poll_at = CASE WHEN retry_at > $1 THEN retry_at ELSE $1 END"
+        "UPDATE icloud_account SET poll_asked_at = $1, next_poll_at ="  # noqa: S608 - marks.
+        f" CASE WHEN retry_at > $1 AND problem_code IN ({marks(len(APPLES_WAITS), after=4)}) THEN retry_at ELSE $1 END"
         " WHERE id = $2 AND status NOT IN ($3, $4) RETURNING next_poll_at",
         now,
         account_id,
         str(AccountStatus.NEEDS_CALENDARS),
         str(AccountStatus.NEEDS_NEW_PASSWORD),
+        *sorted(APPLES_WAITS),
     )
     return float(rows[0]["next_poll_at"]) if rows else None
 

@@ -11,7 +11,7 @@ from models.calendar import Calendar, chosen_calendars, is_readable, why_unlinka
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
-from models.polling import Lease, release
+from models.polling import APPLES_WAITS, Lease, release
 from sync.context import SyncContext
 from sync.plan import (
     CHOICE_PROBLEMS,
@@ -112,7 +112,8 @@ async def _record(
     asked_at = fresh.poll_asked_at
     if asked_at is not None and asked_at != poll.account.poll_asked_at and fresh.next_poll_at is not None:
         # Asked for since this poll read the account. Times can't tell: who asks looks at the clock, then waits.
-        fresh.next_poll_at = max(asked_at, fresh.retry_at or asked_at)
+        waits = fresh.problem_code in APPLES_WAITS
+        fresh.next_poll_at = max(asked_at, (fresh.retry_at if waits else None) or asked_at)
     await execute(db, _RECORD, fresh.id, *(getattr(fresh, name) for name in _RECORDED))
     return before != (*_told(fresh), fresh.progress_done)
 

@@ -17,7 +17,7 @@ from models.bell import SYNC, Bell
 from models.changelog import read_position
 from models.database import Database, fetch
 from models.icloud import ICloudAccount
-from models.polling import ask_for_poll
+from models.polling import APPLES_WAITS, ask_for_poll
 from models.seal import Sealer, Secret
 from sync.context import SyncContext, pass_by
 from sync.icloud.guard import Guard
@@ -210,8 +210,7 @@ def server_of(settings: SyncSettings) -> ICloud:
 
 def _must_wait(account: ICloudAccount, now: float) -> bool:
     """However many want to look: a call to wait is heeded, and a password just refused is not tried on and on."""
-    waits = {ProblemCode.THROTTLED, ProblemCode.PASSWORD_REFUSED}
-    return account.retry_at is not None and account.retry_at > now and account.problem_code in waits
+    return account.retry_at is not None and account.retry_at > now and account.problem_code in APPLES_WAITS
 
 
 def _error_of(account: ICloudAccount) -> RemoteError | None:

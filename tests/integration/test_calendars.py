@@ -198,7 +198,8 @@ async def test_a_choice_does_not_hide_what_keeps_the_account_from_being_read(
     await world.connect()
     await link(world, "Home")
     await world.write(
-        "UPDATE icloud_account SET status = $1, retry_at = $2, next_poll_at = NULL", status, NOW + 90
+        "UPDATE icloud_account SET status = $1, problem_code = 'THROTTLED', retry_at = $2, next_poll_at = NULL",
+        *(status, NOW + 90),
     )
     await read(world, "Work")
     account = await account_of(world)
@@ -437,3 +438,21 @@ async def test_problems_are_listed_by_uid_and_no_more_than_asked_for(world: Worl
     assert found[0] == EventProblemView(None, "UNREADABLE", "It is broken.", None)
     assert await world.owner(calendars.problems, [home], 2) == {home: found[:2]}
     assert isinstance(await world.owner(calendars.problems, [home], 201), InvalidInput)
+
+
+@pytest.mark.parametrize(
+    ("problem", "wait"), [("UNEXPECTED_ANSWER", 0), ("UNREACHABLE", 0), ("THROTTLED", 900)]
+)
+async def test_a_choice_is_acted_on_at_once_unless_apple_asks_to_wait(
+    world: World, problem: str, wait: float
+) -> None:
+    """What was taken out may be what failed: until the next poll all time is closed."""
+    await world.connect()
+    await read(world, "Home", "Work")
+    await world.write(
+        "UPDATE icloud_account SET status = 'UNREACHABLE', problem_code = $1, problem_message = 'it fails',"
+        " failures = 9, retry_at = $2, next_poll_at = $2",
+        *(problem, NOW + 900),
+    )
+    await read(world, "Home")
+    assert (await account_of(world)).next_sync_at == NOW + wait

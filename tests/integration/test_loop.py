@@ -702,20 +702,23 @@ async def test_what_is_asked_for_during_a_poll_is_due_at_its_end_whatever_the_cl
 
 
 @pytest.mark.parametrize(
-    ("status", "retry_at"),
+    ("status", "problem", "retry_at"),
     [
-        (AccountStatus.UNREACHABLE, NOW + 90),
-        (AccountStatus.NEEDS_NEW_PASSWORD, None),
-        (AccountStatus.NEEDS_CALENDARS, None),
+        (AccountStatus.UNREACHABLE, ProblemCode.THROTTLED, NOW + 90),
+        (AccountStatus.UNREACHABLE, ProblemCode.PASSWORD_REFUSED, NOW + 90),
+        (AccountStatus.NEEDS_NEW_PASSWORD, ProblemCode.PASSWORD_REFUSED, None),
+        (AccountStatus.NEEDS_CALENDARS, None, None),
     ],
 )
 async def test_who_asks_for_a_poll_breaks_no_call_to_wait_and_tries_no_refused_password(
-    engine: Engine, status: AccountStatus, retry_at: float | None
+    engine: Engine, status: AccountStatus, problem: ProblemCode | None, retry_at: float | None
 ) -> None:
     """The account came to stand so after it was last looked at."""
     await engine.choose("Home")
     async with engine.database.writing() as db:
-        stands = {"status": status, "retry_at": retry_at, "next_poll_at": retry_at}
+        stands = {
+            "status": status, "problem_code": problem, "retry_at": retry_at, "next_poll_at": retry_at
+        }  # fmt: skip
         await ICloudAccount.all().using_db(db).update(**stands)
         assert await ask_for_poll(db, engine.account_id, now=NOW) == retry_at
     assert (await engine.account()).next_poll_at == retry_at

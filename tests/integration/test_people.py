@@ -120,7 +120,10 @@ async def test_a_new_zone_moves_the_hours_and_has_icloud_looked_at(world: World)
 async def test_a_new_zone_does_not_outrun_what_apple_asked_to_wait(world: World) -> None:
     await world.connect()
     await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[])
-    await world.write("UPDATE icloud_account SET status = 'UNREACHABLE', retry_at = $1", NOW + 500)
+    await world.write(
+        "UPDATE icloud_account SET status = 'UNREACHABLE', problem_code = 'THROTTLED', retry_at = $1",
+        NOW + 500,
+    )
     await world.owner(people.update_user, user_id=world.anna.user, time_zone="Asia/Tokyo")
     assert await world.rows("SELECT next_poll_at FROM icloud_account") == [{"next_poll_at": NOW + 500}]
     assert world.icloud.polled == []

@@ -191,6 +191,19 @@ async def test_an_account_that_was_quiet_since_it_was_connected_is_polled_less_o
     assert (await engine.account()).next_poll_at == engine.now + engine.settings.quiet_every
 
 
+async def test_one_that_is_asked_for_while_it_fails_is_polled_at_once(engine: Engine) -> None:
+    async def ask(step: str, _: str) -> None:
+        if step == "list":
+            async with engine.database.writing() as db:
+                await ask_for_poll(db, engine.account_id, now=engine.now)
+            raise UnexpectedAnswer("a page of html")
+
+    engine.server.after = ask
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.next_poll_at) == (AccountStatus.UNREACHABLE, engine.now)
+
+
 # --- What is told of a failure, and when it is over
 
 
