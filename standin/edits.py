@@ -1,7 +1,7 @@
 """What a device does to an object's text: each edit is a function from its lines to new ones."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
@@ -86,7 +86,10 @@ def leaving_out(occurrence: date | datetime) -> Edit:
 
 
 def overriding(occurrence: date | datetime, start: date | datetime, end: date | datetime) -> Edit:
-    """One occurrence elsewhere; `occurrence` is where the series has it, however often it was moved."""
+    """One occurrence elsewhere, as free or busy, and as far away, as its series.
+
+    `occurrence` is where the series has it, however often it was moved.
+    """
 
     def edited(lines: list[str]) -> list[str]:
         found = Object.of(lines).without_occurrence(occurrence)
@@ -98,7 +101,8 @@ def overriding(occurrence: date | datetime, start: date | datetime, end: date | 
             written=datetime.now(UTC),
             occurrence=occurrence,
         )
-        return Object(found.head, [*found.events, list(event_lines(event))], found.tail).lines
+        moved = _in_place(list(event_lines(event)), _kept(found.master))
+        return Object(found.head, [*found.events, moved], found.tail).lines
 
     return edited
 
@@ -127,16 +131,13 @@ def going_on(lines: list[str], occurrence: date | datetime, series: str) -> list
                 rule.append(f"COUNT={max(int(total) - _occurrences_before(master, occurrence), 1)}")
             case "UNTIL", _, _:
                 rule.append(part)
-    kept = [line for line in master if name(line) in _KEPT]
-    return [f"RRULE:{';'.join(rule)}", *kept, f"{_LINKED}:{series}"]
+    return [f"RRULE:{';'.join(rule)}", *_kept(master), f"{_LINKED}:{series}"]
 
 
 def adding(lines: list[str], added: Iterable[str]) -> list[str]:
     """The master with these lines, in place of those of the same names."""
     found = Object.of(lines)
-    told = list(added)
-    names = {name(line) for line in told}
-    return found.with_master(_with([line for line in found.master if name(line) not in names], told)).lines
+    return found.with_master(_in_place(found.master, list(added))).lines
 
 
 def name(line: str) -> str:
@@ -145,6 +146,16 @@ def name(line: str) -> str:
 
 def value(lines: Iterable[str], wanted: str) -> str:
     return next((line.partition(":")[2] for line in lines if name(line) == wanted), "")
+
+
+def _kept(master: Iterable[str]) -> list[str]:
+    """What a device copies from a series to what it makes of it: an occurrence elsewhere, or what goes on after it."""
+    return [line for line in master if name(line) in _KEPT]
+
+
+def _in_place(event: list[str], told: Sequence[str]) -> list[str]:
+    names = {name(line) for line in told}
+    return _with([line for line in event if name(line) not in names], told)
 
 
 def _with(event: list[str], added: Iterable[str]) -> list[str]:

@@ -167,6 +167,20 @@ async def test_the_phone_moves_and_leaves_out_occurrences() -> None:
     assert "EXDATE;TZID=Europe/Berlin:20261207T100000" in text
 
 
+async def test_an_occurrence_moved_is_as_free_and_as_far_away_as_its_series() -> None:
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        journey = timedelta(minutes=20)
+        path = await phone.add(
+            "Home", "Open house", TEN, TEN + HOUR, rule="FREQ=WEEKLY;BYDAY=MO", free=True, travel=journey
+        )
+        second = TEN + timedelta(days=7)
+        await phone.override(path, second, second + HOUR, second + 2 * HOUR)
+        text, _ = await phone.read(path)
+    assert [text.count(line) for line in ("TRANSP:TRANSPARENT", "TRANSP:OPAQUE")] == [2, 0]
+    assert text.count("X-APPLE-TRAVEL-DURATION") == 2
+
+
 async def test_an_occurrence_moved_twice_stands_once_and_a_deleted_one_not_at_all() -> None:
     async with served() as dav:
         phone = dav.icloud.phone(APPLE_ID)
