@@ -265,6 +265,10 @@ async def queue_left_behind(ledger: Ledger, calendar: Calendar) -> None:
         await queue_tidying(ledger.db, ledger.user, name, now=ledger.now, wait=0)
 
 
+_UNLINKED = "No calendar is linked any more, and its event in the one before could not be brought up to date."
+"""Of what was written once. Without a problem it would be taken for one that its owner deleted."""
+
+
 async def relink_writes(ledger: Ledger, linked: Calendar | None) -> list[str]:
     """The linked calendar changed: unsent and given-up writes to come go to the new one; without one, nowhere.
 
@@ -273,7 +277,7 @@ async def relink_writes(ledger: Ledger, linked: Calendar | None) -> list[str]:
     """
     rows = await fetch(
         ledger.db,
-        "SELECT id FROM appointment WHERE subaccount_id = $1 AND user_id = $2 AND status = 'CONFIRMED'"
+        "SELECT id, href FROM appointment WHERE subaccount_id = $1 AND user_id = $2 AND status = 'CONFIRMED'"
         " AND ends > $3 AND (href IS NULL OR write_state = $4)"
         " AND id IN (SELECT appointment_id FROM pending_write WHERE user_id = $2)",
         ledger.user.subaccount,
@@ -286,9 +290,10 @@ async def relink_writes(ledger: Ledger, linked: Calendar | None) -> list[str]:
         await execute(
             ledger.db,
             "UPDATE appointment SET calendar_id = $1, href = NULL, etag = NULL, write_state = $2,"
-            " write_problem = NULL WHERE id = $3",
+            " write_problem = $3 WHERE id = $4",
             None if linked is None else linked.id,
             str(state),
+            _UNLINKED if linked is None and row["href"] is not None else None,
             row["id"],
         )
         if linked is None:

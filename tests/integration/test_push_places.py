@@ -325,6 +325,26 @@ async def relinked(engine: Engine, read: str = "Work") -> None:
         await relink_writes(ledger, await Calendar.filter(name="Home").using_db(ledger.db).get())
 
 
+async def test_unlinked_what_was_refused_is_not_taken_for_deleted_where_it_was_written_before(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    written = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    work.can_write = False
+    await engine.poll()
+    await engine.change(written, starts=at(3, 14), ends=at(3, 15))
+    never = await engine.book(at(4, 9), at(4, 10), name="apt_00000000000000000000000002")
+    for _ in range(2):
+        await engine.push()
+    assert {(await engine.appointment(name)).write_state for name in (written, never)} == {WriteState.FAILED}
+    await link(engine, "None of them")
+    found = [await engine.appointment(name) for name in (written, never)]
+    assert [each.write_state for each in found] == [WriteState.NOT_LINKED] * 2
+    assert [each.write_problem is None for each in found] == [False, True]
+    assert spans(work) == [(at(3, 9), at(3, 10))]
+
+
 async def test_a_copy_that_was_left_behind_goes_once_its_calendar_takes_writes_again(
     engine: Engine, home: FakeCalendar, work: FakeCalendar
 ) -> None:
