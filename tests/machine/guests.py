@@ -67,7 +67,7 @@ async def hold(life: Life, place: int) -> None:
 
 
 async def reschedule(life: Life, which: int, place: int) -> None:
-    if (known := _one(life, which)) is not None:
+    if (known := one(life, which)) is not None:
         # To where it is already is no move: it is asked nothing, whatever has come there since.
         await _taken(life, reschedule_call(life, known, place), is_new=known.view.start != instant(place))
 
@@ -85,7 +85,7 @@ def reschedule_call(life: Life, known: Told, place: int) -> Call:
 
 
 async def cancel(life: Life, which: int) -> None:
-    if (known := _one(life, which)) is None:
+    if (known := one(life, which)) is None:
         return
     answer = await life.insist(
         lambda: life.run(
@@ -133,6 +133,6 @@ async def _overlaps_nothing(life: Life, view: BookingView) -> None:
     assert not blocked, "booked over what was known to be busy"
 
 
-def _one(life: Life, which: int) -> Told | None:
+def one(life: Life, which: int) -> Told | None:
     live = [known for known in life.told.values() if not known.is_cancelled]
     return live[which % len(live)] if live else None

@@ -1,6 +1,6 @@
 """Two processes, and in the middle of what one does, at a request, an answer or a transaction, something else.
 
-What comes there is run to its end before the first goes on: whatever order two of them can have, some seed has it.
+What comes there is run to its end before the first goes on: so orders come about that no case written by hand has.
 Faults are few and told as such: what iCloud itself leaves out or gives as it was is the machine's part.
 """
 
@@ -32,6 +32,9 @@ MOST_NIGHTS = 2
 MOST_AT_ONCE = 3
 RATES = (0.0, 0.04, 0.1, 0.25)
 """How likely something happens at each point."""
+OFTEN = 0.25
+WRITES_MEET_OWN = 0.7
+"""How often a write is met by what has to do with it alone."""
 ERRORS: tuple[Callable[[], RemoteError], ...] = (Unreachable, lambda: Throttled(2.0))
 
 Act = Callable[["Interleaved"], Awaitable[object]]
@@ -79,13 +82,18 @@ class Interleaved:
         self.rate, self.may_die = self.chance.choice(RATES), True
         if name == "reconnect":
             self.rate = 0.0  # Two owners who do so at once have no order that they know.
-        self.happens = GUESTS_APART if name in GUESTS else list(HAPPENINGS)
+        self.happens = self._happenings(name)
         await self._do(self.number(2), name, STEPS_OF[name][1])
         self.rate = 0.0
         if self.broken is not None:
             raise self.broken
         await promises.check_settled(self.life)
         await promises.check_bookings(self.life)
+
+    def _happenings(self, step: str) -> Sequence[str]:
+        if step in GUESTS:
+            return GUESTS_APART
+        return WRITES_MEET if step == "write" and self.chance.random() < WRITES_MEET_OWN else list(HAPPENINGS)
 
     async def rest(self, fresh: promises.Fresh) -> None:
         """All comes to rest, and every promise is looked at. What one process still believes is tried at the end."""
@@ -161,6 +169,16 @@ class Interleaved:
     async def write(self) -> None:
         await self.life.survive(self.life.push)
 
+    async def write_anew(self) -> None:
+        """Something is due: else a write is hardly ever met by anything."""
+        rate, self.rate = self.rate, 0.0
+        if self.life.is_connected and self.life.linked is None:
+            await owner.link(self.life, self.number(1, 12))
+        for _ in range(self.number(1, MOST_AT_ONCE + 1)):
+            await self.chance.choice((self.book, self.move))()
+        self.rate = max(rate, OFTEN)
+        await self.write()
+
     async def overtake(self) -> None:
         """The other took longer than its lease lasts."""
         self.life.clock.now += LEASE_ENDS
@@ -202,10 +220,20 @@ class Interleaved:
         await guests.book(self.life, self.number(PLACES), self.number(1, 4))
 
     async def move(self) -> None:
-        await guests.reschedule(self.life, self.number(12), self.number(PLACES))
+        await guests.reschedule(self.life, self._which(), self.number(PLACES))
+
+    async def move_amid(self) -> None:
+        """As `book`: what comes to its new time in its midst is no move over what was known."""
+        if (known := guests.one(self.life, self._which())) is not None:
+            call = guests.reschedule_call(self.life, known, self.number(PLACES))
+            guests.note(self.life, await self.life.insist(call))
 
     async def cancel(self) -> None:
-        await guests.cancel(self.life, self.number(12))
+        await guests.cancel(self.life, self._which())
+
+    def _which(self) -> int:
+        """In the middle of something mostly the one that was told of last: it is what is written."""
+        return -1 if self.depth > 1 and self.chance.random() < WRITES_MEET_OWN else self.number(12)
 
     async def choose(self) -> None:
         if self.life.is_connected:
@@ -316,11 +344,23 @@ HERE_TOO = HAPPENINGS.keys() - {"poll", "overtake"}
 """What the process does in the middle of its own poll."""
 GUESTS_APART = sorted(HAPPENINGS.keys() - GUESTS.keys())
 """In the middle of what a guest does to an appointment: what two of them do to it has no order that they know."""
+WRITES_MEET = (
+    "move",
+    "cancel",
+    "overtake",
+    "write",
+    "move_copy",
+    "carry_copy",
+    "delete_copy",
+    "lose",
+    "link",
+)
+"""What has to do with the one that is written."""
 STEPS_OF: dict[str, tuple[int, Act]] = {
     "poll": (10, Interleaved.poll),
-    "write": (6, Interleaved.write),
+    "write": (8, Interleaved.write_anew),
     "book": (4, Interleaved.book),
-    "move": (2, Interleaved.move),
+    "move": (2, Interleaved.move_amid),
     "wait": (3, Interleaved.wait),
     "night": (1, Interleaved.night),
     "edit": (3, Interleaved.edit),
