@@ -249,6 +249,76 @@ async def test_a_refusal_and_a_poll_count_for_the_account_of_one_user(engine: En
     assert after["usr_other"] == before["usr_other"]
 
 
+async def on_record(engine: Engine, statement: str, *values: object) -> None:
+    async with engine.database.writing() as db:
+        await execute(db, statement, *values)
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_asked"),
+    [
+        ("refusals = 1", False),
+        ("status = 'NEEDS_NEW_PASSWORD'", False),
+        ("problem_code = 'THROTTLED', retry_at = $1", False),
+        ("problem_code = 'THROTTLED', retry_at = $1 - 60", True),
+        ("problem_code = 'UNREACHABLE', retry_at = $1", True),
+    ],
+)
+async def test_no_write_is_sent_where_the_password_was_refused_or_icloud_asked_to_wait(
+    engine: Engine, facts: str, is_asked: bool
+) -> None:
+    await engine.book(*BOOKED)
+    await on_record(
+        engine, f"UPDATE icloud_account SET {facts} WHERE CAST($1 AS double precision) > 0", engine.now + 30
+    )
+    async with engine.database.writing() as db:
+        taken = await take_due(db, now=engine.now, lease=engine.settings.lease, limit=10)
+    assert len(taken) == is_asked
+
+
+async def test_a_password_that_was_refused_before_it_was_renewed_counts_for_nothing(engine: Engine) -> None:
+    await on_record(engine, "UPDATE icloud_account SET sealed_password = $1", b"renewed")
+    async with engine.database.writing() as db:
+        await note_refusal(db, USER, password=b"before", look_by=engine.now)
+    assert await accounts(engine, "refusals") == {USER.user: 0}
+
+
+async def test_a_refusal_has_a_poll_look_soon_and_never_later_than_it_would(engine: Engine) -> None:
+    planned = engine.now + 20
+    await on_record(
+        engine, "UPDATE icloud_account SET sealed_password = $1, next_poll_at = $2", b"sealed", planned
+    )
+    for look_by in (engine.now + 90, engine.now + 10):
+        async with engine.database.writing() as db:
+            await note_refusal(db, USER, password=b"sealed", look_by=look_by)
+        assert await accounts(engine, "next_poll_at") == {USER.user: min(look_by, planned)}
+
+
+async def test_what_is_overdue_keeps_its_age_when_all_is_due_at_once(engine: Engine) -> None:
+    await engine.book(*BOOKED)
+    engine.now += 40
+    async with engine.database.writing() as db:
+        await hasten_writes(db, USER, now=engine.now)
+    assert await due(engine) == {USER.user: -40}
+
+
+async def test_one_under_way_is_not_held_back_with_the_others(engine: Engine) -> None:
+    names = [await engine.book(*BOOKED), await engine.book(*MOVED, name="apt_00000000000000000000000002")]
+    first = await take(engine)
+    async with engine.database.writing() as db:
+        await hold_back(db, USER, until=engine.now + 60)
+    rows = {each.appointment_id: (each.due_at or 0) - engine.now for each in await engine.pending()}
+    assert rows == {first.appointment_id: 0, ({*names} - {first.appointment_id}).pop(): 60}
+
+
+async def test_a_calendar_refuses_where_that_was_the_problem_and_no_other(engine: Engine) -> None:
+    await engine.book(*BOOKED)
+    await on_record(engine, "UPDATE appointment SET write_state = 'FAILED', write_problem = 'too long'")
+    async with engine.database.reading() as db:
+        assert await refusing_calendars(db, USER, "no") == frozenset()
+        assert len(await refusing_calendars(db, USER, "too long")) == 1
+
+
 # --- What it asks for
 
 
