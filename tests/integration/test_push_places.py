@@ -325,15 +325,21 @@ async def relinked(engine: Engine, read: str = "Work") -> None:
         await relink_writes(ledger, await Calendar.filter(name="Home").using_db(ledger.db).get())
 
 
-async def test_unlinked_what_was_refused_is_not_taken_for_deleted_where_it_was_written_before(
-    engine: Engine, work: FakeCalendar
-) -> None:
-    written = await engine.book(at(3, 9), at(3, 10))
+async def moved_where_nothing_is_taken(engine: Engine, work: FakeCalendar) -> str:
+    """Written to nine, and moved to two once its calendar takes nothing."""
+    name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
     await engine.poll()
     work.can_write = False
     await engine.poll()
-    await engine.change(written, starts=at(3, 14), ends=at(3, 15))
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    return name
+
+
+async def test_unlinked_what_was_refused_is_not_taken_for_deleted_where_it_was_written_before(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    written = await moved_where_nothing_is_taken(engine, work)
     never = await engine.book(at(4, 9), at(4, 10), name="apt_00000000000000000000000002")
     for _ in range(2):
         await engine.push()
@@ -348,12 +354,7 @@ async def test_unlinked_what_was_refused_is_not_taken_for_deleted_where_it_was_w
 async def test_a_copy_that_was_left_behind_goes_once_its_calendar_takes_writes_again(
     engine: Engine, home: FakeCalendar, work: FakeCalendar
 ) -> None:
-    name = await engine.book(at(3, 9), at(3, 10))
-    await engine.push()
-    await engine.poll()
-    work.can_write = False
-    await engine.poll()
-    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await moved_where_nothing_is_taken(engine, work)
     await engine.push()
     await relinked(engine)
     engine.server.asked.clear()
