@@ -32,13 +32,15 @@ async def note_seen(
 
 
 async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own: Appointment) -> None:
-    if own.href is None or own.write_state in {WriteState.DELETED_IN_ICLOUD, WriteState.REMOVED}:
+    takes_events = why_unusable(calendar) is None
+    is_gone = own.write_state in {WriteState.DELETED_IN_ICLOUD, WriteState.REMOVED}
+    if own.href is None or (is_gone and takes_events):
         # After a new connection, or moved by the owner to another calendar: from now on this is its place.
         own.calendar_id, own.href, own.uid = calendar.id, each.href, each.uid
         await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid"])
     elif (own.calendar_id, own.href) != (calendar.id, each.href):
         # Another copy of it: the owner's, or one that was out of our sight while the appointment was written elsewhere.
-        if why_unusable(calendar) is None and is_left_behind(own, calendar.path, each.href, each.body):
+        if takes_events and is_left_behind(own, calendar.path, each.href, each.body):
             await queue_tidying(ledger.db, ledger.user, own.id, now=ledger.now, wait=_A_MOVE_LASTS)
         return
     await _note_state(ledger, own, each.body, ETag(each.etag))
@@ -82,12 +84,14 @@ async def note_deleted(ledger: Ledger, poll: Poll, calendar: Calendar, hrefs: Se
 async def _copy_elsewhere(
     ledger: Ledger, calendar: Calendar, own: Appointment, gone: AbstractSet[str]
 ) -> Resource | None:
-    left = [
-        copy
-        for copy in await copies_of(ledger.db, own)
-        if copy.calendar_id != calendar.id or copy.href not in gone
-    ]
-    return left[0] if left else None
+    """In a calendar that takes events: one that takes none can have an older copy, and nobody moved it there."""
+    for copy in await copies_of(ledger.db, own):
+        if copy.calendar_id == calendar.id and copy.href in gone:
+            continue
+        place = await Calendar.filter(id=copy.calendar_id).using_db(ledger.db).get()
+        if why_unusable(place) is None:
+            return copy
+    return None
 
 
 async def _move_to(ledger: Ledger, own: Appointment, copy: Resource) -> None:

@@ -369,6 +369,27 @@ async def test_a_copy_that_was_left_behind_goes_once_its_calendar_takes_writes_a
     assert (spans(home), spans(work)) == ([(at(3, 14), at(3, 15))], [])
 
 
+async def test_a_deletion_is_told_also_where_an_older_copy_stands_in_a_calendar_that_takes_nothing(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    """Nobody moved it there."""
+    name = await moved_where_nothing_is_taken(engine, work)
+    await engine.push()
+    await relinked(engine)
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    await engine.poll()
+    [written], [(old, (_, body))] = home.texts, work.texts.items()
+    home.delete(written)
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
+    work.put(old.rpartition("/")[2].removesuffix(".ics"), body)
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.href) == (WriteState.DELETED_IN_ICLOUD, written)
+
+
 async def test_one_that_is_to_be_written_elsewhere_never_takes_the_place_of_another_event(
     engine: Engine, home: FakeCalendar, work: FakeCalendar
 ) -> None:
