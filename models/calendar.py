@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tortoise import fields
@@ -117,6 +117,15 @@ def why_unlinkable(calendar: Calendar) -> NotSelectableReason | None:
 def is_readable(calendar: Calendar) -> bool:
     """A subscription's events are none of ours. What is said to hold none is asked: it may have some left."""
     return calendar.kind != CalendarKind.SUBSCRIPTION
+
+
+def are_read(chosen: Iterable[Calendar]) -> bool:
+    """Each that there is to read. A subscription is no longer one of them, read before or not."""
+    return all(
+        calendar.last_synced_at is not None
+        for calendar in chosen
+        if not calendar.is_gone and is_readable(calendar)
+    )
 
 
 async def calendars_of(db: Db, account: ICloudAccount) -> list[Calendar]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from domain.accounts import AccountStatus, standing
 from domain.actor import UserRef
 from domain.changes import ChangeKind
-from models.calendar import Calendar
+from models.calendar import Calendar, are_read
 from models.changelog import Ledger
 from models.icloud import ICloudAccount
 from models.settle import forget_account
@@ -53,7 +53,7 @@ def heal(row: ICloudAccount, chosen: Sequence[Calendar], *, now: float) -> None:
         clear_problem(row)
     row.retry_at = None
     was_syncing = row.status == AccountStatus.SYNCING
-    is_read = not was_syncing and all(each.last_synced_at is not None for each in chosen)
+    is_read = not was_syncing and are_read(chosen)
     row.status = standing(has_chosen=row.has_chosen, is_read=is_read)
     row.next_poll_at = row.poll_asked_at = now if row.has_chosen else None
 

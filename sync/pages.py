@@ -24,6 +24,7 @@ from models.rows import ReadResource
 from models.settle import settle_conflicts
 from sync.ending import Ending
 from sync.own import note_seen
+from sync.plan import CHOICE_PROBLEMS
 from sync.poll import Poll
 from sync.reading import read_all
 from sync.record import clear_problem
@@ -297,7 +298,8 @@ async def note_progress(poll: Poll, calendar: Calendar, *, done: int, total: int
         account.progress_total = total + (account.progress_total or 0 if counts_on else 0)
         if account.status in {AccountStatus.CONNECTED, AccountStatus.UNREACHABLE}:
             account.status = AccountStatus.SYNCING
-            clear_problem(account)
+            if account.problem_code not in CHOICE_PROBLEMS:
+                clear_problem(account)
         await account.save(using_db=ledger.db, update_fields=_PROGRESS)
         ledger.note(ChangeKind.ACCOUNT, account.id)
     poll.is_counting = True

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from domain.accounts import AccountStatus, standing
 from domain.changes import ChangeKind
-from models.calendar import Calendar, chosen_calendars, is_readable, why_unlinkable
+from models.calendar import Calendar, are_read, chosen_calendars, is_readable, why_unlinkable
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
@@ -72,7 +71,7 @@ def _may_differ(poll: Poll, error: RemoteError | None) -> bool:
             not is_settled
             or account.problem_code != _problem_of(poll.calendars, poll.refusing)
             or account.progress_done is not None
-            or not _is_read(poll.calendars)
+            or not are_read(poll.calendars)
         )
     recovery = _recovery(poll, account, error)
     return _told(account) != (recovery.status, recovery.code, recovery.message)
@@ -142,7 +141,7 @@ async def _record_success(
     db: Db, poll: Poll, fresh: ICloudAccount, verified: AbstractSet[str], *, may_differ: bool
 ) -> None:
     chosen = await chosen_calendars(db, fresh)
-    is_read = _is_read(chosen)
+    is_read = are_read(chosen)
     fresh.failures = fresh.refusals = 0
     fresh.retry_at = None
     if poll.has_changed:
@@ -157,15 +156,6 @@ async def _record_success(
         code = _problem_of(chosen, poll.refusing)
         _set_problem(fresh, code, "" if code is None else CHOICE_PROBLEMS[code], now=poll.started)
     fresh.next_poll_at = _next_poll(poll, fresh, is_read=is_read) if fresh.has_chosen else None
-
-
-def _is_read(chosen: Iterable[Calendar]) -> bool:
-    """Each that there is to read. A subscription is no longer one of them, read before or not."""
-    return all(
-        calendar.last_synced_at is not None
-        for calendar in chosen
-        if not calendar.is_gone and is_readable(calendar)
-    )
 
 
 def _next_poll(poll: Poll, fresh: ICloudAccount, *, is_read: bool) -> float:

@@ -282,6 +282,20 @@ async def test_a_new_password_never_opens_what_was_never_read(world: World) -> N
     assert unread.status is AccountStatus.SYNCING
 
 
+@pytest.mark.parametrize("unread", ["is_gone = TRUE", "kind = 'SUBSCRIPTION'"])
+async def test_a_new_password_waits_for_nothing_that_is_not_read_anyway(world: World, unread: str) -> None:
+    await connect(world)
+    known = await world.calendars()
+    ids = [known[name].id for name in ("Home", "Work")]
+    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=ids)
+    await world.write("UPDATE calendar SET last_synced_at = $1 WHERE name = 'Home'", NOW)
+    await world.write(f"UPDATE calendar SET {unread} WHERE name = 'Work'")
+    await refused_for_good(world)
+    renewed = await renew(world)
+    assert isinstance(renewed, AccountView)
+    assert renewed.status is AccountStatus.CONNECTED
+
+
 async def test_an_empty_choice_outlives_a_refused_password(world: World) -> None:
     await connect(world)
     await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[])

@@ -622,6 +622,35 @@ async def test_a_linked_calendar_that_turns_read_only_is_a_problem(engine: Engin
     assert (await engine.account()).problem_code is None
 
 
+async def test_what_is_wrong_with_a_choice_is_told_while_another_calendar_is_read(engine: Engine) -> None:
+    home, work = (engine.server.calendars[f"/1/calendars/{name}/"] for name in ("home", "work"))
+    await engine.choose("Work", linked="Home")
+    home.can_write = False
+    del engine.server.calendars[work.path]
+    context = engine.context()
+    for _ in range(2):
+        await engine.poll(context)
+        engine.now += 61
+    before = await engine.account()
+    assert (before.status, before.problem_code) == (
+        AccountStatus.CONNECTED,
+        ProblemCode.LINKED_CALENDAR_UNUSABLE,
+    )
+    engine.server.calendars[work.path] = work
+    work.put("a", event("a", at(3, 9), at(3, 10)))
+    during: list[ICloudAccount] = []
+
+    async def look(asked: str, _: str) -> None:
+        if asked == "fetch":
+            during.append(await engine.account())
+
+    engine.server.after = look
+    await engine.poll(context)
+    assert [(each.status, each.problem_code) for each in during] == [
+        (AccountStatus.SYNCING, ProblemCode.LINKED_CALENDAR_UNUSABLE)
+    ]
+
+
 async def test_a_home_that_moved_is_found_again(engine: Engine) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
