@@ -150,7 +150,7 @@ async def test_a_user_can_be_changed_while_the_log_of_another_is_trimmed(
     async with changing(database, bell, other, now=3.0) as held:
         trimming = asyncio.create_task(trim(database, before=2.0, most_rows=100))
         async with asyncio.timeout(60):
-            while not await fetch(held.db, _WAITING):
+            while not await fetch(held.db, WAITING):
                 await asyncio.sleep(0.01)
             async with changing(database, bell, USER, now=3.0) as ledger:
                 ledger.slot_added(slot(2))
@@ -159,4 +159,5 @@ async def test_a_user_can_be_changed_while_the_log_of_another_is_trimmed(
         assert await read_floor(db, other) == 1
 
 
-_WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+"""Not by pg_stat_activity: a transaction goes on seeing what it showed first, and no connection that was made since."""

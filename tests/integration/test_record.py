@@ -20,6 +20,7 @@ from sync.record import give_up
 from sync.remote import NameTooLong, PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import DAY, HOUR, Engine, at, engine_on, event
+from tests.integration.test_changelog import WAITING
 
 
 @pytest.fixture
@@ -359,13 +360,7 @@ async def test_a_poll_that_ends_and_a_choice_of_calendars_never_wait_for_each_ot
         await execute(db, "SELECT 1 FROM calendar FOR UPDATE")
         polling = asyncio.create_task(engine.poll(context))
         async with asyncio.timeout(60):
-            while not await fetch(db, _WAITING):
+            while not await fetch(db, WAITING):
                 await asyncio.sleep(0.01)
         await execute(db, "UPDATE calendar SET is_linked = TRUE WHERE name = 'Home'")
     assert (await polling).error is None
-
-
-_WAITING = (
-    "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
-    " WHERE NOT l.granted AND a.datname = current_database()"
-)
