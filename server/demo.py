@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import IO, Self
@@ -216,7 +217,8 @@ def _facts(port: int, state: Mapping[str, object], people: People) -> dict[str, 
 
 
 def _greeting(place: Place, facts: Mapping[str, str]) -> str:
-    folder = os.path.relpath(place.folder)
+    folder, python = os.path.relpath(place.folder), os.path.relpath(sys.executable)
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     return f"""
 Slotwire is running. Ctrl-C ends it; the next `make demo` goes on from here, `make demo RESET=1` starts anew.
 
@@ -238,6 +240,11 @@ Paste into GraphiQL to connect, then see the calendars:
     appSpecificPassword: "{facts["appSpecificPassword"]}"}}) {{
     __typename ... on UserError {{ message }}
     ... on ICloudConnected {{ account {{ status calendars {{ id name kind linkable {{ yes reason }} }} }} }} }} }}
+
+Once calendars are chosen, be the owner's phone, and watch the time close:
+
+  STANDIN_PASSWORD={facts["appSpecificPassword"]} {python} -m standin phone add --url {facts["caldavUrl"]} \\
+    --apple-id {facts["appleId"]} --calendar Home --title Dentist --start {tomorrow}T14:00 --end {tomorrow}T15:00
 
 The same facts are in {folder}/demo.json; logs in {folder}/server.log and {folder}/standin.log."""
 

@@ -44,14 +44,21 @@ def demo(folder: Path, port: int, **environment: str) -> Iterator[subprocess.Pop
 
 def until_ready(running: subprocess.Popen[str], folder: Path) -> dict[str, str]:
     """The facts, once the greeting's last line is out."""
+    greeting(running)
+    facts: dict[str, str] = json.loads((folder / "demo.json").read_text())
+    return facts
+
+
+def greeting(running: subprocess.Popen[str]) -> str:
     assert running.stdout is not None
     deadline = time.monotonic() + 60
+    said = ""
     for line in running.stdout:
+        said += line
         if "demo.json" in line:
             break
         assert time.monotonic() < deadline
-    facts: dict[str, str] = json.loads((folder / "demo.json").read_text())
-    return facts
+    return said
 
 
 def viewer(facts: dict[str, str], key: str) -> str:
@@ -88,6 +95,15 @@ def test_its_keys_are_for_its_owner_alone(tmp_path: Path) -> None:
     with demo(tmp_path, port) as running:
         until_ready(running, tmp_path)
         assert (tmp_path / "demo.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_command_that_it_prints_adds_an_event_to_the_calendar_that_it_syncs(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    with demo(tmp_path, port) as running:
+        command = greeting(running).partition("  STANDIN_PASSWORD=")
+        shell = "".join(command[1:]).partition("\n\n")[0]
+        done = subprocess.run(shell, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "/calendars/home/" in done.stdout
 
 
 def test_a_taken_port_is_named_in_a_sentence(tmp_path: Path) -> None:
