@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.machine.ground import Ground
 from tests.machine.interleaved import SETTINGS, STEPS, run
-from tests.machine.machine import memory
+from tests.memory import memory
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from benchmarks.own_postgres import is_installed, own_server
 from models.bell import Bell
 from models.database import Database
 from server.database import migrate, open_database
+from tests.memory import memory
 
 if os.environ.get("CI") == "true":
     # The gate judges a change, not its luck: the same examples each time. Chance is for the commands that take a seed.
@@ -48,12 +49,18 @@ _SPARES_THE_DISK = "-c fsync=off -c full_page_writes=off -c max_connections=300"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A run in several processes has a PostgreSQL of its own, where its programs are installed and none is named."""
-    is_alone = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
-    if is_alone or "SLOTWIRE_TEST_POSTGRES" in os.environ or not is_installed():
+    """A run in several processes keeps its databases in memory, where a disk would take more than all else.
+
+    It has a PostgreSQL of its own, where its programs are installed and none is named.
+    """
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        return
+    if in_memory := memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", in_memory)  # Where pytest makes each `tmp_path`.
+    if "SLOTWIRE_TEST_POSTGRES" in os.environ or not is_installed():
         return
     with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory(prefix="slotwire-postgres-"))
+        folder = stack.enter_context(TemporaryDirectory(prefix="slotwire-postgres-", dir=in_memory))
         server = stack.enter_context(own_server(Path(folder), options=_SPARES_THE_DISK))
         os.environ["SLOTWIRE_TEST_POSTGRES"] = server.url
         # Told to end, a run ends as by Ctrl-C: the server is not left behind.

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import POSTGRES, need_postgres
 from tests.machine.ground import Ground
 from tests.machine.interleaved import SETTINGS, run
-from tests.machine.machine import memory
+from tests.memory import memory
 
 SEEDS = {"sqlite": 40, "postgres": 8}
 

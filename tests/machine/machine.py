@@ -21,6 +21,7 @@ from tests.machine.cloud import ERRORS, Lie
 from tests.machine.ground import Ground
 from tests.machine.phone import Rules
 from tests.machine.subscriber import Subscriber
+from tests.memory import memory
 
 WHICH = st.integers(0, 11)
 PLACE = st.integers(0, 71)
@@ -331,8 +332,3 @@ class Machine(RuleBasedStateMachine):
         one.connect(self.life.process.services)
         for _ in range(3):
             await asyncio.sleep(0)
-
-
-def memory() -> str | None:
-    """A file system in memory, where there is one: databases of the machine outlive no run."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
