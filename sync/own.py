@@ -68,7 +68,7 @@ async def note_deleted(ledger: Ledger, poll: Poll, calendar: Calendar, hrefs: Se
         if own.href is not None and poll.is_older_than(own):
             anew.add(own.href)
             continue
-        elsewhere = await _copy_elsewhere(ledger, calendar, own, gone)
+        elsewhere = await _copy_elsewhere(ledger, own, gone)
         if elsewhere is not None:
             # The owner moved it to a calendar that was read before this one: from now on that is its place.
             await _move_to(ledger, own, elsewhere)
@@ -81,12 +81,10 @@ async def note_deleted(ledger: Ledger, poll: Poll, calendar: Calendar, hrefs: Se
     return anew
 
 
-async def _copy_elsewhere(
-    ledger: Ledger, calendar: Calendar, own: Appointment, gone: AbstractSet[str]
-) -> Resource | None:
+async def _copy_elsewhere(ledger: Ledger, own: Appointment, gone: AbstractSet[str]) -> Resource | None:
     """In a calendar that takes events: one that takes none can have an older copy, and nobody moved it there."""
     for copy in await copies_of(ledger.db, own):
-        if copy.calendar_id == calendar.id and copy.href in gone:
+        if copy.href in gone:
             continue
         place = await Calendar.filter(id=copy.calendar_id).using_db(ledger.db).get()
         if why_unusable(place) is None:

@@ -10,7 +10,7 @@ import pytest
 from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
-from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, StaleWrite, TooLong
+from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, RemoteError, StaleWrite, TooLong
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, Engine, at, event, linked_engine_on
 from tests.integration.test_push import replaces_nothing, spans
@@ -212,6 +212,27 @@ async def test_a_404_from_a_calendar_that_is_there_is_tried_again(engine: Engine
     engine.now += HOUR
     await engine.push()
     assert (spans(work), await state(engine, name)) == ([BOOKED], WriteState.WRITTEN)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+@pytest.mark.parametrize("answer", [NotThere, Forbidden])
+async def test_a_host_that_the_account_has_left_is_believed_in_nothing(
+    engine: Engine, work: FakeCalendar, answer: type[RemoteError], *, is_cancelled: bool
+) -> None:
+    """It misses or forbids what stands at the other one, where a poll finds it."""
+    name = await moved(engine)
+    if is_cancelled:
+        await engine.change(name, status="CANCELLED")
+    here, engine.server.home_url = engine.server.home_url, "https://another.test/1/calendars/"
+    engine.server.failures |= {each: [answer(), answer()] for each in ("replace", "remove", "get", "create")}
+    engine.server.failures["check"] = [NotThere()]
+    await engine.push()
+    assert (spans(work), await state(engine, name)) == ([BOOKED], WriteState.PENDING)
+    engine.server.home_url = here
+    engine.server.failures.clear()
+    engine.now += HOUR
+    await engine.push()
+    assert spans(work) == ([] if is_cancelled else [MOVED])
 
 
 async def test_one_that_is_too_long_says_so(engine: Engine) -> None:

@@ -165,8 +165,18 @@ async def test_one_that_stands_under_a_name_that_a_device_gave_stays(
     [(href, (_, body))] = work.texts.items()
     work.delete(href)
     work.put("moved", body)
+    await engine.poll(context)
+    assert await engine.pending() == []
     await pass_minutes(engine, context)
     assert (spans(work), await engine.slots()) == ([BOOKED], [BOOKED])
+
+
+async def test_for_one_in_a_calendar_that_takes_no_writes_none_waits(
+    engine: Engine, context: SyncContext, work: FakeCalendar, name: str
+) -> None:
+    work.can_write = False
+    await engine.poll(context)
+    assert (await engine.slots(), await engine.pending()) == ([BOOKED], [])
 
 
 async def test_it_stays_where_the_other_is_gone_by_then(

@@ -133,6 +133,23 @@ async def test_one_that_comes_in_another_calendar_after_it_went_is_kept_up_there
     assert (spans(home), spans(work)) == ([MOVED], [])
 
 
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("where", ["home", "work"])
+async def test_one_that_its_owner_moved_is_told_as_it_stands_there(
+    engine: Engine, name: str, request: pytest.FixtureRequest, where: str, *, edited: bool
+) -> None:
+    """To a calendar that is read before, or within its own, where a device named it anew."""
+    work: FakeCalendar = request.getfixturevalue("work")
+    there: FakeCalendar = request.getfixturevalue(where)
+    body = only_body(work)
+    work.delete(next(iter(work.texts)))
+    moved = there.put("moved", body.replace("T100000Z", "T113000Z") if edited else body)
+    await engine.poll()
+    own = await engine.appointment(name)
+    state = WriteState.CHANGED_IN_ICLOUD if edited else WriteState.WRITTEN
+    assert (own.write_state, own.href, own.etag) == (state, moved, there.texts[moved][0])
+
+
 async def test_one_of_a_cancelled_appointment_goes_wherever_it_is_found(
     engine: Engine, home: FakeCalendar, work: FakeCalendar, name: str
 ) -> None:
