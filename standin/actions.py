@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from standin.owner import Phone
@@ -92,7 +93,7 @@ async def _add(phone: Phone, told: Told) -> str:
 
 
 async def _list(phone: Phone, told: Told) -> str:
-    seen = await phone.events(told.text("calendar", "Home"))
+    seen = sorted(await phone.events(told.text("calendar", "Home")), key=attrgetter("start"))
     return "\n".join(f"{each.start}  {each.end}  {each.title}  {each.path}" for each in seen)
 
 

@@ -612,8 +612,12 @@ async def test_the_command_line_is_the_phone_too() -> None:
 
         times = ("--start", "2026-11-23T10:00", "--end", "2026-11-23T11:00")
         path = await phone("add", "--title", "Dentist", *times, "--travel", "20", "--free")
+        for day in ("2026-11-25", "2026-11-21", "2026-11-24"):
+            await phone("add", "--title", "Gym", "--start", day, "--end", day)
         await phone("rename-calendar", "--calendar", "Home", "--name", "House")
         listed = await phone("list", "--calendar", "House")
+    days = [line.partition("  ")[0] for line in listed.splitlines()]
+    assert days == ["20261121", "20261123T100000", "20261124", "20261125"]
     assert path in listed
     assert "Dentist" in listed
 
