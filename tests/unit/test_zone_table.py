@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.zone_table import find_zone
+from tests.fakes.zones import issue, serve
 
 ZONES = [
     "Europe/Berlin",
@@ -47,6 +49,16 @@ def test_a_wall_time_is_the_instant_that_zoneinfo_says(name: str, wall: int) -> 
     assert zone.latest(wall) == max(local.timestamp(), local.replace(fold=1).timestamp()) or zone.is_in_gap(
         wall
     )
+
+
+def test_a_summer_time_of_a_week_is_not_stepped_over(tmp_path: Path) -> None:
+    try:
+        issue(tmp_path / "zones", "2026a", {"Asia/Gaza": "EET-2EEST-3,M10.3.6/4,M10.4.6/2"})
+        zone = find_zone("Asia/Gaza")
+    finally:
+        serve(None)
+    assert zone is not None
+    assert len(zone.changes) == 2 * len(range(1970, 2100))
 
 
 @given(
