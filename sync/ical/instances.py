@@ -223,8 +223,7 @@ def find_exceptions(master: Event, places: Places) -> tuple[set[int], set[int]]:
                 days.add(when.wall)
             elif (wall := wall_in(master, when, places)) is not None:
                 walls.add(wall)
-                if when.is_utc and not master.start.is_date:
-                    walls.update(master.place.zone.walls_in_gap(when.wall))
+                walls.update(same_in_gap(master, wall))
             else:
                 report_zone(master, "has an excepted date", "that date is blocked")
     return walls, days
@@ -247,6 +246,15 @@ def wall_in(master: Event, when: When, places: Places) -> int | None:
     if not (place.is_known and master.place.is_known):
         return None
     return master.place.zone.wall(place.shown(when.wall))
+
+
+def same_in_gap(master: Event, wall: int) -> Iterable[int]:
+    """The start in a gap that is read as this time: a device names it by what the clock shows then, or in UTC."""
+    if master.start.is_date or not master.place.is_known:
+        return ()
+    zone = master.place.zone
+    # A day that a zone skipped leaves its dates at their time of day: each is named by its own.
+    return (each for each in zone.walls_in_gap(zone.earliest(wall)) if each % DAY != wall % DAY)
 
 
 def report_own_rules(overrides: Iterable[Event]) -> None:

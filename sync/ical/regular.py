@@ -75,6 +75,8 @@ def _series_of(event: Plain, setting: Setting) -> _Series | None:
     gone = None if dates is None else excepted_by(event, dates.clock)
     if rule is None or dates is None or gone is None:
         return None
+    if any(wall % DAY != dates.wall % DAY for wall in gone):
+        return None  # It could name one of its starts all the same, in a gap.
     return _new(_Series, (uid_of(event), rule, dates, facts_of(event, setting.addresses), gone))
 
 

@@ -22,6 +22,7 @@ from sync.ical.instances import (
     report_own_rules,
     report_too_many,
     report_zone,
+    same_in_gap,
     wall_in,
 )
 from sync.ical.keys import instant_keys, iso_day, keys_at, within_time
@@ -350,6 +351,7 @@ def _replaced(
         if _names_a_day(master, override):
             wall = by_day.get(wall // DAY, wall)
         replaced.add(wall)
+        replaced.update(same_in_gap(master, wall))
         assert override.recurrence_id is not None
         if wall in walls or override.recurrence_id not in keys:
             keys[override.recurrence_id] = _keys(master, [wall])[0]

@@ -19,6 +19,7 @@ UNREADABLE = "UNREADABLE"
 TOO_MANY = "TOO_MANY_OCCURRENCES"
 UNKNOWN = "UNKNOWN_TIME_ZONE"
 THREE = [T, "20261111T0800/0900", "20261112T0800/0900"]
+GAP_MOVED = ["20270327T0130/0145", "20270328T1300/1400", "20270329T0030/0045"]
 MOVED = [T, "20261111T1400/1430", "20261112T0800/0900"]
 
 # The owner is in Berlin, and is ann@example.com or /123/principal/. The window: 2026-10-01 to 2027-11-05, UTC.
@@ -81,6 +82,9 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "an-end-beside-a-duration": ([T], [UNREADABLE]),
     # RFC 5545 section 2: parameters' values are the same in any case.
     "a-zones-name-in-other-letters": (["20261110T1000/1100"], []),
+    "an-excepted-time-in-a-gap-as-the-clock-shows-it": (["20270327T0130/0145", "20270329T0030/0045"], []),
+    "an-instance-in-a-gap-moved-by-its-time-in-utc": (GAP_MOVED, []),
+    "an-instance-in-a-gap-moved-by-what-the-clock-shows": (GAP_MOVED, []),
     "an-excepted-time-in-utc-in-a-gap": (["20270327T0130/0145", "20270329T0030/0045"], []),
     "a-series-that-cannot-be-dated-beside-its-change": ([T], [UNREADABLE]),
     "a-zones-own-rules-change-the-clock": (["20261001T0600/0700", "20261008T0700/0800"], []),
