@@ -52,6 +52,20 @@ class Told:
         except (LookupError, ValueError, OSError):
             raise ValueError(f"zone is a time zone's name, as {ZONE}, or floating; not {zone!a}") from None
 
+    def span(self) -> tuple[date | datetime, date | datetime]:
+        """As a device makes them: whole days or times, and no end before the start."""
+        start, end = self.moment("start"), self.moment("end")
+        is_timed = isinstance(start, datetime)
+        if is_timed != isinstance(end, datetime):
+            raise ValueError("start and end are both days, or both times")
+        try:
+            is_ordered = start <= end if is_timed else start < end
+        except TypeError:
+            raise ValueError("start and end both have an offset, or both float") from None
+        if not is_ordered:
+            raise ValueError("end is not before start, and of whole days the day after the last")
+        return start, end
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -84,8 +98,7 @@ async def _add(phone: Phone, told: Told) -> str:
     return await phone.add(
         told.text("calendar", "Home"),
         told.text("title"),
-        told.moment("start"),
-        told.moment("end"),
+        *told.span(),
         free=told.flag("free"),
         rule=told.text("rule", ""),
         travel=timedelta(minutes=told.number("travel")),
@@ -98,16 +111,16 @@ async def _list(phone: Phone, told: Told) -> str:
 
 
 async def _move(phone: Phone, told: Told) -> None:
-    await phone.move(told.text("path"), told.moment("start"), told.moment("end"))
+    await phone.move(told.text("path"), *told.span())
 
 
 async def _override(phone: Phone, told: Told) -> None:
-    times = (told.moment("occurrence"), told.moment("start"), told.moment("end"))
+    times = (told.moment("occurrence"), *told.span())
     await phone.override(told.text("path"), *times)
 
 
 async def _future(phone: Phone, told: Told) -> str:
-    times = (told.moment("occurrence"), told.moment("start"), told.moment("end"))
+    times = (told.moment("occurrence"), *told.span())
     return await phone.this_and_future(told.text("path"), *times)
 
 

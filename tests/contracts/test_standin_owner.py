@@ -346,6 +346,26 @@ async def test_the_admin_api_takes_what_the_phone_can_do() -> None:
     assert "20261123T100000  20261123T110000  Gym" in json.loads(listed.text)["said"]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "zone", "why"),
+    [
+        ("2026-11-23T10:00", "2026-11-23T09:59", "Europe/Berlin", "before start"),
+        ("2026-11-23", "2026-11-23", "Europe/Berlin", "before start"),
+        ("2026-11-23", "2026-11-24T10:00", "Europe/Berlin", "both days"),
+        ("2026-11-23T10:00", "2026-11-24T10:00Z", "floating", "both float"),
+    ],
+)
+async def test_the_phone_makes_no_event_that_a_device_would_not(
+    start: str, end: str, zone: str, why: str
+) -> None:
+    async with served() as dav:
+        said = {"title": "Gym", "start": start, "end": end, "zone": zone}
+        at = f"/-/accounts/{APPLE_ID}/phone/add"
+        refused = await dav.call("POST", at, json.dumps(said), password=None)
+        assert (refused.status, why in json.loads(refused.text)["error"]) == (400, True)
+        assert await dav.icloud.phone(APPLE_ID).events("Home") == []
+
+
 async def test_the_phone_does_all_that_it_can_over_http() -> None:
     async def act(action: str, **said: object) -> str:
         at = f"/-/accounts/{APPLE_ID}/phone/{action}"
@@ -613,11 +633,11 @@ async def test_the_command_line_is_the_phone_too() -> None:
         times = ("--start", "2026-11-23T10:00", "--end", "2026-11-23T11:00")
         path = await phone("add", "--title", "Dentist", *times, "--travel", "20", "--free")
         for day in ("2026-11-25", "2026-11-21", "2026-11-24"):
-            await phone("add", "--title", "Gym", "--start", day, "--end", day)
+            await phone("add", "--title", "Gym", "--start", f"{day}T08:00", "--end", f"{day}T09:00")
         await phone("rename-calendar", "--calendar", "Home", "--name", "House")
         listed = await phone("list", "--calendar", "House")
     days = [line.partition("  ")[0] for line in listed.splitlines()]
-    assert days == ["20261121", "20261123T100000", "20261124", "20261125"]
+    assert days == ["20261121T080000", "20261123T100000", "20261124T080000", "20261125T080000"]
     assert path in listed
     assert "Dentist" in listed
 
