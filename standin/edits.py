@@ -72,7 +72,9 @@ def declining(email: str) -> Edit:
     """The owner's own answer to an invitation, of the series and of each occurrence that stands alone."""
 
     def edited(lines: list[str]) -> list[str]:
-        return [_declined(line, email) for line in lines]
+        if not any(_is_of(line, email) for line in lines):
+            raise ValueError(f"{email} is not invited to it")
+        return [_declined(line) if _is_of(line, email) else line for line in lines]
 
     return edited
 
@@ -80,6 +82,7 @@ def declining(email: str) -> Edit:
 def leaving_out(occurrence: date | datetime) -> Edit:
     def edited(lines: list[str]) -> list[str]:
         found = Object.of(lines).without_occurrence(occurrence)
+        _rule(found.master)
         return found.with_master(_with(found.master, [f"EXDATE{moment(occurrence)}"])).lines
 
     return edited
@@ -164,9 +167,13 @@ def _with(event: list[str], added: Iterable[str]) -> list[str]:
     return [*event[:at], *added, *event[at:]]
 
 
-def _declined(line: str, email: str) -> str:
-    if name(line) != "ATTENDEE" or email.lower() not in line.lower():
-        return line
+def _is_of(line: str, email: str) -> bool:
+    """Of that guest, and of no other whose address ends or begins alike. The owner's own stands in EMAIL."""
+    address = rf'(?:mailto:|;EMAIL="?){re.escape(email)}(?=[";:]|$)'
+    return name(line) == "ATTENDEE" and re.search(address, line, re.IGNORECASE) is not None
+
+
+def _declined(line: str) -> str:
     if "PARTSTAT=" not in line:
         return line.replace("ATTENDEE", "ATTENDEE;PARTSTAT=DECLINED", 1)
     return re.sub(r"PARTSTAT=[A-Z-]+", "PARTSTAT=DECLINED", line)
