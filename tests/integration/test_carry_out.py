@@ -292,6 +292,18 @@ async def test_a_second_one_that_may_not_be_removed_keeps_nothing_from_being_wri
     assert await state(engine, doubled) == WriteState.WRITTEN
 
 
+async def test_a_second_one_that_its_owner_made_a_series_of_stays_and_keeps_nothing_from_being_written(
+    engine: Engine, doubled: str, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    [(_, body)] = work.texts.values()
+    work.put(OURS, body.replace("END:VEVENT", "RRULE:FREQ=WEEKLY\r\nEND:VEVENT"))
+    await engine.change(doubled)
+    before, series = dict(home.texts), dict(work.texts)
+    await engine.push()
+    assert (home.texts != before, work.texts) == (True, series)
+    assert await state(engine, doubled) == WriteState.WRITTEN
+
+
 async def test_a_second_one_that_a_host_misses_is_gone_only_where_the_home_is_there(
     engine: Engine, doubled: str, home: FakeCalendar, work: FakeCalendar
 ) -> None:

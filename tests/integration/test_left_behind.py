@@ -192,6 +192,17 @@ async def test_it_stays_where_the_other_is_gone_by_then(
     assert Href((await engine.appointment(name)).href or "") in work.texts
 
 
+async def test_it_stays_where_anothers_event_stands_in_the_place_of_the_other(
+    engine: Engine, context: SyncContext, home: FakeCalendar, work: FakeCalendar, name: str
+) -> None:
+    """It is the last that is left of the appointment."""
+    await engine.poll(context)
+    edit(home, "UID:slotwire-", "UID:theirs-")
+    engine.now += 61
+    await engine.push(context)
+    assert spans(work) == [BOOKED]
+
+
 async def test_it_waits_for_the_other_half_of_a_move(
     engine: Engine, context: SyncContext, work: FakeCalendar, name: str
 ) -> None:

@@ -164,18 +164,27 @@ async def test_a_series_that_its_owner_made_of_it_stays_and_is_told(
     assert "repeats" in (own.write_problem or "")
 
 
-async def test_what_stands_beside_others_in_one_object_stays(engine: Engine, work: FakeCalendar) -> None:
+BESIDE = THEIRS[THEIRS.index("BEGIN:VEVENT") :]
+
+
+@pytest.mark.parametrize(
+    "made", [f"END:VEVENT\r\n{BESIDE}", "EXRULE:FREQ=WEEKLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"]
+)
+async def test_what_can_not_be_brought_to_its_time_alone_stays(
+    engine: Engine, work: FakeCalendar, made: str
+) -> None:
+    """Beside others in its object, or with a part of a series."""
     name = await moved(engine)
-    second = THEIRS[THEIRS.index("BEGIN:VEVENT") : THEIRS.index("END:VCALENDAR")]
-    edit(work, "END:VCALENDAR", f"{second}END:VCALENDAR")
+    edit(work, "END:VEVENT\r\nEND:VCALENDAR\r\n", made)
     before = dict(work.texts)
     await engine.push()
     assert (work.texts, await state(engine, name)) == (before, WriteState.FAILED)
 
 
+@pytest.mark.parametrize("is_read", [True, False])
 @pytest.mark.parametrize("facts", [{"status": "CANCELLED"}, {"starts": MOVED[0], "ends": MOVED[1]}])
 async def test_once_it_is_a_single_one_again_it_ends_as_asked(
-    engine: Engine, work: FakeCalendar, facts: dict[str, object]
+    engine: Engine, work: FakeCalendar, facts: dict[str, object], *, is_read: bool
 ) -> None:
     name = await written(engine)
     edit(work, "END:VEVENT", SERIES)
@@ -183,7 +192,8 @@ async def test_once_it_is_a_single_one_again_it_ends_as_asked(
     await engine.change(name, **facts)
     await engine.push()
     edit(work, SERIES, "END:VEVENT")
-    await engine.poll()
+    if is_read:
+        await engine.poll()
     engine.now += HOUR
     await engine.push()
     is_cancelled = "status" in facts

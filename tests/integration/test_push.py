@@ -657,7 +657,7 @@ async def test_another_users_event_of_the_same_uid_is_an_ordinary_one(
     async with engine.database.writing() as db:
         await Appointment.create(
             using_db=db,
-            id="apt_other",
+            id="apt_00000000000000000000000002",
             subaccount_id=USER.subaccount,
             user_id="usr_2",
             title="x",
@@ -669,9 +669,9 @@ async def test_another_users_event_of_the_same_uid_is_an_ordinary_one(
             created_at=0,
             modified_at=0,
             write_state=WriteState.WRITTEN,
-            uid="slotwire-theirs",
+            uid="slotwire-00000000000000000000000002",
         )
-    home.put("theirs", event("slotwire-theirs", at(3, 9), at(3, 10)))
+    home.put("theirs", event("slotwire-00000000000000000000000002", at(3, 9), at(3, 10)))
     await engine.poll()
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
     assert (await engine.events())[0].appointment_id is None

@@ -167,8 +167,10 @@ async def test_a_full_listing_that_lacks_it_deletes_nothing_of_ours(
     engine.server.refused_tokens = True
     work.history.append(Href("/moved"))
     engine.now += HOUR
+    position = await engine.position()
     await engine.poll()
     assert await state(engine, name) == WriteState.PENDING
+    assert await engine.kinds(position) == [ChangeKind.APPOINTMENT_WRITTEN]
 
 
 async def test_what_was_not_kept_is_looked_for_though_icloud_tells_of_no_change(
