@@ -11,7 +11,7 @@ from operator import itemgetter
 import icalendar
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from domain.busy import BusyPolicy, EventStatus, Occurrence, blocked_span
+from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, ShowAs, blocked_span
 from domain.interval import Span
 from domain.zone_table import UTC_ZONE, Zone, find_zone
 from sync.ical.dates import Fault, ProblemCode
@@ -48,7 +48,7 @@ _PATCHED = ("DTSTART", "DTEND", "SEQUENCE", "STATUS", "LAST-MODIFIED", "DTSTAMP"
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
 _IN_ORDER = itemgetter(2, 1)  # Start and key.
 _NO_ONE: frozenset[str] = frozenset()
-_POLICY = BusyPolicy()
+_STRICTEST = BusyPolicy(declined=BusyRule.BLOCK, all_day_free=BusyRule.BLOCK)
 _UNDATED = Fault(ProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
 
 
@@ -273,13 +273,14 @@ def _one_a_key(occurrences: list[Occurrence]) -> list[Occurrence]:
 
 def _merged(one: Occurrence, other: Occurrence) -> Occurrence:
     """No policy opens it that keeps either closed."""
-    if blocked_span(one, _POLICY) is None:
+    if blocked_span(one, _STRICTEST) is None:
         return other
-    if blocked_span(other, _POLICY) is None:
+    if blocked_span(other, _STRICTEST) is None:
         return one
     base = other if one.is_all_day and not other.is_all_day else one
     return base._replace(
         busy=Span(min(one.busy.start, other.busy.start), max(one.busy.end, other.busy.end)),
+        show_as=base.show_as if one.show_as is other.show_as else ShowAs.BUSY,
         status=one.status if one.status is other.status else EventStatus.CONFIRMED,
         participation=one.participation if one.participation is other.participation else None,
         travel_before=max(one.travel_before, other.travel_before),

@@ -55,6 +55,7 @@ def blocked(reading: Reading) -> list[Span]:
 
 HOUR_OF_10 = ("DTSTART:20261110T090000Z", "DTEND:20261110T100000Z")
 OPEN_POLICY = BusyPolicy(tentative=BusyRule.IGNORE, unanswered=BusyRule.IGNORE, all_day_busy=BusyRule.IGNORE)
+ID = "20261111T090000Z"
 UNANSWERED = "ATTENDEE;PARTSTAT=NEEDS-ACTION:mailto:ann@example.com"
 
 
@@ -73,6 +74,29 @@ def test_of_a_date_made_a_day_and_an_hour_at_odds_no_policy_opens_the_hour(order
     hour = event("RECURRENCE-ID:20261111T090000Z", "DTSTART:20261111T120000Z", "DTEND:20261111T130000Z")
     found = read(calendar(series, *[day, hour][::order])).occurrences[1]
     assert blocked_span(found, OPEN_POLICY) is not None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("weak", "policy"),
+    [
+        ("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@example.com", BusyPolicy(declined=BusyRule.BLOCK)),
+        ("TRANSP:TRANSPARENT", BusyPolicy(all_day_free=BusyRule.BLOCK)),
+    ],
+)
+def test_of_a_date_changed_twice_each_is_closed_as_its_calendar_wants(
+    weak: str, policy: BusyPolicy, order: int
+) -> None:
+    days = [event(f"RECURRENCE-ID:{ID}", f"DTSTART;VALUE=DATE:{day}") for day in ("20261112", "20261114")]
+    changes = [days[0], days[1].replace("END:VEVENT", f"{weak}\r\nEND:VEVENT")]
+    (found,) = read(calendar(*changes[::order])).occurrences
+    closed = blocked_span(found, policy)
+    assert closed is not None
+    for each in changes:
+        (alone,) = read(calendar(each)).occurrences
+        span = blocked_span(alone, policy)
+        assert span is not None
+        assert closed.start <= span.start < span.end <= closed.end
 
 
 @pytest.mark.parametrize("more", [[], ["RRULE:FREQ=DAILY;COUNT=1"]])
