@@ -62,14 +62,14 @@ async def _is_written(poll: Poll, calendar: Calendar, href: Href, found: Fetched
     """Where it is not, it is looked at again, or is written again."""
     async with poll.changing(calendar) as (ledger, _):
         own = await _own_at(ledger.db, calendar, href)
-        if own is None or own.status != "CONFIRMED" or own.write_state not in _WRITTEN:
+        if own is None or own.write_state not in _WRITTEN:
             return False
         if found is not None and not is_older(own, found.body):
             return True
         if _is_of_late(poll, own, _SHOWN_BY):
             poll.hurry(poll.context.settings.watched_every)
         else:
-            await _write_again(poll, ledger, own, found)
+            await _write_again(poll, ledger, own)
     return False
 
 
@@ -94,13 +94,13 @@ def _is_of_late(poll: Poll, own: Appointment, seconds: float) -> bool:
     return poll.is_older_than(own) or 0 <= poll.started - (own.written_at or 0.0) < seconds
 
 
-async def _write_again(poll: Poll, ledger: Ledger, own: Appointment, found: Fetched | None) -> None:
-    """Ever less often. By the ETag of what stands there, if something does."""
+async def _write_again(poll: Poll, ledger: Ledger, own: Appointment) -> None:
+    """Ever less often, and by no ETag: what is held is the text that was not kept, and the owner's may stand there."""
     context, attempts = poll.context, own.write_attempts
     log.warning("appointment %s was told as written, and is not there", own.id)
     own.write_state = WriteState.PENDING if attempts <= _FEW else WriteState.FAILED
     own.write_problem = NOT_KEPT
-    own.etag = None if found is None else found.etag or None
+    own.etag = None
     await own.save(using_db=ledger.db, update_fields=["write_state", "write_problem", "etag"])
     error = UnexpectedAnswer("a success, and nothing was written")
     due_at = plan_write_retry(

@@ -120,6 +120,7 @@ async def test_one_cancelled_before_it_was_written_never_is(engine: Engine, home
     await engine.push()
     assert home.history == []
     assert (await engine.appointment(name)).write_state == WriteState.REMOVED
+    assert (await engine.kinds())[-1] == ChangeKind.APPOINTMENT_WRITTEN
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -111,10 +111,12 @@ async def test_the_owners_deletion_that_is_being_read_when_the_write_is_put_on_r
     assert await engine.slots() == [(at(4, 9), at(4, 10))]
 
 
+@pytest.mark.parametrize("where", ["Home", "Work"])
 @pytest.mark.parametrize("is_seen_to_go_first", [True, False])
 async def test_a_cancelled_one_that_the_owner_moved_before_it_was_removed_goes_from_there(
-    engine: Engine, home: FakeCalendar, work: FakeCalendar, *, is_seen_to_go_first: bool
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, where: str, *, is_seen_to_go_first: bool
 ) -> None:
+    """To another calendar, or under another name in its own."""
     name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
     await engine.poll()
@@ -127,7 +129,7 @@ async def test_a_cancelled_one_that_the_owner_moved_before_it_was_removed_goes_f
     def carry() -> None:
         if not is_seen_to_go_first:
             home.delete(href)
-        work.put("moved", body)
+        (home if where == "Home" else work).put("moved", body)
 
     meanwhile(engine, carry, before="remove")
     await engine.push()

@@ -14,7 +14,7 @@ from sync.quiet import look
 from sync.remote import ETag, Forbidden, Href, RemoteError, ServerFailed, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import DAY, HOUR, Engine, at, event, linked_engine_on
-from tests.integration.test_carry_out import BOOKED, MOVED, state
+from tests.integration.test_carry_out import BOOKED, MOVED, OURS, state
 from tests.integration.test_push import spans
 from tests.integration.test_quiet import leased
 
@@ -81,6 +81,70 @@ async def test_a_change_that_was_not_kept_is_written_again(
         seen.add(await state(engine, name))
     assert WriteState.CHANGED_IN_ICLOUD not in seen
     assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.WRITTEN)
+
+
+async def test_a_change_of_one_in_its_owners_words_that_was_not_kept_is_written_again(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    [(_, body)] = work.texts.values()
+    work.put(OURS, body.replace("SUMMARY:Intro", "SUMMARY:Lunch"))
+    await later(engine)
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push()
+    await later(engine)
+    await later(engine)
+    assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.CHANGED_IN_ICLOUD)
+
+
+@pytest.mark.parametrize("facts", [{"status": "CANCELLED"}, {"starts": MOVED[0], "ends": MOVED[1]}])
+async def test_one_that_is_changed_while_it_is_looked_for_is_not_told_as_not_kept(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, facts: dict[str, object]
+) -> None:
+    name = await engine.book(*BOOKED)
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push()
+    engine.now += 61
+
+    async def change(asked: str, _: str) -> None:
+        if asked == "get":
+            engine.server.after = None
+            await engine.change(name, **facts)
+
+    engine.server.after = change
+    await engine.poll()
+    assert (await engine.appointment(name)).write_problem is None
+
+
+async def test_what_the_owner_adds_while_a_change_is_missed_stays_when_it_is_written_again(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await engine.book(*BOOKED)
+    await engine.push()
+    await later(engine)
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push()
+
+    async def add(asked: str, _: str) -> None:
+        if asked == "get":
+            engine.server.after = None
+            [(_, body)] = work.texts.values()
+            work.put(OURS, body.replace("END:VEVENT", "LOCATION:Room 5\r\nEND:VEVENT"))
+
+    engine.server.after = add
+    engine.now += 61
+    await engine.poll()
+    assert await state(engine, name) == WriteState.PENDING
+    engine.now += 10
+    await engine.push()
+    assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.WRITTEN)
+    assert "LOCATION:Room 5" in next(iter(work.texts.values()))[1]
 
 
 async def test_one_that_is_never_kept_is_tried_ever_less_often_and_told(
