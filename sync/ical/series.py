@@ -330,7 +330,11 @@ def _original_wall(master: Event, override: Event, places: Places) -> int | None
     assert when is not None
     if when.is_date and not master.start.is_date:
         return when.wall + master.start.wall % DAY
-    return wall_in(master, when, places)
+    wall = wall_in(master, when, places)
+    if wall is None:
+        return None
+    # In a gap it is shown later than it is meant: what follows is moved from the time that the series has.
+    return next((each for each in same_in_gap(master, wall) if (each - master.start.wall) % DAY == 0), wall)
 
 
 def _replaced(

@@ -278,6 +278,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "a-small-z": ([T], []),
     "a-fraction-of-a-second": ([T], [UNREADABLE]),
     "two-calendars-in-one-resource": (THREE[:2], []),
+    "this-and-future-from-a-time-in-a-gap": ([*GAP_MOVED[:2], "20270329T1300/1400"], []),
     "this-and-future-twice": ([T, "20261111T1000/1100", "20261112T1000/1100", "20261113T1400/1430"], []),
     "this-and-future-cancelled": (THREE[:2], []),
     "this-and-future-and-one-date-moved-after-it": (
