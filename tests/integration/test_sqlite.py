@@ -243,7 +243,7 @@ async def test_what_a_statement_meets_is_told_as_tortoise_tells_it(tmp_path: Pat
     ],
 )
 async def test_what_all_new_rows_have_in_common_is_stored_as_it_is(tmp_path: Path, value: object) -> None:
-    url = f"sqlite://{tmp_path / 'common.sqlite3'}"
+    url = f"sqlite:///{tmp_path / 'common.sqlite3'}"
     await migrate(url)
     rows: list[tuple[object, ...]] = [
         (n, -n, value, value, "its own" * n) for n in range(MOST_ROWS_AT_ONCE + 1)
@@ -256,7 +256,7 @@ async def test_what_all_new_rows_have_in_common_is_stored_as_it_is(tmp_path: Pat
 
 
 async def test_rows_of_which_one_alone_differs_keep_the_difference(tmp_path: Path) -> None:
-    url = f"sqlite://{tmp_path / 'differ.sqlite3'}"
+    url = f"sqlite:///{tmp_path / 'differ.sqlite3'}"
     await migrate(url)
     rows: list[tuple[object, ...]] = [*((n, n, "most") for n in range(MOST_ROWS_AT_ONCE)), (99, 99, "last")]
     async with open_database(url) as database, database.writing() as db:
@@ -270,7 +270,7 @@ async def test_rows_of_which_one_alone_differs_keep_the_difference(tmp_path: Pat
 async def test_as_many_rows_as_fill_some_statements_and_one_more_or_less_are_all_stored(
     tmp_path: Path, over: int
 ) -> None:
-    url = f"sqlite://{tmp_path / 'many.sqlite3'}"
+    url = f"sqlite:///{tmp_path / 'many.sqlite3'}"
     await migrate(url)
     count = ROWS_OF_A_STATEMENT * (MOST_ROWS_AT_ONCE // ROWS_OF_A_STATEMENT + 2) + over
     rows: list[tuple[object, ...]] = [(n, -n, n % 2 == 0, f"its own {n}") for n in range(count)]
@@ -283,7 +283,7 @@ async def test_as_many_rows_as_fill_some_statements_and_one_more_or_less_are_all
 
 @pytest.mark.parametrize("at", [0, MOST_ROWS_AT_ONCE, ROWS_OF_A_STATEMENT * 4])
 async def test_of_rows_of_which_one_is_refused_none_is_stored(tmp_path: Path, at: int) -> None:
-    url = f"sqlite://{tmp_path / 'refused.sqlite3'}"
+    url = f"sqlite:///{tmp_path / 'refused.sqlite3'}"
     await migrate(url)
     rows: list[tuple[object, ...]] = [(n, -n) for n in range(ROWS_OF_A_STATEMENT * 4 + 1)]
     async with open_database(url) as database:
