@@ -425,12 +425,40 @@ async def test_written_appointments_are_kept_up_where_they_are(engine: Engine, h
     assert spans(engine.server.calendars["/1/calendars/work/"]) == []
 
 
+async def test_of_one_in_a_calendar_that_is_read_no_more_nothing_is_stored_when_it_is_moved(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.choose(linked="Work")
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push()
+    assert spans(home) == [(at(3, 14), at(3, 15))]
+    assert (await engine.resources(), await engine.events()) == ([], [])
+
+
 async def test_without_a_linked_calendar_nothing_is_written(engine: Engine, home: FakeCalendar) -> None:
     name = await engine.book(at(3, 9), at(3, 10))
     await _link(engine, None)
     assert await engine.push() == 0
     assert (await engine.appointment(name)).write_state == WriteState.NOT_LINKED
     assert home.history == []
+
+
+async def test_one_that_was_sent_to_a_calendar_that_is_gone_and_linked_no_more_is_written_nowhere(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await _link(engine, None)
+    del engine.server.calendars[home.path]
+    for _ in range(2):  # It is chosen no more, and so it is forgotten.
+        await engine.choose("Work")
+    engine.now += HOUR
+    assert await engine.push() == 1
+    assert (await engine.appointment(name)).write_state == WriteState.NOT_LINKED
+    assert await engine.pending() == []
 
 
 async def test_the_owners_move_is_seen_and_blocks_what_lies_outside(

@@ -131,8 +131,9 @@ async def test_a_cancelled_one_that_the_owner_moved_before_it_was_removed_goes_f
             home.delete(href)
         (home if where == "Home" else work).put("moved", body)
 
-    meanwhile(engine, carry, before="remove")
+    meanwhile(engine, carry, before="get" if is_seen_to_go_first else "remove")
     await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.PENDING
     await sync(engine)
     assert (home.texts, work.texts) == ({}, {})
     assert (await engine.appointment(name)).write_state == WriteState.REMOVED
