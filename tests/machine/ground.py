@@ -100,6 +100,7 @@ class Ground:
         """The same calendars and policies, read from the start into an empty database."""
         other = await self._fresh.life(life.cloud, life.clock, self.settings)
         other.password = life.password
+        await owner.move_zone(other, life.zone)
         assert await owner.connect(other, chosen=life.chosen & life.cloud.calendars.keys())
         for number, calendar in enumerate(life.cloud.calendars.values()):
             if calendar.path in life.rules:

@@ -74,7 +74,7 @@ class Interleaved:
             )
         life.process = self.processes[0]
         for number in range(self.chance.randrange(3, 9)):
-            owner.create(life, number, self.number(72), self.number(1, 5), self.number(1, 4), self.number(6))
+            owner.create(life, number, self.number(72), self.number(1, 5), self.number(1, 4), self.number(7))
         await self.follow()
 
     async def step(self) -> None:
@@ -93,6 +93,8 @@ class Interleaved:
     def _happenings(self, step: str) -> Sequence[str]:
         if step in GUESTS:
             return GUESTS_APART
+        if step == "zone":
+            return ZONES_APART
         return WRITES_MEET if step == "write" and self.chance.random() < WRITES_MEET_OWN else list(HAPPENINGS)
 
     async def rest(self, fresh: promises.Fresh) -> None:
@@ -248,6 +250,9 @@ class Interleaved:
             rules = Rules(*(self.chance.random() < 0.5 for _ in range(3)))
             await owner.change_policy(self.life, self.number(12), rules)
 
+    async def move_zone(self) -> None:
+        await owner.move_zone(self.life, self.chance.choice(owner.LIVES_IN))
+
     async def block(self) -> None:
         await owner.block(self.life, self.number(PLACES))
 
@@ -274,7 +279,9 @@ class Interleaved:
     # --- The phone
 
     async def create(self) -> None:
-        owner.create(self.life, self.number(12), self.number(72), self.number(1, 5), self.number(1, 4), 0)
+        owner.create(
+            self.life, self.number(12), self.number(72), self.number(1, 5), self.number(1, 4), self.number(7)
+        )
 
     async def edit(self) -> None:
         owner.edit(self.life, self.number(12), self.number(72), self.number(1, 5))
@@ -332,6 +339,7 @@ HAPPENINGS: dict[str, tuple[int, Act]] = {
     "purge": (1, Interleaved.purge),
     "book": (4, Interleaved.book_at_once),
     "block": (1, Interleaved.block),
+    "zone": (2, Interleaved.move_zone),
     "choose": (4, Interleaved.choose),
     "link": (3, Interleaved.link),
     "policy": (2, Interleaved.change_policy),
@@ -344,6 +352,7 @@ HERE_TOO = HAPPENINGS.keys() - {"poll", "overtake"}
 """What the process does in the middle of its own poll."""
 GUESTS_APART = sorted(HAPPENINGS.keys() - GUESTS.keys())
 """In the middle of what a guest does to an appointment: what two of them do to it has no order that they know."""
+ZONES_APART = sorted(HAPPENINGS.keys() - {"zone"})
 WRITES_MEET = (
     "move",
     "cancel",
@@ -367,6 +376,7 @@ STEPS_OF: dict[str, tuple[int, Act]] = {
     "create": (2, Interleaved.create),
     "cancel": (1, Interleaved.cancel),
     "lose": (1, Interleaved.lose),
+    "zone": (1, Interleaved.move_zone),
     "reconnect": (1, Interleaved.reconnect),
 }
 

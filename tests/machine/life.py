@@ -75,6 +75,10 @@ class Life:
     "Paths of the conflict calendars."
     linked: str | None
     phone: dict[Href, PhoneEvent] = field(default_factory=dict)
+    zone: str = HOME_ZONE
+    "In which the owner lives."
+    is_moving_zone: bool = False
+    "Whether by the old one or the new is not known: nothing of the owner's zone is settled."
     rules: dict[str, Rules] = field(default_factory=dict)
     settled: set[Href] = field(default_factory=set)
     "What a sync without a fault has read, and nobody has touched since."
@@ -210,7 +214,11 @@ class Life:
 
     def expected(self, href: Href) -> list[tuple[int, int]]:
         path = href.rpartition("/")[0] + "/"
-        return self.phone[href].spans(self.rules.get(path, Rules()))
+        return self.phone[href].spans(self.rules.get(path, Rules()), self.zone)
+
+    def unsettle_zone(self) -> None:
+        """What is for whole days, or floats, is elsewhere now."""
+        self.settled = {href for href in self.settled if not self.phone[href].is_of_its_owners_zone}
 
     def reads(self, href: Href) -> bool:
         return href.rpartition("/")[0] + "/" in self.chosen

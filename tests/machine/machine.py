@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
 
     # --- The owner's phone
 
-    @rule(which=WHICH, place=PLACE, halves=HALVES, days=DAYS, manner=st.integers(0, 5))
+    @rule(which=WHICH, place=PLACE, halves=HALVES, days=DAYS, manner=st.integers(0, 6))
     def iphone_create(self, which: int, place: int, halves: int, days: int, manner: int) -> None:
         owner.create(self.life, which, place, halves, days, manner)
 
@@ -141,6 +141,10 @@ class Machine(RuleBasedStateMachine):
     @rule(which=WHICH, all_day=YES, declined=YES, travel=YES)
     def change_policy(self, which: int, all_day: bool, declined: bool, travel: bool) -> None:
         self.do(owner.change_policy(self.life, which, Rules(all_day, declined, travel)))
+
+    @rule(zone=st.sampled_from(owner.LIVES_IN))
+    def move_zone(self, zone: str) -> None:
+        self.do(owner.move_zone(self.life, zone))
 
     @rule(place=PLACE)
     def block(self, place: int) -> None:

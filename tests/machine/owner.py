@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from domain.busy import BusyRule
 from models.seal import Secret
-from resolvers import accounts, calendars, events
+from resolvers import accounts, calendars, events, people
 from resolvers.outcomes import AlreadyConnected, ICloudUnavailable, NotFound
 from resolvers.views import AccountView, CalendarView, SlotView, UserView
 from sync.ical.resource import AppointmentText, read_written, write_appointment
@@ -16,11 +16,13 @@ from tests.fakes.calendar_server import PASSWORD as FIRST_PASSWORD
 from tests.fakes.icloud import OTHER_PASSWORD
 from tests.machine.doom import Killed
 from tests.machine.life import Life, instant, moment, uid_at
-from tests.machine.phone import PhoneEvent, Rules
+from tests.machine.phone import FLOATING, HOME_ZONE, PhoneEvent, Rules
 
 MOST_EVENTS = 12
 MOST_CALENDARS = 5
 HALF_HOUR = timedelta(minutes=30)
+ZONE_OF = {1: "UTC", 6: FLOATING}
+LIVES_IN = (HOME_ZONE, "America/New_York", "Asia/Kolkata", "Pacific/Apia")
 PASSWORDS = (FIRST_PASSWORD, OTHER_PASSWORD)
 
 
@@ -35,7 +37,7 @@ def create(life: Life, which: int, place: int, halves: int, days: int, manner: i
         start=moment(place),
         length=halves * HALF_HOUR,
         days=days,
-        zone="UTC" if manner == 1 else "Europe/Paris",
+        zone=ZONE_OF.get(manner, HOME_ZONE),
         travel=HALF_HOUR if manner == 2 else timedelta(0),
         is_all_day=manner == 3,
         is_free=manner == 4,
@@ -238,6 +240,16 @@ async def change_policy(life: Life, which: int, rules: Rules) -> None:
     )
     assert isinstance(answer, CalendarView), answer
     life.rules[calendar.path] = rules
+
+
+async def move_zone(life: Life, zone: str) -> None:
+    life.is_moving_zone = True
+    life.unsettle_zone()
+    answer = await life.insist(
+        lambda: life.run(people.update_user, user_id=life.world.anna.user, time_zone=zone)
+    )
+    assert isinstance(answer, UserView), answer
+    life.zone, life.is_moving_zone = zone, False
 
 
 async def block(life: Life, place: int) -> None:

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 HOME_ZONE = "Europe/Paris"
+FLOATING = "floating"
+"""The zone of what has none: its times are the owner's, wherever they are."""
 DAY = timedelta(days=1)
 
 
@@ -70,19 +72,24 @@ class PhoneEvent:
 
     # --- What it closes
 
-    def spans(self, rules: Rules) -> list[tuple[int, int]]:
+    @property
+    def is_of_its_owners_zone(self) -> bool:
+        return self.is_all_day or self.zone == FLOATING
+
+    def spans(self, rules: Rules, owners: str) -> list[tuple[int, int]]:
+        """`owners`: the zone in which the owner lives."""
         if self.is_free or (self.is_declined and not rules.declined):
             return []
         if self.is_all_day:
             days = [self.start.date() + n * DAY for n in range(self.days) if n not in self.gone]
-            return [_whole_day(day) for day in days] if rules.all_day_busy else []
+            return [_whole_day(day, owners) for day in days] if rules.all_day_busy else []
         before = int(self.travel.total_seconds()) if rules.travel_time else 0
-        starts = [self._instance(n) for n in range(self.days) if n not in self.gone]
+        starts = [self._instance(n, owners) for n in range(self.days) if n not in self.gone]
         return [(start - before, start + int(self.length.total_seconds())) for start in starts]
 
-    def _instance(self, number: int) -> int:
+    def _instance(self, number: int, owners: str) -> int:
         local = self.moved.get(number, self.start + number * DAY)
-        return _instant(local, self.zone)
+        return _instant(local, owners if self.zone == FLOATING else self.zone)
 
     # --- As iCalendar
 
@@ -124,6 +131,8 @@ class PhoneEvent:
             return f"{name};VALUE=DATE:{local:%Y%m%d}"
         if self.zone == "UTC":
             return f"{name}:{local:%Y%m%dT%H%M%S}Z"
+        if self.zone == FLOATING:
+            return f"{name}:{local:%Y%m%dT%H%M%S}"
         return f"{name};TZID={self.zone}:{local:%Y%m%dT%H%M%S}"
 
 
@@ -131,6 +140,6 @@ def _instant(local: datetime, zone: str) -> int:
     return int(local.replace(tzinfo=UTC if zone == "UTC" else ZoneInfo(zone)).timestamp())
 
 
-def _whole_day(day: date) -> tuple[int, int]:
+def _whole_day(day: date, zone: str) -> tuple[int, int]:
     midnight = datetime(day.year, day.month, day.day)
-    return _instant(midnight, HOME_ZONE), _instant(midnight + DAY, HOME_ZONE)
+    return _instant(midnight, zone), _instant(midnight + DAY, zone)

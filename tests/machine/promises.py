@@ -100,6 +100,8 @@ async def sync(life: Life) -> None:
                 for href in life.phone
                 if life.reads(href) and cloud.calendar_of(href).path not in cloud.cut
             }
+            if life.is_moving_zone:
+                life.unsettle_zone()
     await check_settled(life)
 
 
