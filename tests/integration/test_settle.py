@@ -47,10 +47,24 @@ async def test_a_policy_decides_again_from_what_is_stored(engine: Engine) -> Non
     await _settle(engine, policy={"declined": "BLOCK"})
     assert await engine.slots() == [(at(3, 9), at(3, 10)), (at(3, 11), at(3, 12))]
     assert await engine.kinds(position) == [ChangeKind.SLOT_ADDED]
+    assert [found.blocks for found in await engine.events()] == [True, True]
     await _settle(engine, policy={})
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
     assert engine.server.asked == []
     assert [found.blocks for found in await engine.events()] == [True, False]
+
+
+@pytest.mark.parametrize("is_past", [True, False])
+async def test_what_is_cancelled_or_over_conflicts_with_nothing(engine: Engine, *, is_past: bool) -> None:
+    name = await engine.book(at(3, 9), at(3, 10))
+    if is_past:
+        engine.now = at(3, 10)
+    else:
+        await engine.change(name, status="CANCELLED")
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        await settle_conflicts(ledger)
+    assert not (await engine.appointment(name)).has_conflict
+    assert ChangeKind.CONFLICT_DETECTED not in await engine.kinds()
 
 
 async def test_settling_what_is_settled_notes_nothing(engine: Engine) -> None:
