@@ -92,7 +92,7 @@ def _parse(text: str) -> Rule:
         raise BadRuleError("its FREQ is missing or unknown")
     fields: dict[str, object] = {}
     for name, value in parts.items():
-        if name.startswith("X-"):
+        if name.startswith("X-") or (name, value) in _SAID_ANYWAY:
             continue
         if name not in _READERS:
             raise BadRuleError(f"it uses {name[:20]}, which is not supported")
@@ -100,6 +100,10 @@ def _parse(text: str) -> Rule:
         fields[field] = read(value)
     breach = _breach(frequency, parts)
     return Rule(Frequency(frequency), **fields, breach=breach)  # type: ignore[arg-type]  # Readers give fields' types.
+
+
+_SAID_ANYWAY = {("RSCALE", "GREGORIAN"), ("SKIP", "OMIT")}
+"""What a rule without them means (RFC 7529 section 4.1)."""
 
 
 def _breach(frequency: str | None, parts: Mapping[str, str]) -> str | None:

@@ -184,13 +184,19 @@ def test_up_to_24_a_day_is_not_too_frequent(rule: str) -> None:
         "FREQ=DAILY;BYHOUR=24",
         "FREQ=WEEKLY;WKST=8",
         "FREQ=DAILY;UNHEARD=OF",
-        "RSCALE=GREGORIAN;FREQ=DAILY",
+        "RSCALE=CHINESE;FREQ=YEARLY",
+        "RSCALE=GREGORIAN;FREQ=MONTHLY;SKIP=FORWARD",
         "FREQ",
     ],
 )
 def test_a_bad_rule_is_refused(rule: str) -> None:
     with pytest.raises(BadRuleError):
         parse_rule(rule)
+
+
+def test_a_calendar_that_all_rules_are_of_may_be_named() -> None:
+    rule = "FREQ=MONTHLY;BYMONTHDAY=31"
+    assert parse_rule(f"RSCALE=gregorian;{rule};SKIP=OMIT") == parse_rule(rule)
 
 
 def test_an_all_day_series_has_no_time_of_day() -> None:
