@@ -64,9 +64,7 @@ async def test_what_was_not_kept_is_written_again(
     assert (spans(work), await state(engine, name)) == ([BOOKED], WriteState.WRITTEN)
 
 
-async def test_a_change_that_was_not_kept_is_written_again(
-    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def moved_and_not_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> str:
     name = await engine.book(*BOOKED)
     await engine.push()
     await later(engine)
@@ -74,6 +72,13 @@ async def test_a_change_that_was_not_kept_is_written_again(
     with monkeypatch.context() as lying:
         keeps_nothing(lying, ETag('"zz"'))
         await engine.push()
+    return name
+
+
+async def test_a_change_that_was_not_kept_is_written_again(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await moved_and_not_kept(engine, monkeypatch)
     assert spans(work) == [BOOKED]
     seen = set()
     for _ in range(3):
@@ -123,13 +128,7 @@ async def test_one_that_is_changed_while_it_is_looked_for_is_not_told_as_not_kep
 async def test_what_the_owner_adds_while_a_change_is_missed_stays_when_it_is_written_again(
     engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = await engine.book(*BOOKED)
-    await engine.push()
-    await later(engine)
-    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
-    with monkeypatch.context() as lying:
-        keeps_nothing(lying, ETag('"zz"'))
-        await engine.push()
+    name = await moved_and_not_kept(engine, monkeypatch)
 
     async def add(asked: str, _: str) -> None:
         if asked == "get":
