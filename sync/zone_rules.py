@@ -1,4 +1,4 @@
-"""Which rules of time zones this process reads by: one name for all that zoneinfo serves."""
+"""Which rules this process reads by: one name for all zones that zoneinfo serves, and for how texts are read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from domain.zone_table import zone_names
+from sync.ical.reading import FORM
 
 _VERSION = re.compile(rb"# version (\d{4}[a-z]+)\b")
 
 
 @cache
 def rules_in_use() -> str:
-    """Such as `2026f-4c1ab09e2d73f658`: of two versions the greater is the newer, as tz's own names are.
+    """Such as `2026f-r001-4c1ab09e2d73f658`: of two the greater is the newer, as tz's own names and our forms are.
 
     By the files, found as zoneinfo finds them: a system's zones go before those of the package that we pin, and
     either may have been mended by hand. As this process began, which keeps what it once read.
@@ -27,7 +28,7 @@ def rules_in_use() -> str:
     digest = sha256()
     for name in zone_names():
         digest.update(name.encode() + b"\0" + sha256(_file(name, folders)).digest())
-    return f"{_version(folders)}-{digest.hexdigest()[:16]}"
+    return f"{_version(folders)}-r{FORM:03}-{digest.hexdigest()[:16]}"
 
 
 def _folders() -> Iterator[Traversable]:

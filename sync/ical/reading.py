@@ -9,6 +9,9 @@ from domain.busy import Occurrence
 from domain.interval import Span
 from sync.ical.dates import ProblemCode
 
+FORM = 1
+"""To be counted up where a text comes to close other time than it did: what is stored is then read again, once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.zone_table import find_zone, zone_of_changes
+from sync import zone_rules
 from sync.context import Memory
 from sync.zone_rules import rules_in_use
 from tests.fakes.zones import issue, serve
@@ -68,6 +69,19 @@ def test_the_greater_name_is_of_the_newer_version(tmp_path: Path) -> None:
     versions = ["2025z", "2025za", "2026a-dirty", "2026b"]
     names = [named(tmp_path / each, each) for each in versions]
     assert names == sorted(names)
+
+
+def test_who_reads_by_a_newer_form_has_the_newer_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+    for form in (1, 2, 10, 100):
+        monkeypatch.setattr(zone_rules, "FORM", form)
+        names.append(named(tmp_path / str(form), "2026a"))
+    assert names == sorted(names)
+    assert names[0] > "2026a-ffffffffffffffff", "as it was before there were forms"
+    monkeypatch.setattr(zone_rules, "FORM", 1)
+    assert names[-1] < named(tmp_path / "b", "2026b")
 
 
 def test_those_behind_come_one_after_the_other() -> None:
