@@ -23,9 +23,8 @@ NEVER = 2**62
 _TABLE_START = 0  # 1970
 _TABLE_END = 4_102_444_800  # 2100
 _HOUR = 3_600
-_PROBE = (
-    6 * DAY
-)  # Shorter than any summer time: a week in Recife in 2000, and in Gaza in 2040, if its rules stay.
+_PROBE = 6 * DAY
+"""Shorter than any summer time: a week in Recife in 2000, and in Gaza in 2040, if its rules stay."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 _NO_ZONE = frozenset({"localtime", "factory", "posixrules"})  # The host's own zone, or none at all.
