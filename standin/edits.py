@@ -168,8 +168,11 @@ def _with(event: list[str], added: Iterable[str]) -> list[str]:
 
 
 def _is_of(line: str, email: str) -> bool:
-    """Of that guest, and of no other whose address ends or begins alike. The owner's own stands in EMAIL."""
-    address = rf'(?:mailto:|;EMAIL="?){re.escape(email)}(?=[";:]|$)'
+    """Of that guest, and of no other whose address ends or begins alike. The owner's own stands in EMAIL.
+
+    What stands in quotes is of another: of who sent them, or whom they sent.
+    """
+    address = rf'(?:(?<!")mailto:|;EMAIL="?){re.escape(email)}(?=[";:]|$)'
     return name(line) == "ATTENDEE" and re.search(address, line, re.IGNORECASE) is not None
 
 

@@ -463,7 +463,11 @@ async def test_the_owner_declines_for_nobody_else_and_as_a_guest(answer: str) ->
     assert {other, f"ORGANIZER;PARTSTAT=ACCEPTED;{me}", f"ATTENDEE;PARTSTAT=DECLINED;{me}"} <= set(lines)
 
 
-async def test_the_phone_answers_no_invitation_and_leaves_out_no_date_that_is_not_there() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [f"ATTENDEE:mailto:x{APPLE_ID}", f'ATTENDEE;DELEGATED-FROM="mailto:{APPLE_ID}":mailto:b@x.example'],
+)
+async def test_the_phone_answers_no_invitation_and_leaves_out_no_date_that_is_not_there(other: str) -> None:
     async def act(action: str, **said: str) -> str:
         body = json.dumps({"path": path, **said})
         done = await dav.call("POST", f"/-/accounts/{APPLE_ID}/phone/{action}", body, password=None)
@@ -472,7 +476,7 @@ async def test_the_phone_answers_no_invitation_and_leaves_out_no_date_that_is_no
 
     async with served() as dav:
         path = f"{dav.home}home/a.ics"
-        await dav.put("home/a.ics", event("one", f"ATTENDEE:mailto:x{APPLE_ID}"))
+        await dav.put("home/a.ics", event("one", other))
         before = (await dav.call("GET", path)).text
         assert "not invited" in await act("decline", email=APPLE_ID)
         assert "does not recur" in await act("delete-one", occurrence="2026-11-23T10:00")
