@@ -67,6 +67,21 @@ async def test_what_is_cancelled_or_over_conflicts_with_nothing(engine: Engine, 
     assert ChangeKind.CONFLICT_DETECTED not in await engine.kinds()
 
 
+async def test_what_closes_or_opens_without_a_poll_is_a_conflict_or_none_any_more(engine: Engine) -> None:
+    name = await engine.book(at(3, 11), at(3, 12))
+    for facts, has_conflict in (
+        ({"policy": {"declined": "BLOCK"}}, True),
+        ({"policy": {}}, False),
+        ({"policy": {"declined": "BLOCK"}}, True),
+        ({"is_linked": False, "is_conflict": False}, False),
+    ):
+        position = await engine.position()
+        await _settle(engine, **facts)
+        assert (await engine.appointment(name)).has_conflict == has_conflict, facts
+        kind = ChangeKind.CONFLICT_DETECTED if has_conflict else ChangeKind.CONFLICT_RESOLVED
+        assert kind in await engine.kinds(position)
+
+
 async def test_settling_what_is_settled_notes_nothing(engine: Engine) -> None:
     position = await engine.position()
     await _settle(engine)
@@ -124,7 +139,10 @@ async def test_touching_is_no_conflict(engine: Engine) -> None:
 async def test_a_disconnect_leaves_no_word_of_icloud(engine: Engine) -> None:
     written = await engine.book(at(4, 9), at(4, 10))
     await engine.push()
-    unsent = await engine.book(at(5, 9), at(5, 10), name="apt_00000000000000000000000002")
+    unsent = await engine.book(at(3, 9), at(3, 10), name="apt_00000000000000000000000002")
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        await settle_conflicts(ledger)
+    assert (await engine.appointment(unsent)).has_conflict
     position = await engine.position()
     async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
         account = await ICloudAccount.all().using_db(ledger.db).get()
@@ -134,6 +152,8 @@ async def test_a_disconnect_leaves_no_word_of_icloud(engine: Engine) -> None:
     kinds = await engine.kinds(position)
     assert kinds.count(ChangeKind.SLOTS_RESET) == 1
     assert ChangeKind.SLOT_REMOVED not in kinds
+    assert (await engine.appointment(unsent)).has_conflict is False
+    assert ChangeKind.CONFLICT_RESOLVED in kinds
     assert all(row.slot is None and row.previous is None for row in await engine.log())
     states = {name: (await engine.appointment(name)).write_state for name in (written, unsent)}
     assert states == {written: WriteState.WRITTEN, unsent: WriteState.NOT_LINKED}
