@@ -18,6 +18,7 @@ import pytest
 from benchmarks.own_postgres import is_installed, own_server
 from models.bell import Bell
 from models.database import Database
+from server.collector import settle
 from server.database import migrate, open_database
 from tests.memory import memory
 
@@ -42,6 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     share = len(items) // max(len(long), 1) + 1
     for nth, item in enumerate(long):
         items.insert(nth * share, item)
+
+
+def pytest_collection_finish() -> None:
+    """As a server at its start: thousands of tests, once collected, are not gone through again while each is run."""
+    settle()
 
 
 _SPARES_THE_DISK = "-c fsync=off -c full_page_writes=off -c max_connections=300"
