@@ -9,13 +9,12 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import asyncpg
 import hypothesis
 import pytest
 
-from benchmarks.own_postgres import is_installed, own_server
+from benchmarks.own_postgres import is_installed, server_in_memory
 from models.bell import Bell
 from models.database import Database
 from server.collector import settle
@@ -50,10 +49,6 @@ def pytest_collection_finish() -> None:
     settle()
 
 
-_SPARES_THE_DISK = "-c fsync=off -c full_page_writes=off -c max_connections=300"
-"""What a server does that need not outlive a power cut: to make and drop a database takes a tenth of the time."""
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """A run in several processes keeps its databases in memory, where a disk would take more than all else.
 
@@ -66,8 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "SLOTWIRE_TEST_POSTGRES" in os.environ or not is_installed():
         return
     with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory(prefix="slotwire-postgres-", dir=in_memory))
-        server = stack.enter_context(own_server(Path(folder), options=_SPARES_THE_DISK))
+        server = stack.enter_context(server_in_memory())
         os.environ["SLOTWIRE_TEST_POSTGRES"] = server.url
         # Told to end, a run ends as by Ctrl-C: the server is not left behind.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 
 from benchmarks.faults.row import Place, Row
 from benchmarks.faults.table import ROWS
 from benchmarks.faults.tried import Told, one, quietly
+from benchmarks.own_postgres import is_installed, server_in_memory
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -19,10 +22,22 @@ def run(asked: argparse.Namespace) -> int:
     chosen = [row for row in ROWS if not asked.only or row.name in asked.only]
     tried = [(row.name, place) for row in chosen for place in row.places if _is_asked(row, place, asked)]
     is_good = True
-    for lines, is_survived in _each(tried, asked):
-        print(lines, flush=True)
-        is_good = is_survived and is_good
+    with _databases(asked):
+        for lines, is_survived in _each(tried, asked):
+            print(lines, flush=True)
+            is_good = is_survived and is_good
     return 0 if is_good else 1
+
+
+@contextmanager
+def _databases(asked: argparse.Namespace) -> Iterator[None]:
+    """A small run's lie in memory, as the suite's: several rows would wait for one disk. PostgreSQL's, if it may."""
+    if not asked.small or "SLOTWIRE_TEST_POSTGRES" in os.environ or not is_installed():
+        yield
+        return
+    with server_in_memory() as server:
+        os.environ["SLOTWIRE_TEST_POSTGRES"] = server.url  # The rows' processes have it from here.
+        yield
 
 
 def _is_asked(row: Row, place: Place, asked: argparse.Namespace) -> bool:

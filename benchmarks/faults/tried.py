@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.campaigns.tally import Tally
 from benchmarks.faults.row import LeftOutError, Place, Row, Scene
 from benchmarks.faults.table import ROWS
+from tests.memory import memory
 
 POSTGRES_URL = "postgres://postgres@127.0.0.1:5432/postgres"
 
@@ -31,7 +32,7 @@ def one(name: str, place: Place, asked: argparse.Namespace) -> Told:
 
 async def tried(row: Row, place: Place, asked: argparse.Namespace) -> Told:
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=memory() if asked.small else None) as folder:
         scene = Scene(
             name=row.name,
             kind=place[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from benchmarks.campaigns.tally import Tally
 from benchmarks.faults.icloud import Trial, run
 from benchmarks.faults.row import SQLITE, Row, Scene
 from benchmarks.faults.tried import tried
+from tests.memory import memory
 
 ASKED = Namespace(small=True, scale=1.0, seed=1)
 NEVER_ASKED = "MKCALENDAR"
@@ -60,3 +62,14 @@ async def test_a_row_that_breaks_is_told_as_its_failure_and_ends_nothing() -> No
     told, is_survived = await tried(Row("broken", 1, 1, (SQLITE,), never_up), SQLITE, ASKED)
     assert not is_survived
     assert "AssertionError: it never was up in 20 starts" in told
+
+
+async def test_a_small_run_keeps_its_files_in_memory_where_there_is_room() -> None:
+    folders = list[Path]()
+
+    async def look(scene: Scene) -> Tally:
+        folders.append(scene.folder)
+        return Tally(scene.name, scene.where)
+
+    await tried(Row("looks", 1, 1, (SQLITE,), look), SQLITE, ASKED)
+    assert [folder.parent for folder in folders] == [Path(memory() or tempfile.gettempdir())]
