@@ -34,16 +34,26 @@ async def note_seen(
 async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own: Appointment) -> None:
     takes_events = why_unusable(calendar) is None
     is_gone = own.write_state in {WriteState.DELETED_IN_ICLOUD, WriteState.REMOVED}
-    if own.href is None or (is_gone and takes_events):
+    is_elsewhere = own.href is not None and (own.calendar_id, own.href) != (calendar.id, each.href)
+    if is_elsewhere and not (is_gone and takes_events):
+        # Another copy of it: the owner's, or one that was out of our sight while the appointment was written elsewhere.
+        if not takes_events or not is_left_behind(own, calendar.path, each.href, each.body):
+            return
+        is_right = own.write_state not in UNSENT and is_as_written(own, each.body)
+        if not is_right or await _can_be_kept_up(ledger, own):
+            await queue_tidying(ledger.db, ledger.user, own.id, now=ledger.now, wait=_A_MOVE_LASTS)
+            return
+    if is_elsewhere or own.href is None:
         # After a new connection, or moved by the owner to another calendar: from now on this is its place.
         own.calendar_id, own.href, own.uid = calendar.id, each.href, each.uid
         await own.save(using_db=ledger.db, update_fields=["calendar_id", "href", "uid"])
-    elif (own.calendar_id, own.href) != (calendar.id, each.href):
-        # Another copy of it: the owner's, or one that was out of our sight while the appointment was written elsewhere.
-        if takes_events and is_left_behind(own, calendar.path, each.href, each.body):
-            await queue_tidying(ledger.db, ledger.user, own.id, now=ledger.now, wait=_A_MOVE_LASTS)
-        return
     await _note_state(ledger, own, each.body, ETag(each.etag))
+
+
+async def _can_be_kept_up(ledger: Ledger, own: Appointment) -> bool:
+    """Where it stands. After a new connection a copy in a calendar that takes nothing can be found first."""
+    place = await Calendar.filter(id=own.calendar_id).using_db(ledger.db).first()
+    return place is not None and why_unusable(place) is None
 
 
 async def _note_state(ledger: Ledger, own: Appointment, body: str, etag: ETag) -> None:

@@ -250,3 +250,29 @@ async def test_an_appointment_whose_second_event_waits_to_go_is_as_written_after
         await forget_account(ledger, await ICloudAccount.all().using_db(ledger.db).get())
     own = await engine.appointment(name)
     assert (own.write_state, own.write_problem) == (WriteState.WRITTEN, None)
+
+
+async def test_the_one_that_can_be_kept_up_stays_where_the_other_stands_in_a_calendar_that_takes_nothing(
+    engine: Engine, context: SyncContext, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    """After a new connection the other can be found first, as it should be: its appointment was moved, and back."""
+    name = await engine.book(*BOOKED)
+    await relinked(engine)
+    await pass_minutes(engine, context)
+    home.can_write = False
+    await engine.poll(context)
+    await engine.choose("Home", linked="Work")
+    for start, end in (MOVED, BOOKED):
+        await engine.change(name, starts=start, ends=end)
+        await pass_minutes(engine, context)
+    assert (spans(home), spans(work)) == ([BOOKED], [BOOKED])
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        account = await ICloudAccount.all().using_db(ledger.db).get()
+        await forget_account(ledger, account)
+        fresh = {"expanded_until": None, "expanded_zone": None}
+        await account.update_from_dict(fresh).save(using_db=ledger.db)
+    await engine.choose("Home", linked="Work")
+    for _ in range(3):
+        await pass_minutes(engine, context)
+    own = await engine.appointment(name)
+    assert (spans(home), spans(work), own.write_state) == ([BOOKED], [BOOKED], WriteState.WRITTEN)
