@@ -25,7 +25,7 @@ from models.outbox import (
 )
 from models.polling import have_polled_whole
 from models.settle import forget_account
-from sync.push import LATER, push
+from sync.push import LATER, push, put_off
 from sync.remote import ETag, Href, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on
@@ -53,6 +53,19 @@ async def take(engine: Engine) -> TakenWrite:
 
 
 # --- Whose it is
+
+
+async def test_of_a_user_who_is_removed_meanwhile_nothing_is_written_and_nothing_breaks(
+    engine: Engine,
+) -> None:
+    await engine.book(*BOOKED)
+    taken = await take(engine)
+    engine.server.asked.clear()
+    async with engine.database.writing() as db:
+        await execute(db, "DELETE FROM timeline")
+    assert await push(engine.context(), taken) is None
+    await put_off(engine.context(), taken)
+    assert engine.server.asked == []
 
 
 async def test_one_that_was_freed_and_taken_by_another_is_not_begun(engine: Engine) -> None:

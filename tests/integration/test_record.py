@@ -109,6 +109,18 @@ async def test_a_failure_that_another_has_got_over_by_now_is_not_told(engine: En
     assert await engine.position() == position
 
 
+async def test_a_failure_of_a_user_who_is_removed_meanwhile_is_nobodys(engine: Engine) -> None:
+    async def remove(step: str, _: str) -> None:
+        if step == "list":
+            async with engine.database.writing() as db:
+                await execute(db, "DELETE FROM timeline")
+            raise Unreachable
+
+    engine.server.after = remove
+    await engine.poll()
+    assert (await engine.account()).failures == 0
+
+
 async def test_what_was_met_with_a_password_that_was_renewed_meanwhile_is_no_more_so(engine: Engine) -> None:
     async def renew(step: str, _: str) -> None:
         if step == "list":

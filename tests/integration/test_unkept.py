@@ -181,6 +181,19 @@ async def test_one_that_is_never_kept_is_told_as_written_no_more_until_it_is_the
     assert (await engine.appointment(name)).write_problem is None
 
 
+async def test_one_that_could_not_be_written_for_long_is_told_as_written_once_it_is(engine: Engine) -> None:
+    """It is not one that was told so before: nothing there is to be seen first."""
+    name = await engine.book(*BOOKED)
+    engine.server.failures["create"] = [Unreachable()] * 8
+    for _ in range(8):
+        await engine.push()
+        engine.now += HOUR
+    assert await state(engine, name) == WriteState.PENDING
+    engine.server.asked.clear()
+    await engine.push()
+    assert (engine.server.asked, await state(engine, name)) == (["create"], WriteState.WRITTEN)
+
+
 async def test_one_that_is_shown_late_is_not_written_again(engine: Engine, work: FakeCalendar) -> None:
     name = await engine.book(*BOOKED)
     await engine.push()
