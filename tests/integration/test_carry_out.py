@@ -201,6 +201,24 @@ async def test_a_success_that_left_the_owners_later_edit_as_it_was_is_none(
     assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.WRITTEN)
 
 
+async def test_a_success_that_left_the_etag_as_it_was_is_none_though_what_is_given_then_can_not_be_read(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await moved(engine)
+
+    async def get(self: FakeAccount, href: Href) -> Fetched:
+        return Fetched(href, work.texts[href][0], "a page")
+
+    with monkeypatch.context() as lying:
+        replaces_nothing(lying)
+        lying.setattr(FakeAccount, "get", get)
+        await engine.push()
+    assert (spans(work), await state(engine, name)) == ([BOOKED], WriteState.PENDING)
+    engine.now += HOUR
+    await engine.push()
+    assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.WRITTEN)
+
+
 # --- Where it can't stand
 
 
