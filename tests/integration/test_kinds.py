@@ -117,6 +117,20 @@ async def test_the_owner_is_told_of_a_subscription_until_it_holds_events_again(e
     assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
 
 
+async def test_a_subscription_that_is_gone_is_no_problem_any_more(engine: Engine) -> None:
+    await engine.choose("Home", linked="Work")
+    context, home = engine.context(), home_of(engine)
+    await engine.poll(context)
+    home.kind = CalendarKind.SUBSCRIPTION
+    await engine.poll(context)
+    del engine.server.calendars[home.path]
+    for _ in range(3):
+        engine.now += 61
+        await engine.poll(context)
+    assert (await engine.calendar("Home")).is_gone
+    assert (await engine.account()).problem_code is None
+
+
 async def test_one_that_was_never_read_before_it_turned_is_waited_for_no_more(engine: Engine) -> None:
     await engine.choose("Home", linked="Work")
     engine.server.calendars["/1/calendars/work/"].kind = CalendarKind.SUBSCRIPTION

@@ -275,6 +275,19 @@ async def test_after_a_success_nothing_is_left_of_failures(engine: Engine) -> No
     assert (account.status, account.problem_code) == (AccountStatus.CONNECTED, None)
 
 
+async def test_what_is_wrong_after_a_success_is_not_told_to_be_tried_again(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    await engine.choose(linked="Home")
+    engine.server.failures["list"] = [PasswordRefused()]
+    home.can_write = False
+    for _ in range(2):
+        await engine.poll()
+        engine.now += HOUR
+    account = await engine.account()
+    assert (account.problem_code, account.retry_at) == (ProblemCode.LINKED_CALENDAR_UNUSABLE, None)
+
+
 async def test_a_password_that_can_not_be_opened_says_nothing_of_those_that_were_refused(
     engine: Engine,
 ) -> None:
@@ -320,6 +333,22 @@ async def test_a_calendar_that_takes_no_writes_is_no_problem_where_none_are_made
     home.can_write = False
     await engine.poll()
     assert (await engine.account()).problem_code is None
+
+
+async def test_a_calendar_that_was_left_and_chosen_anew_meanwhile_makes_nothing_newer(engine: Engine) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    before = (await engine.account()).last_synced_at
+
+    async def choose_anew(*_: str) -> None:
+        engine.server.after = None
+        await engine.choose()
+        await engine.choose("Home")
+
+    engine.server.after = choose_anew
+    engine.now += 60
+    await engine.poll(context)
+    assert (await engine.account()).last_synced_at == before
 
 
 async def test_a_failed_poll_makes_nothing_newer_but_what_it_saw_in_step(
