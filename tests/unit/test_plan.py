@@ -171,6 +171,8 @@ def test_retry_after_is_honoured_between_our_floor_and_an_hour(told: float | Non
 def test_the_third_refusal_stops_the_polls() -> None:
     assert _recover(PasswordRefused(), refusals=2)[0] == "UNREACHABLE"
     assert _recover(PasswordRefused(), refusals=3) == ("NEEDS_NEW_PASSWORD", None)
+    # No other error does, however many came before: the operator may allow fewer from now on.
+    assert _recover(Unreachable(), refusals=3) == ("UNREACHABLE", 30)
 
 
 def test_whether_the_key_is_back_is_looked_at_each_hour() -> None:
