@@ -350,7 +350,9 @@ async def test_a_calendar_that_was_left_and_chosen_anew_meanwhile_makes_nothing_
     await engine.poll(context)
     account = await engine.account()
     assert account.last_synced_at == before
-    assert account.next_poll_at == engine.now + engine.settings.watched_every  # It closes all time until then.
+    assert (
+        account.next_poll_at == engine.now + engine.settings.watched_every
+    )  # It closes all time until then.
 
 
 async def test_a_failed_poll_makes_nothing_newer_but_what_it_saw_in_step(
