@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from resolvers import booking
 from resolvers.outcomes import AvailabilityUnknown, RateLimited, Refusal, SlotUnavailable
@@ -69,7 +70,17 @@ async def hold(life: Life, place: int) -> None:
 async def reschedule(life: Life, which: int, place: int) -> None:
     if (known := one(life, which)) is not None:
         # To where it is already is no move: it is asked nothing, whatever has come there since.
-        await _taken(life, reschedule_call(life, known, place), is_new=known.view.start != instant(place))
+        with changing(known):
+            await _taken(life, reschedule_call(life, known, place), is_new=known.view.start != instant(place))
+
+
+@contextmanager
+def changing(known: Told) -> Iterator[None]:
+    known.is_changing = True
+    try:
+        yield
+    finally:
+        known.is_changing = False
 
 
 def reschedule_call(life: Life, known: Told, place: int) -> Call:
@@ -87,14 +98,15 @@ def reschedule_call(life: Life, known: Told, place: int) -> Call:
 async def cancel(life: Life, which: int) -> None:
     if (known := one(life, which)) is None:
         return
-    answer = await life.insist(
-        lambda: life.run(
-            booking.cancel_booking,
-            actor=key_of(life.world),
-            manage_token=known.view.manage_token,
-            reason=None,
+    with changing(known):
+        answer = await life.insist(
+            lambda: life.run(
+                booking.cancel_booking,
+                actor=key_of(life.world),
+                manage_token=known.view.manage_token,
+                reason=None,
+            )
         )
-    )
     assert isinstance(answer, BookingView), answer
     known.is_cancelled = True
 
@@ -124,7 +136,9 @@ async def _taken(life: Life, call: Call, *, is_new: bool = True) -> None:
 
 async def _overlaps_nothing(life: Life, view: BookingView) -> None:
     others = [
-        known.span for known in life.told.values() if known.view.id != view.id and not known.is_cancelled
+        known.span
+        for known in life.told.values()
+        if known.view.id != view.id and not (known.is_cancelled or known.is_changing)
     ]
     assert not [span for span in others if span[0] < view.end and view.start < span[1]], "booked twice"
     blocked = await life.rows(

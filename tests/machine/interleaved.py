@@ -228,7 +228,8 @@ class Interleaved:
         """As `book`: what comes to its new time in its midst is no move over what was known."""
         if (known := guests.one(self.life, self._which())) is not None:
             call = guests.reschedule_call(self.life, known, self.number(PLACES))
-            guests.note(self.life, await self.life.insist(call))
+            with guests.changing(known):
+                guests.note(self.life, await self.life.insist(call))
 
     async def cancel(self) -> None:
         await guests.cancel(self.life, self._which())

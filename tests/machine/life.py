@@ -57,6 +57,8 @@ class Told:
 
     view: BookingView
     is_cancelled: bool = False
+    is_changing: bool = False
+    "Asked to move or to go, and nothing answered yet: where it stands is not known."
 
     @property
     def span(self) -> tuple[int, int]:
