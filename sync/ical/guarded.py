@@ -35,7 +35,8 @@ _LONGEST_END = 5.0
 """Seconds from a worker's last word to its end; more, and it is killed."""
 _AT_ONCE = 2
 _LIMITS = Limits()
-_TOLD_TO = (-signal.SIGTERM, -signal.SIGINT)
+_NOT_BY_THE_TEXT = (-signal.SIGTERM, -signal.SIGINT, 1)
+"""How a worker ends that is told to, or that never began: told to while Python starts, it ends with 1."""
 _SLICE = 100
 """Texts read in a thread before it lets go, so that many big accounts take turns."""
 _FEW = 20
@@ -132,12 +133,14 @@ async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int,
         for number, request in requests.items():
             worker = worker or await _start(limits)
             reading = await _ask(worker, request)
-            if reading is None and await _ended_by(worker) in _TOLD_TO:
+            if reading is None and await _ended_by(worker) in _NOT_BY_THE_TEXT:
                 # With all of its group, as where this process is to end too: the text is not to blame.
                 worker = await _start(limits)
                 reading = await _ask(worker, request)
-                if reading is None and await _ended_by(worker) in _TOLD_TO:
-                    raise WorkerUnavailableError("one worker after the other was told to end")
+                if reading is None and await _ended_by(worker) in _NOT_BY_THE_TEXT:
+                    raise WorkerUnavailableError(
+                        "one worker after the other was told to end, or did not begin"
+                    )
             if reading is None:
                 await _end(worker)
                 worker = None

@@ -18,6 +18,8 @@ from domain.interval import Span
 from sync.ical.resource import Reading, read_resource
 
 LENGTH = struct.Struct(">Q")
+FAILED = 70
+"""Its exit status where a text was too much, as for memory. Not 1: with that Python ends where it can't begin."""
 
 
 class Limits(NamedTuple):
@@ -37,10 +39,13 @@ class Request(NamedTuple):
 def main() -> None:
     limits = Limits(float(sys.argv[1]), int(sys.argv[2]))
     _limit_memory(limits.memory)
-    while (request := _next(sys.stdin.buffer)) is not None:
-        answer = _timed(request, limits.cpu_seconds)
-        sys.stdout.buffer.write(framed(answer))
-        sys.stdout.buffer.flush()
+    try:
+        while (request := _next(sys.stdin.buffer)) is not None:
+            answer = _timed(request, limits.cpu_seconds)
+            sys.stdout.buffer.write(framed(answer))
+            sys.stdout.buffer.flush()
+    except Exception:  # noqa: BLE001 - nobody reads what it says.
+        sys.exit(FAILED)
 
 
 def framed(value: object) -> bytes:

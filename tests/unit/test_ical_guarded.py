@@ -166,6 +166,20 @@ async def test_one_whose_workers_are_told_to_end_one_after_the_other_is_not_give
         await read_guarded([request(ODD)])
 
 
+async def test_one_whose_workers_end_before_they_begin_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where they are told to while Python starts, or it finds no modules."""
+    start = asyncio.create_subprocess_exec
+
+    async def start_in_vain(*command: str, **how: Any) -> Process:
+        return await start(*command[:2], "nothing.of.this.name", **how)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_in_vain)
+    with pytest.raises(WorkerUnavailableError, match="did not begin"):
+        await read_guarded([request(ODD)])
+
+
 async def test_one_that_a_worker_could_not_read_in_time_is_told_as_our_fault_and_not_as_the_texts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
