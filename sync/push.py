@@ -228,17 +228,19 @@ async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment, resu
     if not result.is_by_us:
         # It may have been the last that the calendar refused, and iCloud tells of no change.
         await have_polled_whole(ledger.db, ledger.user)
-    if result.is_anothers and own.href == intent.own.href:
-        own.href = None  # It is another's place now.
+    if result.is_anothers:
+        own.href = (
+            None  # It is another's place now; where a poll has seen it elsewhere, that is looked for next.
+        )
     if ledger.slot_changes:
         await settle_conflicts(ledger)
 
 
 async def _is_elsewhere(ledger: Ledger, intent: Intent, own: Appointment) -> bool:
     """The owner moved it before we came to remove it, and a poll has seen meanwhile where to."""
+    _, strays = await find_place(ledger, own)
     if own.href not in {None, intent.own.href}:
         return True
-    _, strays = await find_place(ledger, own)
     return bool({stray.href for stray in strays} - {stray.href for stray in intent.strays})
 
 

@@ -113,10 +113,17 @@ async def test_the_owners_deletion_that_is_being_read_when_the_write_is_put_on_r
 
 @pytest.mark.parametrize("where", ["Home", "Work"])
 @pytest.mark.parametrize("is_seen_to_go_first", [True, False])
+@pytest.mark.parametrize("is_taken", [True, False])
 async def test_a_cancelled_one_that_the_owner_moved_before_it_was_removed_goes_from_there(
-    engine: Engine, home: FakeCalendar, work: FakeCalendar, where: str, *, is_seen_to_go_first: bool
+    engine: Engine,
+    home: FakeCalendar,
+    work: FakeCalendar,
+    where: str,
+    *,
+    is_seen_to_go_first: bool,
+    is_taken: bool,
 ) -> None:
-    """To another calendar, or under another name in its own."""
+    """To another calendar, or under another name in its own. `is_taken`: another's event has the one that it had."""
     name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
     await engine.poll()
@@ -130,12 +137,16 @@ async def test_a_cancelled_one_that_the_owner_moved_before_it_was_removed_goes_f
         if not is_seen_to_go_first:
             home.delete(href)
         (home if where == "Home" else work).put("moved", body)
+        if is_taken:
+            home.put(href.rpartition("/")[2].removesuffix(".ics"), theirs)
 
+    theirs = event("theirs", at(9, 9), at(9, 10))
     meanwhile(engine, carry, before="get" if is_seen_to_go_first else "remove")
     await engine.push()
     assert (await engine.appointment(name)).write_state == WriteState.PENDING
     await sync(engine)
-    assert (home.texts, work.texts) == ({}, {})
+    assert [text for _, text in home.texts.values()] == [theirs] * is_taken
+    assert work.texts == {}
     assert (await engine.appointment(name)).write_state == WriteState.REMOVED
     assert await engine.pending() == []
 
