@@ -153,12 +153,15 @@ def test_what_ended_a_worker_is_known_where_its_end_is_seen_late(monkeypatch: py
 async def test_one_whose_workers_are_told_to_end_one_after_the_other_is_not_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As where Ctrl-C is pressed twice: what is given up blocks a year, until its owner changes it."""
+    """What is given up blocks a year, until its owner changes it.
+
+    By SIGTERM: in the background of a shell SIGINT is ignored, also by whom the suite starts.
+    """
     start = asyncio.create_subprocess_exec
 
     async def start_and_end(*command: str, **how: Any) -> Process:
         worker = await start(*command, **how)
-        worker.send_signal(signal.SIGINT)
+        worker.send_signal(signal.SIGTERM)
         return worker
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end)
