@@ -40,7 +40,8 @@ async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own
         if not takes_events or not is_left_behind(own, calendar.path, each.href, each.body):
             return
         is_right = own.write_state not in UNSENT and is_as_written(own, each.body)
-        if not is_right or await _can_be_kept_up(ledger, own):
+        # After a new connection a copy in a calendar that takes nothing can be found first.
+        if not is_right or await _takes_events(ledger, own.calendar_id):
             await queue_tidying(ledger.db, ledger.user, own.id, now=ledger.now, wait=_A_MOVE_LASTS)
             return
     if is_elsewhere or own.href is None:
@@ -50,10 +51,9 @@ async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own
     await _note_state(ledger, own, each.body, ETag(each.etag))
 
 
-async def _can_be_kept_up(ledger: Ledger, own: Appointment) -> bool:
-    """Where it stands. After a new connection a copy in a calendar that takes nothing can be found first."""
-    place = await Calendar.filter(id=own.calendar_id).using_db(ledger.db).first()
-    return place is not None and why_unusable(place) is None
+async def _takes_events(ledger: Ledger, calendar_id: str | None) -> bool:
+    calendar = await Calendar.filter(id=calendar_id).using_db(ledger.db).first()
+    return calendar is not None and why_unusable(calendar) is None
 
 
 async def _note_state(ledger: Ledger, own: Appointment, body: str, etag: ETag) -> None:
@@ -94,10 +94,7 @@ async def note_deleted(ledger: Ledger, poll: Poll, calendar: Calendar, hrefs: Se
 async def _copy_elsewhere(ledger: Ledger, own: Appointment, gone: AbstractSet[str]) -> Resource | None:
     """In a calendar that takes events: one that takes none can have an older copy, and nobody moved it there."""
     for copy in await copies_of(ledger.db, own):
-        if copy.href in gone:
-            continue
-        place = await Calendar.filter(id=copy.calendar_id).using_db(ledger.db).get()
-        if why_unusable(place) is None:
+        if copy.href not in gone and await _takes_events(ledger, copy.calendar_id):
             return copy
     return None
 

@@ -229,9 +229,8 @@ async def _record_removed(ledger: Ledger, intent: Intent, own: Appointment, resu
         # It may have been the last that the calendar refused, and iCloud tells of no change.
         await have_polled_whole(ledger.db, ledger.user)
     if result.is_anothers:
-        own.href = (
-            None  # It is another's place now; where a poll has seen it elsewhere, that is looked for next.
-        )
+        # It is another's place now; where a poll has seen it elsewhere, that is looked for next.
+        own.href = None
     if ledger.slot_changes:
         await settle_conflicts(ledger)
 
