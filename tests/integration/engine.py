@@ -22,7 +22,7 @@ from models.outbox import WriteState, queue_write, take_due
 from models.people import User
 from models.polling import lease_account
 from models.seal import Sealer, Secret
-from models.settle import settle_calendar
+from models.settle import forget_account, settle_calendar
 from sync.context import SyncContext
 from sync.ical.resource import AppointmentText, write_appointment
 from sync.pull import PullOutcome, pull
@@ -106,6 +106,14 @@ class Engine:
                 status=AccountStatus.NEEDS_CALENDARS,
                 connected_at=NOW,
             )
+
+    async def connect_anew(self) -> None:
+        """All that came from iCloud is forgotten, as by a disconnect; nothing is chosen yet."""
+        async with changing(self.database, self.bell, self.user, now=self.now) as ledger:
+            account = await ICloudAccount.all().using_db(ledger.db).get()
+            await forget_account(ledger, account)
+            fresh = {"expanded_until": None, "expanded_zone": None}
+            await account.update_from_dict(fresh).save(using_db=ledger.db)
 
     async def choose(self, *names: str, linked: str | None = None) -> None:
         """As the owner would: lists, marks them and lets the engine read."""

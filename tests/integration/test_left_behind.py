@@ -266,11 +266,7 @@ async def test_the_one_that_can_be_kept_up_stays_where_the_other_stands_in_a_cal
         await engine.change(name, starts=start, ends=end)
         await pass_minutes(engine, context)
     assert (spans(home), spans(work)) == ([BOOKED], [BOOKED])
-    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
-        account = await ICloudAccount.all().using_db(ledger.db).get()
-        await forget_account(ledger, account)
-        fresh = {"expanded_until": None, "expanded_zone": None}
-        await account.update_from_dict(fresh).save(using_db=ledger.db)
+    await engine.connect_anew()
     await engine.choose("Home", linked="Work")
     for _ in range(3):
         await pass_minutes(engine, context)

@@ -9,9 +9,7 @@ import pytest
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.bell import Bell
-from models.changelog import changing
 from models.database import Database, execute, fetch
-from models.icloud import ICloudAccount
 from models.outbox import (
     TakenWrite,
     WriteState,
@@ -24,7 +22,6 @@ from models.outbox import (
     take_due,
 )
 from models.polling import have_polled_whole
-from models.settle import forget_account
 from sync.push import LATER, push, put_off
 from sync.remote import ETag, Href, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
@@ -366,11 +363,7 @@ async def test_a_second_name_is_kept_over_a_new_connection(
         await engine.push()
         engine.now += HOUR
     home.texts.clear()
-    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
-        account = await ICloudAccount.all().using_db(ledger.db).get()
-        await forget_account(ledger, account)
-        fresh = {"expanded_until": None, "expanded_zone": None}
-        await account.update_from_dict(fresh).save(using_db=ledger.db)
+    await engine.connect_anew()
     await engine.choose(linked="Work")
     await engine.change(name, starts=MOVED[0], ends=MOVED[1])
     await engine.push()

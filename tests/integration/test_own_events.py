@@ -6,13 +6,10 @@ import pytest
 
 from domain.changes import ChangeKind
 from models.bell import Bell
-from models.changelog import changing
 from models.database import Database
-from models.icloud import ICloudAccount
 from models.outbox import WriteState
-from models.settle import forget_account
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import USER, Engine, at, linked_engine_on
+from tests.integration.engine import Engine, at, linked_engine_on
 from tests.integration.test_push import spans
 
 BOOKED, MOVED = (at(3, 9), at(3, 10)), (at(3, 14), at(3, 15))
@@ -105,11 +102,7 @@ async def test_one_that_stands_as_it_should_after_a_disconnect_has_no_problem_an
     engine.server.drops_put_answers = 1
     name = await engine.book(*BOOKED)
     await engine.push()
-    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
-        account = await ICloudAccount.all().using_db(ledger.db).get()
-        await forget_account(ledger, account)
-        fresh = {"expanded_until": None, "expanded_zone": None}
-        await account.update_from_dict(fresh).save(using_db=ledger.db)
+    await engine.connect_anew()
     assert (await engine.appointment(name)).write_problem is not None
     await engine.choose(linked="Work")
     await engine.poll()

@@ -11,9 +11,7 @@ from models.calendar import Calendar, Event, Resource
 from models.changelog import changing
 from models.clocks import CLOCKS_DIFFER
 from models.database import Database
-from models.icloud import ICloudAccount
 from models.outbox import WriteState, queue_write, relink_writes
-from models.settle import forget_account
 from sync.ical.resource import read_written
 from sync.remote import ETag, Href, NotThere, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
@@ -647,12 +645,7 @@ async def test_an_old_text_is_no_edit_of_the_owners_though_another_clock_is_ahea
 async def test_after_a_new_connection_it_is_known_by_its_uid(engine: Engine, home: FakeCalendar) -> None:
     name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
-    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
-        account = await ICloudAccount.all().using_db(ledger.db).get()
-        await forget_account(ledger, account)
-        await account.update_from_dict({"expanded_until": None, "expanded_zone": None}).save(
-            using_db=ledger.db
-        )
+    await engine.connect_anew()
     own = await engine.appointment(name)
     assert (own.write_state, own.calendar_id, own.href) == (WriteState.WRITTEN, None, None)
     await engine.choose(linked="Home")

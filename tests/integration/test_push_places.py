@@ -13,10 +13,9 @@ from models.bell import Bell
 from models.calendar import Calendar
 from models.changelog import changing
 from models.database import Database, execute
-from models.icloud import ICloudAccount
 from models.outbox import WriteState, relink_writes, take_due
 from models.polling import Stamp
-from models.settle import forget_account, settle_calendar
+from models.settle import settle_calendar
 from sync.plan import ProblemCode
 from sync.quiet import look
 from sync.remote import Forbidden, Href, RemoteError, Throttled, Unreachable
@@ -255,11 +254,7 @@ async def test_a_move_that_a_disconnect_cut_short_is_written_after_a_new_connect
     name = await engine.book(at(3, 9), at(3, 10))
     await engine.push()
     await engine.change(name, starts=at(3, 14), ends=at(3, 15))
-    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
-        account = await ICloudAccount.all().using_db(ledger.db).get()
-        await forget_account(ledger, account)
-        fresh = {"expanded_until": None, "expanded_zone": None}
-        await account.update_from_dict(fresh).save(using_db=ledger.db)
+    await engine.connect_anew()
     own = await engine.appointment(name)
     assert (own.write_state, own.href) == (WriteState.NOT_LINKED, None)
     assert own.write_problem is not None
