@@ -206,13 +206,16 @@ Pieces = list[tuple[int, Span]]
 
 
 def pieces(occurrence: Occurrence, policy: BusyPolicy, own: OwnCopy | None) -> Pieces:
-    """A copy of ours closes only what its appointment does not."""
+    """A copy of ours closes only what its appointment does not.
+
+    A series is its owner's, whatever it was made of: it is neither moved nor removed.
+    """
     span = blocked_span(occurrence, policy)
     if span is None:
         return []
-    if own is None:
+    if own is None or (occurrence.is_recurring and not own.is_confirmed):
         return [(_BEFORE, span)]
-    if not own.is_confirmed or own.awaits_our_write:
+    if not occurrence.is_recurring and (own.awaits_our_write or not own.is_confirmed):
         return []
     both = [
         (_BEFORE, Span(span.start, min(span.end, own.span.start))),

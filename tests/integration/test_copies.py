@@ -12,7 +12,7 @@ from models.database import Database
 from models.outbox import WriteState
 from resolvers import accounts, booking, calendars
 from resolvers.views import BookingView
-from tests.integration.pages import HOUR, NINE, block, booked, page
+from tests.integration.pages import DAY, HOUR, NINE, block, booked, page
 from tests.integration.test_booking import cancel, move
 from tests.integration.test_push import spans
 from tests.integration.whole import Whole, whole_on
@@ -69,6 +69,29 @@ async def test_a_cancellation_opens_where_the_copy_is_before_it_is_removed(whole
     assert isinstance(await cancel(whole.world, view.manage_token), BookingView)
     assert await whole.slots() == []
     await booked(whole.world, NINE + 3 * HOUR, key="another-key-made-anew")
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_a_series_that_its_owner_made_of_a_copy_closes_its_time_whatever_becomes_of_the_booking(
+    whole: Whole, *, is_cancelled: bool
+) -> None:
+    view = await booked(whole.world)
+    await whole.push()
+    [(href, (_, body))] = whole.home.texts.items()
+    series = body.replace("END:VEVENT", "RRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT")
+    whole.home.put(href.rpartition("/")[2].removesuffix(".ics"), series)
+    await whole.poll()
+    dates = [(NINE + day * DAY, NINE + day * DAY + HOUR) for day in range(3)]
+    assert await whole.slots() == dates[1:]
+    if is_cancelled:
+        await cancel(whole.world, view.manage_token)
+    else:
+        await move(whole.world, view.manage_token, NINE + 3 * HOUR)
+    assert await whole.slots() == dates
+    await whole.push()
+    whole.world.clock.now += HOUR
+    await whole.poll()
+    assert (whole.home.texts[href][1], await whole.slots()) == (series, dates)
 
 
 async def test_a_cancellation_resolves_the_conflict_it_stood_in(whole: Whole) -> None:
