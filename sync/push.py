@@ -10,6 +10,7 @@ from domain.copies import uid_of
 from models.booking import Appointment
 from models.calendar import Calendar, rewind
 from models.changelog import Ledger, NoSuchUserError, changing
+from models.copies import copies_of
 from models.icloud import ICloudAccount
 from models.outbox import (
     UNSENT,
@@ -29,11 +30,11 @@ from models.settle import closes_time, settle_conflicts
 from sync.appointment_text import href_of, is_as_written
 from sync.context import SyncContext
 from sync.ical.resource import read_resource
-from sync.places import NOT_KEPT, find_held, find_left_behind, find_place, why_unusable
+from sync.places import NOT_KEPT, find_held, find_left_behind, find_place, stand_at, why_unusable
 from sync.plan import plan_hold_back, plan_window, plan_write_retry
-from sync.remote import Broken, PasswordRefused, RemoteError, Throttled
+from sync.remote import Broken, Href, PasswordRefused, RemoteError, Throttled
 from sync.room import Place
-from sync.write import GivenUp, Intent, Later, Removed, Result, Tidied, Written, carry_out
+from sync.write import Elsewhere, GivenUp, Intent, Later, Removed, Result, Tidied, Written, carry_out
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +163,9 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
             case Tidied():
                 await _finish_tidying(context, ledger, taken, own)
                 return
+            case Elsewhere(href):
+                await _follow(context, ledger, taken, own, href)
+                return
             case GivenUp() if is_anew:
                 await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
                 return
@@ -207,6 +211,16 @@ async def _finish_tidying(context: SyncContext, ledger: Ledger, taken: TakenWrit
         await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
     else:
         await finish_write(ledger.db, taken)
+
+
+async def _follow(
+    context: SyncContext, ledger: Ledger, taken: TakenWrite, own: Appointment, href: Href
+) -> None:
+    """It is kept up where its owner moved it."""
+    for copy in await copies_of(ledger.db, own):
+        if copy.href == href:
+            await stand_at(ledger, own, copy)
+    await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
 
 
 async def _record_written(

@@ -88,6 +88,13 @@ class Tidied:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Its owner moved it there, and nothing was written yet."""
+
+    href: Href
+
+
+@dataclass(frozen=True, slots=True)
 class GivenUp:
     """The owner must act."""
 
@@ -99,7 +106,7 @@ class Later:
     error: RemoteError
 
 
-Result = Written | Removed | Tidied | GivenUp | Later
+Result = Written | Removed | Tidied | Elsewhere | GivenUp | Later
 
 
 async def carry_out(context: SyncContext, intent: Intent, place: Place, *, until: float) -> Result:
@@ -120,6 +127,8 @@ async def carry_out(context: SyncContext, intent: Intent, place: Place, *, until
 async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
     if intent.is_written and not await _stands(remote, intent.own):
         return Tidied()  # The owner moved or deleted it, and a poll is to tell.
+    if not intent.is_written and (moved := await _moved_to(remote, intent)) is not None:
+        return moved
     if (unsure := await _remove_strays(remote, intent)) is not None:
         return unsure
     if intent.is_written:
@@ -138,6 +147,25 @@ async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Inte
     if isinstance(result, GivenUp) or (isinstance(result, Removed) and not result.is_by_us):
         await _require_home(remote, intent)
     return result
+
+
+async def _moved_to(remote: RemoteCalendars, intent: Intent) -> Elsewhere | None:
+    """Of what its owner moved, half was read: what they put there with it stays, and no second one is made."""
+    own = intent.own
+    if own.status != "CONFIRMED" or not intent.strays:
+        return None
+    if await _is_ours(remote, Href(own.href or ""), own.uid):
+        return None
+    for stray in intent.strays:
+        if await _is_ours(remote, stray.href, stray.uid):
+            return Elsewhere(stray.href)
+    return None
+
+
+async def _is_ours(remote: RemoteCalendars, href: Href, uid: str | None) -> bool:
+    """What can't be read counts as ours: it may be."""
+    found = await _find(remote, href)
+    return found is not None and whose(found.body, uid or "") is not Whose.ANOTHERS
 
 
 async def _remove_strays(remote: RemoteCalendars, intent: Intent) -> Later | None:

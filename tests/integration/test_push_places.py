@@ -60,6 +60,53 @@ async def test_one_moved_to_a_calendar_that_is_read_first_is_kept_up_there(
     assert (spans(home), spans(work)) == ([], [])
 
 
+def carry(work: FakeCalendar, home: FakeCalendar) -> Href:
+    """As its owner would, with a place put to it; where it went."""
+    [(href, (_, body))] = work.texts.items()
+    work.delete(href)
+    return home.put("moved", body.replace("END:VEVENT", "LOCATION:Room 5\r\nEND:VEVENT"))
+
+
+async def test_one_that_its_owner_moves_before_a_lost_answer_is_looked_for_stays_with_all_they_added(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    engine.server.drops_put_answers = 1
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    moved = carry(work, home)
+    await engine.poll()
+    engine.now += HOUR
+    for _ in range(2):
+        await engine.push()
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.href, work.texts) == (WriteState.WRITTEN, moved, {})
+    assert "Room 5" in home.texts[moved][1]
+    assert await engine.pending() == []
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+async def test_a_change_follows_its_owners_move_of_which_half_was_read(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, *, is_deleted: bool
+) -> None:
+    """Unless they deleted it there since: then it is written anew."""
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push()
+    await engine.poll()
+    engine.server.untold |= set(work.texts)
+    moved = carry(work, home)
+    await engine.poll()
+    if is_deleted:
+        home.delete(moved)
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    for _ in range(2):
+        await engine.push()
+    wanted = [(at(3, 14), at(3, 15))]
+    assert (spans(home), spans(work)) == (([], wanted) if is_deleted else (wanted, []))
+    assert is_deleted or "Room 5" in home.texts[moved][1]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
 async def test_a_refusal_that_was_the_servers_mistake_ends_in_a_write(
     engine: Engine, work: FakeCalendar
 ) -> None:
