@@ -59,6 +59,10 @@ class ICloudAccount(Model):
         table = "icloud_account"
         indexes = (("next_poll_at",), ("subaccount_id", "user_id"))
 
+    def clear_problem(self) -> None:
+        """As a row in hand: to be stored by who has it."""
+        self.problem_code = self.problem_message = self.problem_since = self.retry_at = None
+
 
 class ApplePrincipal(Model):
     # One subaccount an Apple account: the primary key holds it under concurrent connects.

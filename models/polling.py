@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
-from domain.accounts import AccountStatus
+from domain.accounts import APPLES_WAITS, AccountStatus
 from domain.actor import UserRef
 from models.database import Db, Row, execute, fetch, marks
 
@@ -178,10 +178,6 @@ async def free_accounts(db: Db) -> None:
         "UPDATE icloud_account SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL",
         is_long=True,
     )
-
-
-APPLES_WAITS = frozenset({"PASSWORD_REFUSED", "THROTTLED"})
-"""Codes of the problems after which Apple is not asked sooner than planned, whoever asks us to."""
 
 
 async def ask_for_poll(db: Db, account_id: str, *, now: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.accounts import AccountStatus, standing
+from domain.accounts import CHOICE_PROBLEMS, AccountStatus, standing
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.calendar import Calendar, are_read
@@ -13,9 +13,6 @@ from models.icloud import ICloudAccount
 from models.settle import forget_account
 from resolvers.principals import release
 from resolvers.views import AccountProblem, AccountView, Progress
-
-LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
-CONFLICT_CALENDAR_UNREADABLE = "CONFLICT_CALENDAR_UNREADABLE"
 
 HEALED = (
     "status",
@@ -49,8 +46,8 @@ def account_view(row: ICloudAccount) -> AccountView:
 def heal(row: ICloudAccount, chosen: Sequence[Calendar], *, now: float) -> None:
     """Apple took a password: what it refused is over, and the account is where its calendars put it."""
     row.failures = row.refusals = 0
-    if row.problem_code not in {LINKED_CALENDAR_UNUSABLE, CONFLICT_CALENDAR_UNREADABLE}:
-        clear_problem(row)
+    if row.problem_code not in CHOICE_PROBLEMS:
+        row.clear_problem()
     row.retry_at = None
     was_syncing = row.status == AccountStatus.SYNCING
     is_read = not was_syncing and are_read(chosen)
@@ -63,10 +60,6 @@ def start_reading(row: ICloudAccount) -> None:
     if AccountStatus(row.status) in {AccountStatus.NEEDS_CALENDARS, AccountStatus.CONNECTED}:
         row.status = AccountStatus.SYNCING
         row.progress_done, row.progress_total = 0, None
-
-
-def clear_problem(row: ICloudAccount) -> None:
-    row.problem_code = row.problem_message = row.problem_since = None
 
 
 async def forget(ledger: Ledger, row: ICloudAccount) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from domain.ids import Kind
@@ -203,7 +203,11 @@ async def refresh(
         return ICloudPasswordRefused(
             "Apple refuses the stored password: make a new app-specific password and renew it here."
         )
-    if row.problem_code == "THROTTLED" and row.retry_at is not None and row.retry_at > ctx.now:
+    if (
+        row.problem_code == ICloudProblemCode.THROTTLED
+        and row.retry_at is not None
+        and row.retry_at > ctx.now
+    ):
         return ICloudUnavailable("iCloud asks to wait: try again later.", row.retry_at)
     if (retry_at := ctx.services.limits.take(Rule.REFRESH, row.id)) is not None:
         return RateLimited("This account was looked at just now: try again in a few seconds.", retry_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.accounts import ICloudProblemCode
 from domain.changes import ChangeKind
 from models.calendar import Calendar, is_readable
 from models.changelog import Ledger
@@ -14,9 +15,6 @@ from models.polling import ask_for_poll
 from models.resources import settle_copies
 from models.settle import settle_calendar, settle_conflicts
 from resolvers.account_state import (
-    CONFLICT_CALENDAR_UNREADABLE,
-    LINKED_CALENDAR_UNUSABLE,
-    clear_problem,
     start_reading,
 )
 
@@ -48,11 +46,11 @@ async def choose(
         await _place(ledger, calendar, choice)
     if choice.linked != stands.linked:
         await _relink(ledger, next((each for each in calendars if each.id == choice.linked), None))
-        if account.problem_code == LINKED_CALENDAR_UNUSABLE:
-            clear_problem(account)
+        if account.problem_code == ICloudProblemCode.LINKED_CALENDAR_UNUSABLE:
+            account.clear_problem()
     is_all_readable = all(is_readable(calendar) for calendar in calendars if calendar.is_conflict)
-    if account.problem_code == CONFLICT_CALENDAR_UNREADABLE and is_all_readable:
-        clear_problem(account)
+    if account.problem_code == ICloudProblemCode.CONFLICT_CALENDAR_UNREADABLE and is_all_readable:
+        account.clear_problem()
     if is_first or choice.conflict - stands.conflict:
         start_reading(account)
     await _store(ledger, account)

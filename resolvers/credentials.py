@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from domain.accounts import LONGEST_RETRY
 from models.seal import Secret
 from resolvers.outcomes import (
     AppSpecificPasswordRequired,
@@ -18,8 +19,6 @@ HELP_URL = "https://support.apple.com/102654"
 APPLE_ID_LENGTH = 254
 _PASSWORD_LENGTH = 256
 _TRY_AGAIN_AFTER = 30.0
-_LONGEST_WAIT = 3600.0
-"""Seconds: however long iCloud asks for, a poll looks again after them; dates far ahead are none at all."""
 _FORM = re.compile(r"[A-Za-z]{4}(-[A-Za-z]{4}){3}")
 _WITHOUT_DASHES = re.compile(r"[A-Za-z]{16}")
 
@@ -66,7 +65,7 @@ def unavailable(error: RemoteError, *, now: float) -> ICloudUnavailable:
         case Throttled():
             wait = _TRY_AGAIN_AFTER if error.retry_after is None else error.retry_after
             return ICloudUnavailable(
-                "iCloud asks to wait: try again later.", now + min(max(wait, 0.0), _LONGEST_WAIT)
+                "iCloud asks to wait: try again later.", now + min(max(wait, 0.0), LONGEST_RETRY)
             )
         case Unreachable():
             return ICloudUnavailable(

@@ -4,7 +4,7 @@ from enum import Enum, StrEnum
 
 import strawberry
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.actor import Role
 from domain.availability import Match
 from domain.busy import BusyRule, EventStatus, Participation, ShowAs
@@ -55,15 +55,6 @@ class Weekday(StrEnum):
     FRIDAY = "FRIDAY"
     SATURDAY = "SATURDAY"
     SUNDAY = "SUNDAY"
-
-
-class ICloudProblemCode(StrEnum):
-    PASSWORD_REFUSED = "PASSWORD_REFUSED"  # noqa: S105
-    THROTTLED = "THROTTLED"
-    UNREACHABLE = "UNREACHABLE"
-    UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
-    LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
-    CONFLICT_CALENDAR_UNREADABLE = "CONFLICT_CALENDAR_UNREADABLE"
 
 
 class EventProblemCode(StrEnum):

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
-from domain.accounts import AccountStatus
+from domain.accounts import CHOICE_PROBLEMS, AccountStatus
 from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar
@@ -24,10 +24,8 @@ from models.rows import ReadResource
 from models.settle import settle_conflicts
 from sync.ending import Ending
 from sync.own import note_seen
-from sync.plan import CHOICE_PROBLEMS
 from sync.poll import Poll
 from sync.reading import read_all
-from sync.record import clear_problem
 from sync.remote import (
     ETag,
     Fetched,
@@ -299,7 +297,7 @@ async def note_progress(poll: Poll, calendar: Calendar, *, done: int, total: int
         if account.status in {AccountStatus.CONNECTED, AccountStatus.UNREACHABLE}:
             account.status = AccountStatus.SYNCING
             if account.problem_code not in CHOICE_PROBLEMS:
-                clear_problem(account)
+                account.clear_problem()
         await account.save(using_db=ledger.db, update_fields=_PROGRESS)
         ledger.note(ChangeKind.ACCOUNT, account.id)
     poll.is_counting = True

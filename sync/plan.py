@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from zlib import crc32
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.interval import Span
 from domain.zones import DAY, day_at, day_edges
 from sync.remote import (
@@ -27,15 +26,6 @@ from sync.remote import (
     Unreachable,
 )
 from sync.settings import SyncSettings
-
-
-class ProblemCode(StrEnum):
-    PASSWORD_REFUSED = "PASSWORD_REFUSED"  # noqa: S105
-    THROTTLED = "THROTTLED"
-    UNREACHABLE = "UNREACHABLE"
-    UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
-    LINKED_CALENDAR_UNUSABLE = "LINKED_CALENDAR_UNUSABLE"
-    CONFLICT_CALENDAR_UNREADABLE = "CONFLICT_CALENDAR_UNREADABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +157,7 @@ class Recovery:
     """What becomes of the account after a poll that failed. `retry_at` None: a person must act."""
 
     status: AccountStatus
-    code: ProblemCode
+    code: ICloudProblemCode
     message: str
     retry_at: float | None
 
@@ -203,52 +193,40 @@ def plan_recovery(
     return Recovery(AccountStatus.UNREACHABLE, code, message, now + wait)
 
 
-def describe(error: RemoteError) -> tuple[ProblemCode, str]:
+def describe(error: RemoteError) -> tuple[ICloudProblemCode, str]:
     """The problem's code, and a sentence that its owner can act on."""
     match error:
         case PasswordRefused():
-            return ProblemCode.PASSWORD_REFUSED, (
+            return ICloudProblemCode.PASSWORD_REFUSED, (
                 "Apple did not accept this Apple Account and app-specific password. Use the e-mail you sign in with "
                 "at account.apple.com and a fresh app-specific password made there, not your Apple password."
             )
         case PasswordUnreadable():
-            return ProblemCode.PASSWORD_REFUSED, (
+            return ICloudProblemCode.PASSWORD_REFUSED, (
                 "The stored app-specific password can't be opened with this server's sealing keys: give a new one "
                 "here, or have the operator bring the key back."
             )
         case Throttled():
-            return ProblemCode.THROTTLED, "iCloud asks to wait; it is tried again by itself."
+            return ICloudProblemCode.THROTTLED, "iCloud asks to wait; it is tried again by itself."
         case Unreachable():
-            return ProblemCode.UNREACHABLE, "iCloud can't be reached; it is tried again by itself."
+            return ICloudProblemCode.UNREACHABLE, "iCloud can't be reached; it is tried again by itself."
         case ForeignHost():
-            return ProblemCode.UNEXPECTED_ANSWER, (
+            return ICloudProblemCode.UNEXPECTED_ANSWER, (
                 "The calendar server named an address that is not allowed; nothing was sent there."
             )
         case NameTooLong():
-            return ProblemCode.UNEXPECTED_ANSWER, (
+            return ICloudProblemCode.UNEXPECTED_ANSWER, (
                 "An event's address in iCloud is too long to be kept, so the times of its calendar stay closed: delete "
                 "the event there, or make it anew."
             )
         case Broken():
-            return ProblemCode.UNEXPECTED_ANSWER, (
+            return ICloudProblemCode.UNEXPECTED_ANSWER, (
                 "Something went wrong on our side while iCloud was read; it is tried again by itself."
             )
         case _:
-            return ProblemCode.UNEXPECTED_ANSWER, (
+            return ICloudProblemCode.UNEXPECTED_ANSWER, (
                 "iCloud's answer could not be understood; it is tried again by itself."
             )
-
-
-CHOICE_PROBLEMS = {
-    ProblemCode.LINKED_CALENDAR_UNUSABLE: (
-        "The linked calendar is gone from iCloud, is read-only or takes no events now: choose another one."
-    ),
-    ProblemCode.CONFLICT_CALENDAR_UNREADABLE: (
-        "A conflict calendar is a subscription now, whose events iCloud does not give: take it out of the conflict "
-        "calendars, or its state grows too old and all time is closed."
-    ),
-}
-"""What is wrong with a choice of calendars, each with a sentence that its owner can act on."""
 
 
 def plan_write_retry(

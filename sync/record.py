@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from domain.accounts import AccountStatus, standing
+from domain.accounts import APPLES_WAITS, CHOICE_PROBLEMS, AccountStatus, ICloudProblemCode, standing
 from domain.changes import ChangeKind
 from models.calendar import Calendar, are_read, chosen_calendars, is_readable, why_unlinkable
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
-from models.polling import APPLES_WAITS, Lease, release
+from models.polling import Lease, release
 from sync.context import SyncContext
-from sync.plan import (
-    CHOICE_PROBLEMS,
-    ProblemCode,
-    Recovery,
-    plan_next_poll,
-    plan_recovery,
-)
+from sync.plan import Recovery, plan_next_poll, plan_recovery
 from sync.poll import Poll
 from sync.remote import Broken, PasswordRefused, PasswordUnreadable, RemoteError, Throttled, Unreachable
 
@@ -208,28 +202,24 @@ def _recovery(poll: Poll, account: ICloudAccount, error: RemoteError) -> Recover
     )
 
 
-def clear_problem(account: ICloudAccount) -> None:
-    account.problem_code = account.problem_message = account.problem_since = account.retry_at = None
-
-
-def _set_problem(account: ICloudAccount, code: ProblemCode | None, message: str, *, now: float) -> None:
+def _set_problem(account: ICloudAccount, code: ICloudProblemCode | None, message: str, *, now: float) -> None:
     if code is None:
-        clear_problem(account)
+        account.clear_problem()
         return
     if account.problem_code != code:
         account.problem_since = now
     account.problem_code, account.problem_message = code, message
 
 
-def _problem_of(calendars: list[Calendar], refusing: AbstractSet[str]) -> ProblemCode | None:
+def _problem_of(calendars: list[Calendar], refusing: AbstractSet[str]) -> ICloudProblemCode | None:
     """Of those that are chosen."""
     if any(
         calendar.is_linked and (why_unlinkable(calendar) is not None or calendar.id in refusing)
         for calendar in calendars
     ):
-        return ProblemCode.LINKED_CALENDAR_UNUSABLE
+        return ICloudProblemCode.LINKED_CALENDAR_UNUSABLE
     if any(not calendar.is_gone and not is_readable(calendar) for calendar in calendars):
-        return ProblemCode.CONFLICT_CALENDAR_UNREADABLE
+        return ICloudProblemCode.CONFLICT_CALENDAR_UNREADABLE
     return None
 
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.accounts import AccountStatus
+from domain.accounts import APPLES_WAITS, AccountStatus, ICloudProblemCode
 from domain.actor import UserRef
 from domain.calendars import ListedCalendar
 from domain.work import Watch, unwatched
@@ -17,14 +17,13 @@ from models.bell import SYNC, Bell
 from models.changelog import read_position
 from models.database import Database, fetch
 from models.icloud import ICloudAccount
-from models.polling import APPLES_WAITS, ask_for_poll
+from models.polling import ask_for_poll
 from models.seal import Sealer, Secret
 from sync.context import SyncContext, pass_by
 from sync.icloud.guard import Guard
 from sync.icloud.server import ICloud
 from sync.icloud.settings import TransportSettings
 from sync.loop import Loop
-from sync.plan import ProblemCode
 from sync.remote import (
     CalendarServer,
     PasswordRefused,
@@ -218,11 +217,11 @@ def _error_of(account: ICloudAccount) -> RemoteError | None:
     if account.failures == 0:
         return None
     match account.problem_code:
-        case ProblemCode.PASSWORD_REFUSED:
+        case ICloudProblemCode.PASSWORD_REFUSED:
             return PasswordRefused()
-        case ProblemCode.THROTTLED:
+        case ICloudProblemCode.THROTTLED:
             return Throttled(None)
-        case ProblemCode.UNREACHABLE:
+        case ICloudProblemCode.UNREACHABLE:
             return Unreachable()
         case _:
             return UnexpectedAnswer()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.accounts import LONGEST_RETRY
+
 ICLOUD_URL = "https://caldav.icloud.com/"
 
 
@@ -29,7 +31,7 @@ class SyncSettings:
     quiet_after: float = 86_400
     jitter: float = 0.2
     first_retry: float = 30
-    longest_retry: float = 3600
+    longest_retry: float = LONGEST_RETRY
     longest_outage_retry: float = 300
     "Where no answer came, of a poll or a write: an outage that ended is noticed soon, at what a quiet account costs."
     first_refusal_retry: float = 60

@@ -11,14 +11,14 @@ from functools import lru_cache
 from benchmarks.faults.account import Account, Slots
 from benchmarks.faults.beside import Life
 from benchmarks.fresh import OURS
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.busy import BusyPolicy, blocked_span
 from domain.interval import Span
 from models.booking import Appointment
 from models.calendar import Resource
 from models.outbox import WriteState
 from sync.ical.resource import read_resource, read_written
-from sync.plan import ProblemCode, plan_window
+from sync.plan import plan_window
 from tests.fakes.calendar_server import APPLE_ID
 from tests.integration.engine import ZONE
 
@@ -104,7 +104,9 @@ async def hold_as_told(life: Life) -> None:
     account = await life.known.engine.account()
     match account.status:
         case AccountStatus.CONNECTED:
-            assert account.problem_code in {None, ProblemCode.LINKED_CALENDAR_UNUSABLE}, account.problem_code
+            assert account.problem_code in {None, ICloudProblemCode.LINKED_CALENDAR_UNUSABLE}, (
+                account.problem_code
+            )
         case AccountStatus.UNREACHABLE:
             assert account.problem_code, "unreachable, and it is not said why"
             assert account.next_poll_at, "unreachable, and never asked again"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from models.bell import Bell
 from models.database import Database
 from standin.faults import Failing, Lie
@@ -21,7 +21,6 @@ from sync.context import SyncContext
 from sync.icloud.guard import Guard
 from sync.icloud.server import ICloud
 from sync.icloud.settings import TransportSettings
-from sync.plan import ProblemCode
 from sync.remote import RemoteError
 from tests.e2e.test_secrets import forms
 from tests.integration.engine import Engine, at
@@ -109,7 +108,7 @@ async def _is_honest(engine: Engine, met: RemoteError | None) -> None:
         assert (account.status, account.problem_code) == (AccountStatus.CONNECTED, None)
         return
     assert account.status == AccountStatus.UNREACHABLE
-    assert account.problem_code in set(ProblemCode)
+    assert account.problem_code in set(ICloudProblemCode)
     assert account.problem_message
     assert account.retry_at == account.next_poll_at
     assert account.retry_at <= engine.now + engine.settings.longest_retry

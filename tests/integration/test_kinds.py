@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind
 from models.bell import Bell
 from models.database import Database
-from sync.plan import ProblemCode
 from sync.quiet import look
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar
@@ -41,7 +40,7 @@ async def test_what_is_said_to_hold_no_events_goes_on_being_read_while_it_has_so
     assert account.last_synced_at == engine.now
     assert (account.status, account.problem_code) == (
         AccountStatus.CONNECTED,
-        ProblemCode.LINKED_CALENDAR_UNUSABLE,
+        ICloudProblemCode.LINKED_CALENDAR_UNUSABLE,
     )
 
 
@@ -108,13 +107,13 @@ async def test_the_owner_is_told_of_a_subscription_until_it_holds_events_again(e
     connected = AccountStatus.CONNECTED
     assert told == [
         (connected, None),
-        (connected, ProblemCode.CONFLICT_CALENDAR_UNREADABLE),
+        (connected, ICloudProblemCode.CONFLICT_CALENDAR_UNREADABLE),
         (connected, None),
     ]
     await engine.choose(linked="Home")
     home_of(engine).kind = CalendarKind.SUBSCRIPTION
     await engine.poll()
-    assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
+    assert (await engine.account()).problem_code == ICloudProblemCode.LINKED_CALENDAR_UNUSABLE
 
 
 async def test_a_subscription_that_is_gone_is_no_problem_any_more(engine: Engine) -> None:

@@ -9,14 +9,13 @@ from itertools import pairwise
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind, ListedCalendar
 from models.bell import Bell
 from models.database import Database
 from models.outbox import WriteState
 from models.seal import Sealer
 from sync.context import SyncContext
-from sync.plan import ProblemCode
 from sync.remote import (
     Changes,
     Fetched,
@@ -311,7 +310,7 @@ async def test_a_password_that_cannot_be_opened_is_a_problem_that_is_told(engine
     assert engine.server.asked == []
     assert (account.status, account.problem_code) == (
         AccountStatus.NEEDS_NEW_PASSWORD,
-        ProblemCode.PASSWORD_REFUSED,
+        ICloudProblemCode.PASSWORD_REFUSED,
     )
     assert "sealing keys" in (account.problem_message or "")
     assert account.retry_at == account.next_poll_at == engine.now + HOUR
@@ -548,7 +547,7 @@ async def test_where_all_or_much_is_listed_and_not_given_the_calendar_is_not_tak
     account = await engine.account()
     assert (account.status, account.problem_code) == (
         AccountStatus.UNREACHABLE,
-        ProblemCode.UNEXPECTED_ANSWER,
+        ICloudProblemCode.UNEXPECTED_ANSWER,
     )
     assert (await engine.calendar("Work")).last_synced_at is None
     engine.server.hidden.clear()

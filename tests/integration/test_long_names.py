@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from domain.accounts import ICloudProblemCode
 from models.bell import Bell
 from models.database import Database
-from sync.plan import ProblemCode
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import NOW, Engine, at, engine_on, event
@@ -34,7 +34,7 @@ async def test_a_calendar_that_was_read_is_in_step_no_more_and_again_when_it_is_
     await engine.poll(context)
     assert OTHER in await engine.slots()
     account = await engine.account()
-    assert (account.problem_code, account.last_synced_at) == (ProblemCode.UNEXPECTED_ANSWER, NOW)
+    assert (account.problem_code, account.last_synced_at) == (ICloudProblemCode.UNEXPECTED_ANSWER, NOW)
     assert "too long" in (account.problem_message or "")
     assert (await engine.calendar("Home")).last_synced_at == NOW
     home.delete(Href(f"{home.path}{LONG}.ics"))
@@ -48,7 +48,7 @@ async def test_one_that_is_told_alone_is_said_at_once(engine: Engine, home: Fake
     await engine.poll(context)
     home.put(LONG, event("long", at(3, 11), at(3, 12)))
     await engine.poll(context)
-    assert (await engine.account()).problem_code == ProblemCode.UNEXPECTED_ANSWER
+    assert (await engine.account()).problem_code == ICloudProblemCode.UNEXPECTED_ANSWER
 
 
 async def test_one_that_is_there_from_the_start_keeps_its_calendar_closed(
@@ -71,4 +71,4 @@ async def test_one_that_only_a_full_listing_shows_is_found_by_the_comparison(
         engine.now += 150
         await engine.poll(context)
         account = await engine.account()
-        assert (account.problem_code, account.last_synced_at) == (ProblemCode.UNEXPECTED_ANSWER, NOW)
+        assert (account.problem_code, account.last_synced_at) == (ICloudProblemCode.UNEXPECTED_ANSWER, NOW)

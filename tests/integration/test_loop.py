@@ -13,7 +13,7 @@ import pytest
 from tortoise.exceptions import OperationalError
 from tortoise.expressions import RawSQL
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.actor import UserRef
 from domain.work import Watch, Work, unwatched
 from models.bell import SYNC, Bell
@@ -29,7 +29,6 @@ from models.seal import Secret
 from sync.housekeeping import keep_house
 from sync.ical.guarded import ORDINARY_CHARACTERS
 from sync.leases import Leases
-from sync.plan import ProblemCode
 from sync.poll import begin
 from sync.pull import pull
 from sync.push import OUR_FAULT
@@ -704,14 +703,14 @@ async def test_what_is_asked_for_during_a_poll_is_due_at_its_end_whatever_the_cl
 @pytest.mark.parametrize(
     ("status", "problem", "retry_at"),
     [
-        (AccountStatus.UNREACHABLE, ProblemCode.THROTTLED, NOW + 90),
-        (AccountStatus.UNREACHABLE, ProblemCode.PASSWORD_REFUSED, NOW + 90),
-        (AccountStatus.NEEDS_NEW_PASSWORD, ProblemCode.PASSWORD_REFUSED, None),
+        (AccountStatus.UNREACHABLE, ICloudProblemCode.THROTTLED, NOW + 90),
+        (AccountStatus.UNREACHABLE, ICloudProblemCode.PASSWORD_REFUSED, NOW + 90),
+        (AccountStatus.NEEDS_NEW_PASSWORD, ICloudProblemCode.PASSWORD_REFUSED, None),
         (AccountStatus.NEEDS_CALENDARS, None, None),
     ],
 )
 async def test_who_asks_for_a_poll_breaks_no_call_to_wait_and_tries_no_refused_password(
-    engine: Engine, status: AccountStatus, problem: ProblemCode | None, retry_at: float | None
+    engine: Engine, status: AccountStatus, problem: ICloudProblemCode | None, retry_at: float | None
 ) -> None:
     """The account came to stand so after it was last looked at."""
     await engine.choose("Home")
@@ -869,11 +868,11 @@ async def test_a_poll_that_breaks_is_set_aside_and_the_loop_goes_on(
 
     async def is_told() -> bool:
         kinds.add((await engine.account()).problem_code)
-        return ProblemCode.UNEXPECTED_ANSWER in kinds or await is_connected()
+        return ICloudProblemCode.UNEXPECTED_ANSWER in kinds or await is_connected()
 
     await until(is_told)
     await until(is_connected)
-    assert ProblemCode.UNEXPECTED_ANSWER in kinds
+    assert ICloudProblemCode.UNEXPECTED_ANSWER in kinds
     assert "a bug" in caplog.text
 
 
@@ -888,7 +887,7 @@ async def test_an_event_that_no_worker_can_be_started_for_is_told_and_tried_agai
     await engine.choose("Home")
 
     async def is_told() -> bool:
-        return (await engine.account()).problem_code == ProblemCode.UNEXPECTED_ANSWER
+        return (await engine.account()).problem_code == ICloudProblemCode.UNEXPECTED_ANSWER
 
     await until(is_told)
     monkeypatch.undo()
@@ -931,7 +930,7 @@ async def test_a_fault_of_our_own_in_a_poll_is_told_waits_longer_each_time_and_i
         assert (outcome.is_complete, type(outcome.error)) == (True, Broken)
         assert (account.status, account.problem_code) == (
             AccountStatus.UNREACHABLE,
-            ProblemCode.UNEXPECTED_ANSWER,
+            ICloudProblemCode.UNEXPECTED_ANSWER,
         )
         assert "on our side" in (account.problem_message or "")
         assert account.failures == failures

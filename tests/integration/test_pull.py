@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.blocked import BlockedSlot
@@ -20,7 +20,6 @@ from models.icloud import ICloudAccount
 from models.people import User
 from models.polling import Lease, Places, lease_account, trade_leases
 from sync.icloud.guard import LONGEST
-from sync.plan import ProblemCode
 from sync.poll import begin
 from sync.remote import (
     Discovery,
@@ -615,7 +614,7 @@ async def test_a_linked_calendar_that_turns_read_only_is_a_problem(engine: Engin
     account = await engine.account()
     assert (account.status, account.problem_code) == (
         AccountStatus.CONNECTED,
-        ProblemCode.LINKED_CALENDAR_UNUSABLE,
+        ICloudProblemCode.LINKED_CALENDAR_UNUSABLE,
     )
     home.can_write = True
     await engine.poll()
@@ -634,7 +633,7 @@ async def test_what_is_wrong_with_a_choice_is_told_while_another_calendar_is_rea
     before = await engine.account()
     assert (before.status, before.problem_code) == (
         AccountStatus.CONNECTED,
-        ProblemCode.LINKED_CALENDAR_UNUSABLE,
+        ICloudProblemCode.LINKED_CALENDAR_UNUSABLE,
     )
     engine.server.calendars[work.path] = work
     work.put("a", event("a", at(3, 9), at(3, 10)))
@@ -647,7 +646,7 @@ async def test_what_is_wrong_with_a_choice_is_told_while_another_calendar_is_rea
     engine.server.after = look
     await engine.poll(context)
     assert [(each.status, each.problem_code) for each in during] == [
-        (AccountStatus.SYNCING, ProblemCode.LINKED_CALENDAR_UNUSABLE)
+        (AccountStatus.SYNCING, ICloudProblemCode.LINKED_CALENDAR_UNUSABLE)
     ]
 
 
@@ -689,13 +688,13 @@ async def test_a_home_that_moved_is_found_though_the_host_it_left_shows_it_on(
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Unreachable(), ProblemCode.UNREACHABLE),
-        (Throttled(90.0), ProblemCode.THROTTLED),
-        (UnexpectedAnswer(), ProblemCode.UNEXPECTED_ANSWER),
+        (Unreachable(), ICloudProblemCode.UNREACHABLE),
+        (Throttled(90.0), ICloudProblemCode.THROTTLED),
+        (UnexpectedAnswer(), ICloudProblemCode.UNEXPECTED_ANSWER),
     ],
 )
 async def test_a_failed_poll_keeps_what_is_known_and_says_so(
-    engine: Engine, error: Exception, code: ProblemCode
+    engine: Engine, error: Exception, code: ICloudProblemCode
 ) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
@@ -709,7 +708,7 @@ async def test_a_failed_poll_keeps_what_is_known_and_says_so(
     assert (account.status, account.problem_code) == (AccountStatus.UNREACHABLE, code)
     assert account.next_poll_at == account.retry_at
     assert account.retry_at is not None
-    assert account.retry_at >= engine.now + (90 if code is ProblemCode.THROTTLED else 30)
+    assert account.retry_at >= engine.now + (90 if code is ICloudProblemCode.THROTTLED else 30)
     assert account.last_synced_at == NOW
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
     assert await engine.kinds(position) == [ChangeKind.ACCOUNT]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind
 from models.bell import Bell
 from models.calendar import store_listing
@@ -28,7 +28,6 @@ from standin.messages import Request
 from standin.server import StandIn
 from sync.icloud.guard import Guard
 from sync.icloud.server import ICloud
-from sync.plan import ProblemCode
 from sync.remote import Href, RemoteCalendars
 from sync.settings import SyncSettings
 from tests.contracts import radicale_server
@@ -252,7 +251,7 @@ async def test_throttling_and_revoking_are_told_apart(icloud: StandIn, apple: Co
     faults.throttle(times=1, retry_after=50)
     await engine.poll()
     account = await engine.account()
-    assert (account.problem_code, account.status) == (ProblemCode.THROTTLED, AccountStatus.UNREACHABLE)
+    assert (account.problem_code, account.status) == (ICloudProblemCode.THROTTLED, AccountStatus.UNREACHABLE)
     assert account.retry_at is not None
     assert account.retry_at >= engine.now + 50
     faults.revoke()

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.actor import UserRef
 from models.bell import Bell
 from models.calendar import Calendar
@@ -16,7 +16,6 @@ from models.database import Database, execute
 from models.outbox import WriteState, relink_writes, take_due
 from models.polling import Stamp
 from models.settle import settle_calendar
-from sync.plan import ProblemCode
 from sync.quiet import look
 from sync.remote import Forbidden, Href, RemoteError, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar, FakeServer
@@ -334,7 +333,7 @@ async def test_nothing_is_written_before_the_time_that_a_poll_was_told(
     engine.server.failures["list"] = [Throttled(120.0)]
     await engine.poll()
     account = await engine.account()
-    assert (account.status, account.problem_code) == (AccountStatus.UNREACHABLE, ProblemCode.THROTTLED)
+    assert (account.status, account.problem_code) == (AccountStatus.UNREACHABLE, ICloudProblemCode.THROTTLED)
     await engine.book(at(3, 9), at(3, 10))
     assert await engine.push() == 0
     assert account.retry_at is not None
@@ -541,7 +540,7 @@ async def test_a_refusal_that_no_privilege_told_is_the_accounts_problem_until_it
     assert not isinstance(await look(context, await leased(engine)), Stamp)
     for _ in range(2):
         await engine.poll(context)
-        assert (await engine.account()).problem_code == ProblemCode.LINKED_CALENDAR_UNUSABLE
+        assert (await engine.account()).problem_code == ICloudProblemCode.LINKED_CALENDAR_UNUSABLE
     assert isinstance(await look(context, await leased(engine)), Stamp)
     if ends_by == "another calendar":
         await relinked(engine)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.database import Database, execute, fetch
@@ -14,7 +14,6 @@ from models.icloud import ICloudAccount
 from models.polling import Lease, ask_for_poll, lease_account
 from models.seal import Sealer, Secret
 from sync.context import SyncContext
-from sync.plan import ProblemCode
 from sync.pull import pull
 from sync.record import give_up
 from sync.remote import NameTooLong, PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
@@ -235,8 +234,8 @@ async def test_a_problem_is_as_old_as_its_first_failure(engine: Engine) -> None:
 
 async def test_another_problem_of_an_account_out_of_reach_is_told(engine: Engine) -> None:
     for error, code in (
-        (Unreachable(), ProblemCode.UNREACHABLE),
-        (Throttled(5.0), ProblemCode.THROTTLED),
+        (Unreachable(), ICloudProblemCode.UNREACHABLE),
+        (Throttled(5.0), ICloudProblemCode.THROTTLED),
     ):
         position = await engine.position()
         told = (await engine.account()).problem_message
@@ -285,7 +284,7 @@ async def test_what_is_wrong_after_a_success_is_not_told_to_be_tried_again(
         await engine.poll()
         engine.now += HOUR
     account = await engine.account()
-    assert (account.problem_code, account.retry_at) == (ProblemCode.LINKED_CALENDAR_UNUSABLE, None)
+    assert (account.problem_code, account.retry_at) == (ICloudProblemCode.LINKED_CALENDAR_UNUSABLE, None)
 
 
 async def test_a_password_that_can_not_be_opened_says_nothing_of_those_that_were_refused(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import ListedCalendar
 from models.bell import Bell
 from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.seal import Secret
-from sync.plan import ProblemCode
 from sync.remote import (
     Broken,
     PasswordRefused,
@@ -50,7 +49,7 @@ async def test_a_revoked_password_is_tried_three_times_the_last_at_the_entry(eng
     assert engine.server.asked == ["list", "list", "discover"]
     account = await engine.account()
     assert (account.status, account.next_poll_at) == (AccountStatus.NEEDS_NEW_PASSWORD, None)
-    assert account.problem_code == ProblemCode.PASSWORD_REFUSED
+    assert account.problem_code == ICloudProblemCode.PASSWORD_REFUSED
     assert account.last_polled_at is not None
     assert account.problem_since is not None
     assert account.last_polled_at - account.problem_since >= 180
@@ -137,7 +136,10 @@ async def test_a_home_that_refuses_whom_the_entry_lets_in_is_out_of_reach_and_no
     engine.server.failures["list"] = [PasswordRefused()] * 8
     await live(engine, 2)
     account = await engine.account()
-    assert (account.status, account.problem_code) == (AccountStatus.UNREACHABLE, ProblemCode.UNREACHABLE)
+    assert (account.status, account.problem_code) == (
+        AccountStatus.UNREACHABLE,
+        ICloudProblemCode.UNREACHABLE,
+    )
     assert engine.server.asked.count("list") <= 8
     engine.server.failures.clear()
     await live(engine, 1.5)

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.accounts import AccountStatus
+from domain.accounts import AccountStatus, ICloudProblemCode
 from sync.plan import (
-    ProblemCode,
     describe,
     is_mass_removal,
     plan_comparison,
@@ -201,15 +200,15 @@ def test_an_account_that_waits_for_a_choice_goes_on_waiting() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (PasswordRefused(), ProblemCode.PASSWORD_REFUSED),
-        (Throttled(1), ProblemCode.THROTTLED),
-        (Unreachable(), ProblemCode.UNREACHABLE),
-        (UnexpectedAnswer(), ProblemCode.UNEXPECTED_ANSWER),
-        (ForeignHost(), ProblemCode.UNEXPECTED_ANSWER),
-        (PasswordUnreadable("no key"), ProblemCode.PASSWORD_REFUSED),
+        (PasswordRefused(), ICloudProblemCode.PASSWORD_REFUSED),
+        (Throttled(1), ICloudProblemCode.THROTTLED),
+        (Unreachable(), ICloudProblemCode.UNREACHABLE),
+        (UnexpectedAnswer(), ICloudProblemCode.UNEXPECTED_ANSWER),
+        (ForeignHost(), ICloudProblemCode.UNEXPECTED_ANSWER),
+        (PasswordUnreadable("no key"), ICloudProblemCode.PASSWORD_REFUSED),
     ],
 )
-def test_every_error_has_a_sentence(error: RemoteError, code: ProblemCode) -> None:
+def test_every_error_has_a_sentence(error: RemoteError, code: ICloudProblemCode) -> None:
     found, message = describe(error)
     assert found is code
     assert message.endswith(".")
