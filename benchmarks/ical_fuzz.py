@@ -51,7 +51,7 @@ def fuzz(seconds: float, seed: int) -> tuple[int, list[str]]:
     failures: list[str] = []
     while time.monotonic() < until and len(failures) < 100:
         tried += 1
-        text = _ruined(random) if tried % 3 == 0 else _mutated(random, pool)
+        text = _ruined(random) if tried % 3 == 0 else mutated(random, pool)
         try:
             _check(text, is_good=tried % 3 == 0)
         except Exception as error:  # noqa: BLE001 - any at all is what is looked for.
@@ -76,7 +76,7 @@ def _blocks_start(reading: Reading) -> bool:
     return is_empty or any(span is not None and span.start <= START < span.end for span in spans)
 
 
-def _mutated(random: Random, pool: list[bytes]) -> bytes:
+def mutated(random: Random, pool: list[bytes]) -> bytes:
     text = bytearray(random.choice(pool))
     for _ in range(random.randrange(1, 9)):
         at = random.randrange(len(text) + 1)

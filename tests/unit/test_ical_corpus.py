@@ -299,6 +299,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "an-interval-of-zero": ([T], [BAD]),
     "an-unknown-frequency": ([T], [BAD]),
     "an-end-before-the-first-date": ([T], [BAD]),
+    "a-rule-that-names-our-own-scale": (THREE, []),
     "another-calendars-scale": ([T], [BAD]),
     "every-second-until-the-12th": (["20261109T2300/20261113T0000"], [TOO_MANY]),
     "every-half-hour-ten-times": (["20261109T2300/20261111T0000"], [TOO_MANY]),
