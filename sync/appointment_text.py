@@ -59,6 +59,7 @@ def is_as_written(own: Appointment, body: str) -> bool:
     seen, wanted = read_written(body), text_of(own)
     return (
         seen is not None
+        and seen.is_fixed
         and seen.status is not EventStatus.CANCELLED
         and (seen.start, seen.end) == (wanted.start, wanted.end)
         and _says_the_same(seen, wanted)
@@ -71,6 +72,7 @@ def is_in_its_time(own: Appointment, body: str) -> bool:
     return (
         seen is not None
         and seen.is_alone
+        and seen.is_fixed
         and seen.status is EventStatus.CONFIRMED
         and (seen.start, seen.end) == (own.starts, own.ends)
     )

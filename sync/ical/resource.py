@@ -80,6 +80,8 @@ class Written:
     is_recurring: bool
     is_alone: bool
     "One event, once: neither a series nor beside others in its object."
+    is_fixed: bool
+    "Its start is one instant, in whatever zone it is read: neither floating nor a date, nor of a zone that is not known."
 
 
 def read_resource(text: bytes | str, *, zone: str, addresses: frozenset[str], window: Span) -> Reading:
@@ -165,6 +167,7 @@ def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
         status=event.status,
         is_recurring=is_recurring,
         is_alone=len(document.events) == 1 and not is_recurring,
+        is_fixed=event.place.is_known and not event.place.is_floating,
     )
 
 

@@ -14,6 +14,7 @@ from tests.integration.test_push import spans
 
 BOOKED, MOVED = (at(3, 9), at(3, 10)), (at(3, 14), at(3, 15))
 OURS = "slotwire-00000000000000000000000001"
+IN_UTC = "DTSTART:20261103T090000Z\r\nDTEND:20261103T100000Z"
 
 
 @pytest.fixture
@@ -43,6 +44,8 @@ def only_body(calendar: FakeCalendar) -> str:
         ("SUMMARY:Intro", "SUMMARY:Lunch"),
         ("Second floor", "Third floor"),
         ("STATUS:CONFIRMED", "STATUS:CANCELLED"),
+        (IN_UTC, "DTSTART:20261103T090000\r\nDTEND:20261103T100000"),
+        (IN_UTC, "DTSTART;TZID=Nowhere:20261103T090000\r\nDTEND;TZID=Nowhere:20261103T100000"),
         ("SEQUENCE:0", "SEQUENCE:0\r\nRRULE:FREQ=DAILY;COUNT=2"),
     ],
 )

@@ -109,6 +109,22 @@ async def test_a_change_that_stands_there_already_is_not_written_again(
     assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.CHANGED_IN_ICLOUD)
 
 
+async def test_a_change_to_where_the_owners_floating_time_says_the_same_is_written(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """Where the owner lives, that is another hour."""
+    name = await written(engine)
+    edit(
+        work,
+        "DTSTART:20261103T090000Z\r\nDTEND:20261103T100000Z",
+        "DTSTART:20261103T140000\r\nDTEND:20261103T150000",
+    )
+    await change_time(engine, name)
+    assert "DTSTART:20261103T140000Z\r\nDTEND:20261103T150000Z" in text(work)
+    await engine.poll()
+    assert (await engine.slots(), await state(engine, name)) == ([], WriteState.WRITTEN)
+
+
 async def test_a_text_that_is_not_held_is_asked_for_before_it_is_written_over(
     engine: Engine, work: FakeCalendar
 ) -> None:
