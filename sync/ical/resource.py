@@ -81,7 +81,7 @@ class Written:
     is_alone: bool
     "One event, once: neither a series nor beside others in its object."
     is_fixed: bool
-    "Its start is one instant, in whatever zone it is read: neither floating nor a date, nor of a zone that is not known."
+    "Its start is one instant, wherever it is read: not floating, no date, and of no zone that is not known."
 
 
 def read_resource(text: bytes | str, *, zone: str, addresses: frozenset[str], window: Span) -> Reading:
