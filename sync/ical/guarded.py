@@ -29,6 +29,8 @@ _ORDINARY_RULES = 8
 _ORDINARY_EVENTS = 60
 _BRIEF = 4_000
 """Characters."""
+_BRIEF_RULES = 16
+"""Of zones that the texts bring along."""
 _LONGEST_WAIT = 20.0
 """Seconds on the clock, not of CPU: a machine may be busy, but a worker that is stuck is ended."""
 _LONGEST_END = 5.0
@@ -76,12 +78,15 @@ async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) ->
 
 def is_brief(texts: Sequence[str]) -> bool:
     """A change or two, and no series: read in about the time that it takes to ask a thread."""
-    return sum(map(len, texts)) <= _BRIEF and not any(map(_may_repeat, texts))
+    if sum(map(len, texts)) > _BRIEF:
+        return False
+    flat = list(map(_flat, texts))
+    return sum(text.count("RRULE") for text in flat) <= _BRIEF_RULES and not any(map(_may_repeat, flat))
 
 
-def _may_repeat(text: str) -> bool:
-    """But for its zones, whose rules are few. However the words are written, and wherever they are folded."""
-    before, *zones = _flat(text).split("BEGIN:VTIMEZONE")
+def _may_repeat(flat: str) -> bool:
+    """But for its zones. However the words are written, and wherever they are folded."""
+    before, *zones = flat.split("BEGIN:VTIMEZONE")
     rest = [before]
     for zone, _, after in (part.partition("END:VTIMEZONE") for part in zones):
         rest.append(zone if "VEVENT" in zone else "")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, expand
-from domain.rule import BadRuleError, parse_rule
+from domain.rule import BadRuleError, Frequency, parse_rule
 from domain.zone_table import DAY, UTC_ZONE, Zone, zone_of_changes
 from sync.ical.text import Component, Property, plain_text
 
@@ -27,6 +27,8 @@ _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d):?(\d\d)?")
 # Where a VTIMEZONE's own rules are followed: what any window can ask for, and a year before it.
 _ZONE_RANGE = Span(-365 * DAY, 4_102_444_800)
 _MOST_OBSERVANCES = 500
+_MOST_ZONE_RULES = 20
+"""In all of a resource's own zones that its times are in: each takes up to some 20 ms to follow. Most have two."""
 _LONGEST_NAME = 1_000
 
 
@@ -81,6 +83,8 @@ class Places:
     """IANA, Windows and vendors' names. They win over a VTIMEZONE of the same name, as they do at Apple."""
     components: list[Component]
     _found: dict[str, Place] = field(default_factory=dict)
+    _rules: int = 0
+    """Followed so far, or found too many."""
 
     def of(self, when: When) -> Place:
         if when.is_utc:
@@ -96,7 +100,8 @@ class Places:
 
     def _of_component(self, tzid: str) -> Place:
         alike = [each for each in self.components if _name_of(each) == tzid] or self._alike(tzid)
-        zone = custom_zone(alike[0]) if alike else None
+        self._rules += sum(len(part.every("RRULE")) for each in alike[:1] for part in each.parts)
+        zone = custom_zone(alike[0]) if alike and self._rules <= _MOST_ZONE_RULES else None
         return Place(self.owner or UTC_ZONE, is_known=False) if zone is None else Place(zone)
 
     def _alike(self, tzid: str) -> list[Component]:
@@ -238,7 +243,7 @@ def _onsets(observance: _Observance, before: int) -> set[int]:
     onsets = {first, *(_when(item.strip().partition("/")[0], None).wall for item in observance.dates)}
     for text in observance.rules:
         rule = parse_rule(text)
-        if rule.is_too_frequent:
+        if rule.is_too_frequent or rule.frequency is not Frequency.YEARLY:
             raise BadRuleError("a zone cannot change so often")
         until = None if rule.until is None else _when(rule.until, None)
         last = None if until is None else until.wall + (before if until.is_utc else 0)

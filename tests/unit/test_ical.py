@@ -453,6 +453,43 @@ def test_of_two_zones_that_differ_in_case_alone_neither_is_meant_by_a_third_spel
     assert [problem.code for problem in of("office").problems] == [ProblemCode.UNKNOWN_TIME_ZONE]
 
 
+def _zone(name: str, rules: list[str]) -> str:
+    lines = (
+        f"TZID:{name}",
+        "BEGIN:STANDARD",
+        "DTSTART:19700101T000000",
+        "TZOFFSETFROM:+0100",
+        "TZOFFSETTO:+0100",
+    )
+    return "\r\n".join(("BEGIN:VTIMEZONE", *lines, *rules, "END:STANDARD", "END:VTIMEZONE"))
+
+
+_EACH_MARCH = "RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU"
+_NEVER = ";BYMONTH=2;BYMONTHDAY=30"
+
+
+@pytest.mark.parametrize(
+    ("zones", "is_known"),
+    [
+        ([[_EACH_MARCH] * 20], True),
+        ([[_EACH_MARCH] * 21], False),
+        ([[_EACH_MARCH] * 10, [_EACH_MARCH] * 11], False),
+        ([[f"RRULE:FREQ=MONTHLY{_NEVER}"]], False),
+        ([[f"RRULE:FREQ=DAILY{_NEVER}"]], False),
+    ],
+)
+def test_a_zone_that_takes_long_to_follow_is_not_known(zones: list[list[str]], *, is_known: bool) -> None:
+    brought = [_zone(f"Office{number}", rules) for number, rules in enumerate(zones)]
+    events = [
+        event(f"DTSTART;TZID=Office{number}:20261110T120000", "DURATION:PT1H").replace(
+            "UID:u", f"UID:{number}"
+        )
+        for number in range(len(zones))
+    ]
+    codes = [problem.code for problem in read(calendar(*brought, *events)).problems]
+    assert codes == ([] if is_known else [ProblemCode.UNKNOWN_TIME_ZONE])
+
+
 @pytest.mark.parametrize(
     ("rule", "dates"),
     [

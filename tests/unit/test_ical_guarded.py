@@ -260,6 +260,12 @@ def test_a_change_or_two_without_a_series_are_brief() -> None:
     assert not is_brief([one] * 30)
 
 
+def test_what_brings_many_rules_of_zones_along_is_not_brief() -> None:
+    many = _ZONE.replace("RRULE:FREQ=YEARLY", "\r\n".join(["RRULE:FREQ=YEARLY"] * 17))
+    assert not is_brief([calendar(many, event("DTSTART:20261110T090000Z"))])
+    assert not is_brief([calendar(_ZONE, event("DTSTART:20261110T090000Z"))] * 17)
+
+
 @pytest.mark.parametrize(
     "lines",
     [
