@@ -65,7 +65,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """It is there, under this name. No ETag: the server said that it made it, told none, and does not show it yet."""
+    """It is there, under this name. No ETag: the server said that it made it, told none, and shows nothing of ours."""
 
     uid: str
     href: Href
@@ -126,6 +126,7 @@ async def carry_out(context: SyncContext, intent: Intent, place: Place, *, until
 
 async def _carry_out(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
     if intent.is_written and not await _stands(remote, intent.own):
+        await _require_home(remote, intent)
         return Tidied()  # The owner moved or deleted it, and a poll is to tell.
     if not intent.is_written and (moved := await _moved_to(remote, intent)) is not None:
         return moved
@@ -217,7 +218,11 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
                 return Later(UnexpectedAnswer("a success, and nothing was replaced"))
             if is_doubted and found is None:
                 return Later(UnexpectedAnswer("a success, and nothing was written"))
-            return Written(uid, href, None if found is None else found.etag, body)
+            return (
+                Written(uid, href, None, body)
+                if found is None
+                else Written(uid, href, found.etag, found.body)
+            )
         except NotThere:
             if stands is None:
                 return await _why_not_there(remote, intent)
@@ -273,6 +278,13 @@ async def _find(remote: RemoteCalendars, href: Href) -> Held | None:
     return Held(found.etag, found.body)
 
 
+def _as_found(uid: str, href: Href, found: Held | None, *, put: str) -> Written:
+    """The owner may have come between: an ETag counts for the text alone that it was given with."""
+    if found is None or whose(found.body, uid) is not Whose.OURS:
+        return Written(uid, href, None, put)
+    return Written(uid, href, found.etag, found.body)
+
+
 def _was_replaced(own: Appointment, found: Held | None, *, before: ETag, put: str) -> bool:
     """The same text again may keep its ETag; an older one may have got another by itself."""
     if found is None:
@@ -295,7 +307,9 @@ def _is_sure_of_conflict(context: SyncContext, intent: Intent) -> bool:
 
 
 async def _stands(remote: RemoteCalendars, own: Appointment) -> bool:
-    found = await _find(remote, Href(own.href or ""))
+    """One 404 can be by mistake."""
+    href = Href(own.href or "")
+    found = await _find(remote, href) or await _find(remote, href)
     written = None if found is None else read_written(found.body)
     return written is not None and written.uid == own.uid
 

@@ -11,8 +11,8 @@ from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.settle import forget_account
 from sync.context import SyncContext
-from sync.remote import Href, Unreachable
-from tests.fakes.calendar_server import FakeCalendar
+from sync.remote import Href, NotThere, Unreachable
+from tests.fakes.calendar_server import HOME, FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, linked_engine_on
 from tests.integration.test_push import spans
 from tests.integration.test_push_places import relinked
@@ -190,6 +190,28 @@ async def test_it_stays_where_the_other_is_gone_by_then(
     await pass_minutes(engine, context)
     assert (spans(home), spans(work)) == ([], [BOOKED])
     assert Href((await engine.appointment(name)).href or "") in work.texts
+
+
+async def test_it_goes_though_the_other_is_missed_once(
+    engine: Engine, context: SyncContext, home: FakeCalendar, work: FakeCalendar, name: str
+) -> None:
+    await engine.poll(context)
+    engine.server.failures["get"] = [NotThere()]
+    engine.now += 61
+    await engine.push(context)
+    assert (spans(home), spans(work)) == ([MOVED], [])
+
+
+async def test_it_goes_though_the_account_was_moved_to_another_host_just_then(
+    engine: Engine, context: SyncContext, home: FakeCalendar, work: FakeCalendar, name: str
+) -> None:
+    await engine.poll(context)
+    engine.server.failures["get"] = [NotThere(), NotThere()]
+    engine.server.home_url = HOME.replace("fake", "p02-fake")
+    engine.now += 61
+    await engine.push(context)
+    await pass_minutes(engine, context)
+    assert (spans(home), spans(work)) == ([MOVED], [])
 
 
 async def test_it_stays_where_anothers_event_stands_in_the_place_of_the_other(

@@ -109,6 +109,19 @@ async def test_a_change_that_stands_there_already_is_not_written_again(
     assert (spans(work), await state(engine, name)) == ([MOVED], WriteState.CHANGED_IN_ICLOUD)
 
 
+async def test_a_change_keeps_what_the_owner_added_before_a_server_that_tells_no_etag_was_asked_for_it(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    async def add(_: str) -> None:
+        engine.server.done = None
+        edit(work, "END:VEVENT", f"{ADDED}END:VEVENT")
+
+    engine.server.tells_etags, engine.server.done = False, add
+    name = await written(engine)
+    await change_time(engine, name)
+    assert (spans(work), "LOCATION:Room 5" in text(work)) == ([MOVED], True)
+
+
 async def test_a_change_to_where_the_owners_floating_time_says_the_same_is_written(
     engine: Engine, work: FakeCalendar
 ) -> None:
