@@ -9,7 +9,7 @@ from domain.busy import Occurrence
 from domain.interval import Span
 from sync.ical.dates import ProblemCode
 
-FORM = 2
+FORM = 3
 """To be counted up where a text comes to close other time than it did: what is stored is then read again, once."""
 
 

@@ -245,10 +245,16 @@ def _onsets(observance: _Observance, before: int) -> set[int]:
         rule = parse_rule(text)
         if rule.is_too_frequent or rule.frequency is not Frequency.YEARLY:
             raise BadRuleError("a zone cannot change so often")
-        until = None if rule.until is None else _when(rule.until, None)
-        last = None if until is None else until.wall + (before if until.is_utc else 0)
+        last = None if rule.until is None else _last_onset(_when(rule.until, None), before)
         onsets.update(expand(rule, first, until=last, within=_ZONE_RANGE).starts)
     return onsets
+
+
+def _last_onset(until: When, before: int) -> int:
+    """By the same clock. It has to be in UTC (3.6.5); a date takes in that whole day, as a series' does."""
+    if until.is_date:
+        return until.wall + DAY - 1
+    return until.wall + (before if until.is_utc else 0)
 
 
 def _offset(text: str) -> int:

@@ -88,6 +88,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "an-excepted-time-in-utc-in-a-gap": (["20270327T0130/0145", "20270329T0030/0045"], []),
     "a-series-that-cannot-be-dated-beside-its-change": ([T], [UNREADABLE]),
     "a-zones-own-rules-change-the-clock": (["20261001T0600/0700", "20261008T0700/0800"], []),
+    "a-zones-rules-until-a-date": (["20261018T0700/0800", "20261025T0800/0900"], []),
     "a-zone-after-its-event": (["20261110T0700/0800"], []),
     "a-zone-that-contradicts-its-iana-name": ([T], []),
     "a-broken-zone-is-unknown": (["20261109T2200/20261111T0100"], [UNKNOWN]),
