@@ -7,7 +7,8 @@ from enum import Enum
 from domain.busy import EventStatus
 from domain.copies import appointment_of
 from models.booking import Appointment
-from sync.ical.resource import AppointmentText, Written, patch_written, read_written
+from sync.ical.patch import has_more
+from sync.ical.resource import AppointmentText, Written, patch_written, read_written, write_appointment
 
 
 class Whose(Enum):
@@ -95,7 +96,7 @@ def patched(own: Appointment, body: str) -> str | None:
 
 
 def is_left_behind(own: Appointment, calendar_path: str, href: str, body: str) -> bool:
-    """Whether a second copy is of our own writing: by its name, which no device gives, and its words.
+    """Whether a second copy is of our own writing: by its name, which no device gives, and its words, and no others.
 
     Its time can be one that the appointment had before.
     """
@@ -105,6 +106,7 @@ def is_left_behind(own: Appointment, calendar_path: str, href: str, body: str) -
         and appointment_of(seen.uid) == own.id
         and href == href_of(calendar_path, seen.uid)
         and _says_the_same(seen, text_of(own))
+        and not has_more(body, write_appointment(text_of(own)))
     )
 
 

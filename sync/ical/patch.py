@@ -13,6 +13,8 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _NAME = re.compile(r"([A-Za-z0-9-]+)(?=[:;])")
 _EVENT = ["VCALENDAR", "VEVENT"]
 _OF_A_SERIES = frozenset({"RRULE", "RDATE", "EXRULE", "RECURRENCE-ID"})
+_OF_ICLOUD = "X-APPLE-CREATOR-"
+"""Lines that it adds by itself begin so."""
 _OF_ITS_END = frozenset({"DURATION"})
 
 
@@ -21,6 +23,17 @@ def lines_of(text: str) -> dict[str, str]:
     return {
         name: line for path, name, _, line in _walk(text) if path == _EVENT and name not in {"BEGIN", "END"}
     }
+
+
+def has_more(text: str, than: str) -> bool:
+    """Whether its event has properties that the other's has not, or an alarm: its owner put them there."""
+    added = _names(text) - _names(than)
+    return any(not name.startswith(_OF_ICLOUD) for name in added)
+
+
+def _names(text: str) -> set[str]:
+    """Of what is in its event; BEGIN where there is another component."""
+    return {name for path, name, _, _ in _walk(text) if path == _EVENT and name != "END"}
 
 
 def splice(text: str, given: Mapping[str, str]) -> str | None:

@@ -137,6 +137,22 @@ async def test_one_that_the_owner_wrote_in_stays(
     assert (spans(work), await engine.slots()) == ([BOOKED], [BOOKED])
 
 
+@pytest.mark.parametrize(
+    ("added", "stays"),
+    [
+        ("LOCATION:Room 5\r\n", True),
+        ("BEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:x\r\nTRIGGER:-PT30M\r\nEND:VALARM\r\n", True),
+        ("X-APPLE-CREATOR-IDENTITY:com.apple.mobilecal\r\nDTSTAMP:20261102T090000Z\r\n", False),
+    ],
+)
+async def test_one_that_the_owner_put_something_to_stays_and_what_icloud_puts_there_is_none(
+    engine: Engine, context: SyncContext, work: FakeCalendar, name: str, added: str, *, stays: bool
+) -> None:
+    edit(work, "END:VEVENT", f"{added}END:VEVENT")
+    await pass_minutes(engine, context)
+    assert (spans(work), await engine.slots()) == (([BOOKED], [BOOKED]) if stays else ([], []))
+
+
 async def test_one_that_the_owner_writes_in_after_it_was_found_stays(
     engine: Engine, context: SyncContext, work: FakeCalendar, name: str
 ) -> None:
