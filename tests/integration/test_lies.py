@@ -13,7 +13,9 @@ from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind, ListedCalendar
 from models.bell import Bell
 from models.database import Database
+from models.held import given_beside
 from models.outbox import WriteState
+from models.resources import forget_etags
 from models.seal import Sealer
 from sync.context import SyncContext
 from sync.remote import (
@@ -390,6 +392,19 @@ async def test_where_the_server_fails_at_all_texts_none_is_gone_on_without(
     assert (await engine.account()).status == AccountStatus.UNREACHABLE
 
 
+async def test_any_one_that_is_given_tells_that_the_server_fails_at_the_others_alone(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    """Else the calendar would not be read for the sake of those, and all time would close."""
+    calendar, hrefs = await engine.calendar("Home"), list(home.texts)
+    async with engine.database.writing() as db:
+        for href in hrefs:
+            assert await given_beside(db, calendar, [each for each in hrefs if each != href]) == href
+        assert await given_beside(db, calendar, hrefs) is None
+        await forget_etags(db, calendar, hrefs[:1])
+        assert await given_beside(db, calendar, hrefs[1:]) is None
+
+
 @pytest.mark.parametrize("told", ["gone", "not listed"])
 async def test_what_a_server_fails_at_is_not_gone(engine: Engine, home: FakeCalendar, told: str) -> None:
     [href] = [href for href in home.texts if href.endswith("d3.ics")]
@@ -553,6 +568,25 @@ async def test_where_all_or_much_is_listed_and_not_given_the_calendar_is_not_tak
     engine.server.hidden.clear()
     await engine.poll(context)
     assert (await engine.account()).status == AccountStatus.CONNECTED
+
+
+async def test_what_we_wrote_is_nothing_that_was_given_of_a_calendar(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    """Where nothing else is there to be given, all of it went astray, and not one event."""
+    await engine.choose("Home", linked="Work")
+    context = engine.context()
+    await engine.settle(context)
+    await engine.book(at(19, 9), at(19, 10))
+    await engine.push()
+    read_at = (await engine.calendar("Work")).last_synced_at
+    work.put("theirs", event("theirs", at(20, 9), at(20, 10)))
+    engine.server.hidden |= work.texts.keys()
+    for _ in range(engine.settings.most_missing_polls + 2):
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.calendar("Work")).last_synced_at == read_at
+    assert (await engine.account()).status == AccountStatus.UNREACHABLE
 
 
 @pytest.mark.parametrize("failure", [UnexpectedAnswer(), Unreachable(), None], ids=str)
