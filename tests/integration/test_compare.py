@@ -334,6 +334,7 @@ async def test_a_change_that_nothing_is_told_of_is_asked_for_again(
     synced_at = (await engine.calendar("Home")).last_synced_at
     await engine.poll(context)
     assert (await engine.calendar("Home")).last_synced_at == synced_at
+    assert (await engine.account()).next_poll_at == engine.now + engine.settings.watched_every
     engine.server.untold.clear()
     engine.now += 15
     await engine.poll(context)

@@ -489,6 +489,20 @@ async def test_a_calendar_that_is_listed_without_a_token_does_not_rest_for_what_
     assert (at(21, 9), at(21, 10)) in await engine.slots()
 
 
+async def test_a_calendar_that_is_listed_with_a_token_no_more_is_in_step_where_nothing_is_told(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would grow too old, and all time would close."""
+    context = engine.context()
+    await engine.settle(context)
+    without = [ListedCalendar(home.path, "Home", "#FF2968", CalendarKind.EVENTS, can_write=True, token=None)]
+    lie(monkeypatch, "list_calendars", without)
+    for _ in range(3):
+        engine.now += 60
+        await engine.poll(context)
+        assert (await engine.calendar("Home")).last_synced_at == engine.now
+
+
 async def test_what_was_not_put_on_record_is_read_again_though_its_calendar_rests_for_what_is_not_given(
     engine: Engine, home: FakeCalendar
 ) -> None:
