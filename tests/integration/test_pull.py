@@ -189,8 +189,13 @@ async def test_a_series_is_expanded_over_the_horizon(engine: Engine) -> None:
     assert slots[-1][0] < until <= slots[-1][0] + DAY
 
 
-async def test_the_daily_roll_adds_a_day_without_a_word(engine: Engine) -> None:
+@pytest.mark.parametrize("is_all_day", [False, True])
+async def test_the_daily_roll_adds_a_day_without_a_word(engine: Engine, is_all_day: bool) -> None:
+    """A day that is busy as a whole ends where the window begins, and begins where the one before ended."""
     daily = event("a", at(1, 9), at(1, 10), extra="RRULE:FREQ=DAILY")
+    if is_all_day:
+        daily = daily.replace("DTSTART:20261101T090000Z", "DTSTART;VALUE=DATE:20261101")
+        daily = daily.replace("DTEND:20261101T100000Z", "DTEND;VALUE=DATE:20261102")
     engine.server.calendars["/1/calendars/home/"].put("a", daily)
     await engine.choose("Home")
     await engine.poll()
