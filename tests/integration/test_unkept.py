@@ -209,6 +209,41 @@ async def test_one_that_is_shown_late_is_not_written_again(engine: Engine, work:
     assert engine.server.asked.count("create") == 1
 
 
+async def test_one_that_is_written_while_another_is_looked_for_has_its_time_to_be_shown(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    await engine.book(*BOOKED)
+    await engine.push()
+    engine.server.hidden |= set(work.texts)
+    another = "apt_00000000000000000000000002"
+
+    async def meanwhile(asked: str, _: str) -> None:
+        if asked == "changes":
+            engine.server.after = None
+            engine.now += 5
+            await engine.book(*MOVED, name=another)
+            await engine.push()
+            engine.server.hidden |= set(work.texts)
+
+    engine.server.after = meanwhile
+    await engine.poll()
+    assert (await state(engine, another), await engine.pending()) == (WriteState.WRITTEN, [])
+
+
+@pytest.mark.parametrize("told", [None, Forbidden()], ids=repr)
+async def test_what_was_written_of_late_and_is_not_seen_is_looked_for_again_soon(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, told: RemoteError | None
+) -> None:
+    await engine.book(*BOOKED)
+    with monkeypatch.context() as lying:
+        keeps_nothing(lying, ETag('"zz"'))
+        await engine.push()
+    if told is not None:
+        engine.server.spoiling |= {Href(each.href): told for each in await engine.resources()}
+    await engine.poll()
+    assert (await engine.account()).next_poll_at == engine.now + engine.settings.watched_every
+
+
 async def test_one_that_its_owner_deleted_before_it_was_read_is_told_as_deleted(
     engine: Engine, work: FakeCalendar
 ) -> None:
