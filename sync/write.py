@@ -155,18 +155,13 @@ async def _moved_to(remote: RemoteCalendars, intent: Intent) -> Elsewhere | None
     own = intent.own
     if own.status != "CONFIRMED" or not intent.strays:
         return None
-    if await _is_ours(remote, Href(own.href or ""), own.uid):
+    if await _find(remote, Href(own.href or "")) is not None:
         return None
     for stray in intent.strays:
-        if await _is_ours(remote, stray.href, stray.uid):
+        found = await _find(remote, stray.href)
+        if found is not None and whose(found.body, stray.uid) is not Whose.ANOTHERS:
             return Elsewhere(stray.href)
     return None
-
-
-async def _is_ours(remote: RemoteCalendars, href: Href, uid: str | None) -> bool:
-    """What can't be read counts as ours: it may be."""
-    found = await _find(remote, href)
-    return found is not None and whose(found.body, uid or "") is not Whose.ANOTHERS
 
 
 async def _remove_strays(remote: RemoteCalendars, intent: Intent) -> Later | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from models.bell import Bell
+from models.changelog import changing
 from models.database import Database, execute
 from models.outbox import WriteState
+from models.resources import settle_copies
 from sync.remote import ETag, Fetched, Href
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
-from tests.integration.engine import HOUR, Engine, at, event, linked_engine_on
+from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on
 from tests.integration.test_carry_out import BOOKED, MOVED, OURS, moved, state, written
 from tests.integration.test_push import spans
 
@@ -278,6 +280,26 @@ async def test_a_change_leaves_it_and_its_time_closed(engine: Engine, work: Fake
         own = await engine.appointment(name)
         assert (own.uid, own.write_state) == (f"{OURS}-1", WriteState.WRITTEN)
         await engine.poll()
+
+
+async def test_a_change_whose_answer_was_lost_leaves_it_and_its_time_closed(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    name = await written(engine)
+    work.put(OURS, THEIRS)
+    await engine.poll()
+    engine.server.drops_put_answers = 1
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
+        await settle_copies(ledger, name)
+    await engine.push()
+    await engine.poll()
+    for _ in range(2):
+        engine.now += HOUR
+        await engine.push()
+        await engine.poll()
+    assert spans(work) == [MOVED, (at(9, 9), at(9, 10))]
+    assert (await engine.slots(), await state(engine, name)) == ([(at(9, 9), at(9, 10))], WriteState.WRITTEN)
 
 
 async def test_a_change_into_the_time_of_an_event_that_took_its_place_conflicts_with_it(
