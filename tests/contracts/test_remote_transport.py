@@ -26,6 +26,7 @@ from sync.remote import (
     ForeignHost,
     Href,
     Listed,
+    NameTooLong,
     NotThere,
     PasswordRefused,
     RemoteError,
@@ -139,6 +140,7 @@ async def test_credentials_go_along_at_once_and_in_utf_8(liar: Liar, account: Ac
     asked, got = liar.asked
     signed = b64encode("jürgen@example.test:pässwort-€".encode()).decode()
     assert asked.headers["authorization"] == got.headers["authorization"] == f"Basic {signed}"
+    assert asked.headers["user-agent"] == got.headers["user-agent"]
     assert asked.headers["user-agent"].startswith("Slotwire/")
     assert (asked.method, asked.path, asked.headers["depth"]) == ("REPORT", CALENDAR, "1")
     assert asked.body.startswith(b"<?xml")
@@ -218,6 +220,13 @@ async def test_a_principal_or_a_home_on_a_foreign_host_is_none(
     with pytest.raises(ForeignHost):
         await account.discover()
     assert len(liar.asked) == 1 + foreign
+
+
+async def test_a_home_whose_address_is_too_long_to_be_kept_is_told(liar: Liar, account: Account) -> None:
+    told = [PRINCIPAL.format("/1/"), HOME.format(f"/{'h' * 1000}/")]
+    liar.answers = [http(207, ALONE.format(each).encode()) for each in told]
+    with pytest.raises(NameTooLong):
+        await account.discover()
 
 
 @pytest.mark.parametrize(
@@ -406,9 +415,15 @@ async def test_a_write_without_an_answer_is_not_sent_twice(liar: Liar, account: 
         await asyncio.sleep(0)
 
     liar.answers = [close]
-    with pytest.raises(Unreachable):
-        await account.create(HREF, "BODY")
-    assert len(liar.asked) == 1
+    writes = (
+        account.create(HREF, "BODY"),
+        account.replace(HREF, "BODY", ETag('"1"')),
+        account.remove(HREF, ETag('"1"')),
+    )
+    for number, write in enumerate(writes, 1):
+        with pytest.raises(Unreachable):
+            await write
+        assert len(liar.asked) == number
 
 
 @pytest.mark.parametrize("etag", ["*", "", " * "])
@@ -480,10 +495,12 @@ async def test_a_cookie_of_one_account_goes_with_none(liar: Liar, account: Accou
 async def test_a_call_to_wait_is_told(
     liar: Liar, account: Account, answer: bytes, waits: float | None
 ) -> None:
+    """By either way: a library that waits by itself, and asks again, would have a write end at its deadline."""
     liar.answers = [answer]
-    with pytest.raises(Throttled) as told:
-        await account.list_changes(CALENDAR, None)
-    assert told.value.retry_after == waits
+    for number, way in enumerate((account.list_changes(CALENDAR, None), account.get(HREF)), 1):
+        with pytest.raises(Throttled) as told:
+            await way
+        assert (told.value.retry_after, len(liar.asked)) == (waits, number)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.request import getproxies
 
+import niquests.utils
 import pytest
 import wassima
 from cryptography import x509
@@ -156,6 +158,7 @@ async def test_neither_a_proxy_nor_a_netrc_of_the_machines_is_taken(
     address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, address)
+    monkeypatch.setattr(niquests.utils, "getproxies", getproxies)  # It looks once a process, and remembers.
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     netrc = tmp_path / "netrc"
