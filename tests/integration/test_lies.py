@@ -20,6 +20,7 @@ from models.seal import Sealer
 from sync.context import SyncContext
 from sync.remote import (
     Changes,
+    ETag,
     Fetched,
     Forbidden,
     Gone,
@@ -436,6 +437,16 @@ async def test_an_older_state_is_asked_for_again(engine: Engine, home: FakeCalen
     engine.server.lagging.clear()
     engine.now += engine.settings.first_comparison_after
     await engine.poll(context)
+    assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
+
+
+async def test_an_older_text_that_comes_without_its_etag_is_not_taken_for_what_is_listed(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    engine.server.lagging[href] = ETag(""), home.texts[href][1]
+    home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    await engine.poll()
     assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
 
 

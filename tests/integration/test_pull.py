@@ -23,6 +23,8 @@ from sync.icloud.guard import LONGEST
 from sync.poll import begin
 from sync.remote import (
     Discovery,
+    Forbidden,
+    ForeignHost,
     Href,
     NameTooLong,
     NotThere,
@@ -655,13 +657,33 @@ async def test_what_is_wrong_with_a_choice_is_told_while_another_calendar_is_rea
     ]
 
 
-async def test_a_home_that_moved_is_found_again(engine: Engine) -> None:
+@pytest.mark.parametrize("error", [NotThere(), Forbidden(), ForeignHost(), UnexpectedAnswer()])
+async def test_a_home_that_moved_is_found_again(engine: Engine, error: RemoteError) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")
     engine.server.home_url = "https://other.fake.test/1/calendars/"
+    engine.server.failures["list"] = [error]
     await engine.poll()
     assert (await engine.account()).home_url == engine.server.home_url
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
+
+
+async def test_the_home_of_another_account_is_not_gone_to(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is another's would close this one's time, and this one's guests would be written there."""
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+    before = (await engine.account()).home_url
+    engine.server.home_url = "https://other.fake.test/2/calendars/"
+
+    async def discover(_: FakeAccount) -> Discovery:
+        return Discovery("/2/principal/", engine.server.home_url, frozenset())
+
+    monkeypatch.setattr(FakeAccount, "discover", discover)
+    outcome = await engine.poll()
+    assert isinstance(outcome.error, UnexpectedAnswer)
+    assert ((await engine.account()).home_url, await engine.slots()) == (before, [])
 
 
 @pytest.mark.parametrize("error", [NotThere(), ServerFailed(), Unreachable()])
