@@ -58,6 +58,21 @@ async def copies_of(db: Db, own: Appointment) -> list[Resource]:
     return await mine.using_db(db).order_by("id")
 
 
+async def deleted_copies(db: Db, calendar: Calendar) -> list[Resource]:
+    """Those that stand in it of appointments whose events are told as deleted."""
+    rows = await fetch(
+        db,
+        "SELECT r.id FROM resource r JOIN appointment a ON a.id = r.appointment_id"
+        " WHERE r.calendar_id = $1 AND a.write_state = $2",
+        calendar.id,
+        str(WriteState.DELETED_IN_ICLOUD),
+    )
+    found: list[Resource] = []
+    for part in chunks(sorted(row["id"] for row in rows)):
+        found += await Resource.filter(id__in=part).using_db(db)
+    return found
+
+
 async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:
     """Of the copies of appointments that stand in this calendar."""
     return await hrefs_where(db, calendar, "appointment_id IS NOT NULL")

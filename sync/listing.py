@@ -22,7 +22,7 @@ from models.copies import own_hrefs, unheld_copies
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
 from models.outbox import queue_left_behind, revive_writes
 from models.settle import settle_calendar
-from sync.own import note_deleted
+from sync.own import find_again, note_deleted
 from sync.places import why_unusable
 from sync.poll import Poll, is_comparison_due
 from sync.remote import (
@@ -219,6 +219,7 @@ async def _settle_listed(poll: Poll, ledger: Ledger, before: Calendar | None, ca
     if why_unusable(before) is not None and why_unusable(calendar) is None:
         await revive_writes(ledger, calendar)
         await queue_left_behind(ledger, calendar)
+        await find_again(ledger, calendar)
 
 
 async def _tell_gone(poll: Poll, ledger: Ledger, calendar: Calendar) -> None:

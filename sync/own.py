@@ -9,7 +9,7 @@ from domain.changes import ChangeKind
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
-from models.copies import copies_of, placed_at
+from models.copies import copies_of, deleted_copies, placed_at
 from models.outbox import UNSENT, WriteState, queue_tidying, queue_write
 from models.rows import ReadResource
 from sync.appointment_text import is_as_written, is_left_behind
@@ -89,6 +89,13 @@ async def note_deleted(ledger: Ledger, poll: Poll, calendar: Calendar, hrefs: Se
         own.write_state = WriteState.DELETED_IN_ICLOUD if is_confirmed else WriteState.REMOVED
         await _save(ledger, own, etag=None)
     return anew
+
+
+async def find_again(ledger: Ledger, calendar: Calendar) -> None:
+    """It takes events again: what was told as deleted, and stands in it, is kept up there from now on."""
+    for copy in await deleted_copies(ledger.db, calendar):
+        own = await Appointment.filter(id=copy.appointment_id).using_db(ledger.db).get()
+        await _move_to(ledger, own, copy)
 
 
 async def _copy_elsewhere(ledger: Ledger, own: Appointment, gone: AbstractSet[str]) -> Resource | None:

@@ -129,6 +129,23 @@ async def test_one_that_comes_in_another_calendar_after_it_went_is_kept_up_there
     assert (spans(home), spans(work)) == ([MOVED], [])
 
 
+async def test_one_that_stands_in_a_calendar_that_takes_events_again_is_told_as_deleted_no_more(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, name: str
+) -> None:
+    [(href, (_, body))] = work.texts.items()
+    work.delete(href)
+    moved = home.put("moved", body)
+    home.can_write = False
+    await engine.poll()
+    assert (await engine.appointment(name)).write_state == WriteState.DELETED_IN_ICLOUD
+    home.can_write = True
+    position = await engine.position()
+    await engine.poll()
+    own = await engine.appointment(name)
+    assert (own.write_state, own.href) == (WriteState.WRITTEN, moved)
+    assert ChangeKind.APPOINTMENT_WRITTEN in await engine.kinds(position)
+
+
 @pytest.mark.parametrize("edited", [False, True])
 @pytest.mark.parametrize("where", ["home", "work"])
 async def test_one_that_its_owner_moved_is_told_as_it_stands_there(
