@@ -13,10 +13,17 @@ from schema.errors import Code, error
 log = logging.getLogger(__name__)
 
 _CODES = frozenset(map(str, Code))
-# graphql-core quotes the value that it refuses, and the value may be a password.
+# graphql-core quotes the value that it refuses, and the value may be a password. Its place and its type stay.
 _QUOTED = re.compile(
-    r"(?:,? ?(?:found|Found|value|but got): .*|(?<=(?:found|ected) )(?P<kind>[A-Z][a-z]+[A-Za-z]*) ['\"].*)",
+    r"(?:,? ?(?:found|Found|but got): .*"
+    r"|(?<= value)(?<!invalid value)(?<!invalid default value): .*"
+    r"|(?<=(?:found|ected) )(?P<kind>[A-Z][a-z]+[A-Za-z]*) ['\"].*)",
     re.DOTALL,
+)
+_NOT_IN_ENUM = re.compile(r"Value '.*' (?=does not exist in )", re.DOTALL)
+# A misspelt name is told; not what can be no name, or is written as Apple's app-specific passwords are.
+_NO_NAME = re.compile(
+    r"(?<=unknown field) '(?!(?![a-z]{16}')[A-Za-z_][A-Za-z0-9_]{0,63}'\Z).*'\Z", re.DOTALL | re.ASCII
 )
 
 
@@ -43,7 +50,8 @@ def of_validation(problem: GraphQLError) -> GraphQLError:
 
 
 def without_values(message: str) -> str:
-    return _QUOTED.sub("", message).rstrip(" :,.;") + "."
+    left = _QUOTED.sub(lambda found: found["kind"] or "", _NOT_IN_ENUM.sub("This value ", message))
+    return _NO_NAME.sub("", left.rstrip(" :,.;")) + "."
 
 
 def _cause(problem: GraphQLError) -> BaseException | None:
