@@ -72,7 +72,7 @@ INSTANT = "DateTime is an RFC 3339 instant with its offset, such as 2026-11-20T0
 def test_a_variable_that_cant_be_taken(kind: str, value: object, told: str) -> None:
     operation = parse(f"query($v: {kind}) {{ __typename }}").definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    found = get_variable_values(SCHEMA, operation.variable_definitions, {"v": value})
+    found = get_variable_values(SCHEMA, operation.variable_definitions or (), {"v": value})
     assert isinstance(found, list)
     assert [mended(problem).message for problem in found] == [told]
 
