@@ -545,11 +545,10 @@ async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, a
     ("answer", "error"),
     [
         (http(412), StaleWrite),
-        (
-            http(
-                403, b'<error xmlns="DAV:"><no-uid-conflict xmlns="urn:ietf:params:xml:ns:caldav"/></error>'
-            ),
-            StaleWrite,
+        *(
+            (http(status, NAMED.format(name).encode()), StaleWrite)
+            for status in (403, 409)
+            for name in ("no-uid-conflict", "unique-scheduling-object-resource")
         ),
         (http(403), Forbidden),
         (http(413), TooLong),
