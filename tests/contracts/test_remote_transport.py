@@ -517,9 +517,8 @@ async def test_a_call_to_wait_is_told(
         (http(207, CHANGES, Content_Encoding="br"), UnexpectedAnswer),
         (http(207, CHANGES, Content_Encoding="gzip"), UnexpectedAnswer),
         (http(403, b"<error xmlns='DAV:'><valid-sync-token/></error>"), TokenRefused),
-        (http(409), TokenRefused),
-        (http(410), TokenRefused),
-        (http(412), TokenRefused),
+        # A server that has no sync-collection says so by any of these, and is read by its listing.
+        *((http(status), TokenRefused) for status in (400, 405, 409, 410, 412, 415, 501, 507)),
         (http(404), NotThere),
     ],
 )
@@ -529,6 +528,14 @@ async def test_what_is_no_answer_is_told_apart(
     liar.answers = [answer]
     with pytest.raises(error):
         await account.list_changes(CALENDAR, SyncToken("t1"))
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_what_is_gone_is_so_for_now_or_for_good(liar: Liar, account: Account, status: int) -> None:
+    liar.answers = [http(status)]
+    for way in (account.get(HREF), account.check_calendar(CALENDAR), account.list_resources(CALENDAR)):
+        with pytest.raises(NotThere):
+            await way
 
 
 async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, account: Account) -> None:
@@ -554,8 +561,7 @@ async def test_a_bare_403_is_the_tokens_where_the_calendar_answers(liar: Liar, a
         (http(413), TooLong),
         (http(403, NAMED.format("max-resource-size").encode()), TooLong),
         (http(507), Forbidden),
-        (http(404), NotThere),
-        (http(409), NotThere),
+        *((http(status), NotThere) for status in (404, 409, 410)),
         (http(400), UnexpectedAnswer),
         (http(500), Unreachable),
         (http(200, b"<html>Sign in</html>"), UnexpectedAnswer),
