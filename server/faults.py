@@ -34,11 +34,13 @@ def mended(problem: GraphQLError) -> GraphQLError:
     cause = _cause(problem)
     if cause is None:
         return _located(problem, error(Code.BAD_REQUEST, without_values(problem.message)))
-    log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
     if is_unavailable(cause):
+        # Each request meets it, and where says nothing.
+        log.error("An operation failed: %s: %s", type(cause).__name__, cause)
         return _located(
             problem, error(Code.UNAVAILABLE, "This can't be answered right now: try again in a minute.")
         )
+    log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
     return _located(problem, error(Code.INTERNAL, "Something went wrong on our side: try again later."))
 
 

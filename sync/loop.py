@@ -114,8 +114,8 @@ class Loop:
                 await self._leases.give_back_all()
         except TimeoutError:
             log.warning("leases end by themselves: the database is silent")
-        except Exception:
-            log.exception("leases end by themselves")
+        except Exception as error:  # noqa: BLE001 - the process ends, whatever it is.
+            self._faults.tell(error, "leases end by themselves")
 
     def running(self, account_id: str) -> RunningPoll | None:
         return self._polls.get(account_id)
@@ -135,8 +135,8 @@ class Loop:
         """Who waits for a poll reads its stamp. Where the database takes none now, the next turn tells it."""
         try:
             await self._leases.trade()
-        except Exception:
-            log.exception("a poll went well, and could not be put on record yet")
+        except Exception as error:  # noqa: BLE001 - the next turn tells it.
+            self._faults.tell(error, "a poll went well, and could not be put on record yet")
 
     # --- What is due
 
@@ -148,9 +148,8 @@ class Loop:
             began = loop.time()
             try:
                 await start()
-            except Exception:
-                # The database restarts, or a disk is full: the loop outlives it.
-                log.exception("the sync loop could not look for what is due")
+            except Exception as error:  # noqa: BLE001 - the database restarts, or a disk is full: the loop outlives it.
+                self._faults.tell(error, "the sync loop could not look for what is due")
             rest = began + self.context.settings.look_every - loop.time()
             await _ring_or(rung, max(rest, _GRAIN))
 
@@ -237,8 +236,8 @@ class Loop:
             await asyncio.sleep(self.context.settings.lease / 3)
             try:
                 await self._leases.trade()
-            except Exception:
-                log.exception("leases could not be renewed")
+            except Exception as error:  # noqa: BLE001 - they are tried for again.
+                self._faults.tell(error, "leases could not be renewed")
 
     async def _watched_poll(self, lease: Lease, now: float, place: Place) -> PullOutcome:
         late = None if lease.due_at is None else max(now - lease.due_at, 0.0)
@@ -268,7 +267,7 @@ class Loop:
     async def _broken_off(self, lease: Lease, work: Work, error: Exception) -> PullOutcome:
         """Where the database is to blame, nothing is known of the account, and it is polled again soon."""
         if is_unavailable(error):
-            log.error("the poll of account %s could not be put on record", lease.account_id, exc_info=error)
+            self._faults.tell(error, f"the poll of account {lease.account_id} could not be put on record")
             work.outcome = "unavailable"
             await self._let_go(lease, wait=self.context.settings.watched_every)
             return PullOutcome(is_complete=False)
@@ -291,8 +290,8 @@ class Loop:
         context = self.context
         try:
             await give_up(context, lease, due_at=context.clock() + wait)
-        except Exception:
-            log.exception("account %s waits for its lease to end", lease.account_id)
+        except Exception as error:  # noqa: BLE001 - the same.
+            self._faults.tell(error, f"account {lease.account_id} waits for its lease to end")
 
     async def _start_writes(self) -> None:
         context = self.context
@@ -338,8 +337,8 @@ class Loop:
         while True:
             try:
                 await keep_house(self.context)
-            except Exception:
-                log.exception("housekeeping failed")
+            except Exception as error:  # noqa: BLE001 - it is kept again.
+                self._faults.tell(error, "housekeeping failed")
             await asyncio.sleep(
                 self.context.settings.housekeeping_every * (0.9 + 0.2 * self.context.chance())
             )

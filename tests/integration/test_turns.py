@@ -120,6 +120,28 @@ async def test_who_rings_while_a_turn_lasts_is_heard_after_it(engine: Engine) ->
     assert turns == [False, False]
 
 
+async def test_an_outage_of_the_database_is_outlived_and_its_way_told_once(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = Loop(replace(engine, settings=replace(FEW, look_every=0.01)).context())
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns < 5:
+            raise ConnectionRefusedError
+
+    taking = asyncio.create_task(loop._again_and_again(asyncio.Event(), turn))
+    async with asyncio.timeout(30):
+        while turns < 6:
+            await asyncio.sleep(0.01)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    told = [record.exc_info is not None for record in caplog.records if "what is due" in record.getMessage()]
+    assert told == [True, False]
+
+
 async def test_one_begins_at_its_time_though_nobody_rings(engine: Engine) -> None:
     loop = Loop(replace(engine, settings=replace(FEW, look_every=600)).context())
     await add_accounts(engine, 1, "soon")
