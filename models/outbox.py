@@ -217,6 +217,19 @@ async def hasten_writes(db: Db, user: UserRef, *, now: float) -> None:
     )
 
 
+async def hasten_refused(ledger: Ledger, calendar: Calendar) -> None:
+    """It takes no writes any more, and another is linked: those that were given up in it can go there."""
+    await execute(
+        ledger.db,
+        "UPDATE pending_write SET due_at = $1 WHERE user_id = $2 AND due_at > $1 AND appointment_id IN ("
+        " SELECT id FROM appointment WHERE user_id = $2 AND calendar_id = $3 AND write_state = $4)",
+        ledger.now,
+        ledger.user.user,
+        calendar.id,
+        str(WriteState.FAILED),
+    )
+
+
 async def revive_writes(ledger: Ledger, calendar: Calendar) -> None:
     """The linked calendar takes writes again: those that were given up are due."""
     rows = await fetch(

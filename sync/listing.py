@@ -20,7 +20,7 @@ from models.calendar import (
 from models.changelog import Ledger
 from models.copies import own_hrefs, unheld_copies
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
-from models.outbox import queue_left_behind, revive_writes
+from models.outbox import hasten_refused, queue_left_behind, revive_writes
 from models.settle import settle_calendar
 from sync.own import find_again, note_deleted
 from sync.places import why_unusable
@@ -216,6 +216,8 @@ async def _settle_listed(poll: Poll, ledger: Ledger, before: Calendar | None, ca
     if calendar.is_gone and not before.is_gone:
         await _tell_gone(poll, ledger, calendar)
         await settle_calendar(ledger, calendar)
+    if why_unusable(before) is None and why_unusable(calendar) is not None and not calendar.is_linked:
+        await hasten_refused(ledger, calendar)
     if why_unusable(before) is not None and why_unusable(calendar) is None:
         await revive_writes(ledger, calendar)
         await queue_left_behind(ledger, calendar)

@@ -84,6 +84,26 @@ async def test_one_that_its_owner_moves_before_a_lost_answer_is_looked_for_stays
     assert await engine.pending() == []
 
 
+async def test_one_whose_owner_moved_it_to_where_no_writes_are_taken_any_more_goes_to_the_linked_one_soon(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    context = engine.context()
+    name = await engine.book(at(3, 9), at(3, 10))
+    await engine.push(context)
+    moved = carry(work, home)
+    await engine.poll(context)
+    home.can_write = False
+    await engine.change(name, starts=at(3, 14), ends=at(3, 15))
+    await engine.push(context)
+    assert (await engine.appointment(name)).write_state == WriteState.FAILED
+    for _ in range(12):  # Until its name is known to be taken elsewhere.
+        engine.now += 61
+        await engine.poll(context)
+        await engine.push(context)
+    assert (spans(work), list(home.texts)) == ([(at(3, 14), at(3, 15))], [moved])
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
 @pytest.mark.parametrize("is_deleted", [True, False])
 async def test_a_change_follows_its_owners_move_of_which_half_was_read(
     engine: Engine, home: FakeCalendar, work: FakeCalendar, *, is_deleted: bool
