@@ -28,6 +28,7 @@ from sync.leases import Leases
 from sync.pull import pull
 from sync.quiet import Looked, look
 from sync.remote import PasswordRefused, PasswordUnreadable, Throttled, Unreachable
+from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import DAY, NOW, Engine, at, engine_on, event
 from tests.integration.test_loop import sync_on
 
@@ -102,6 +103,37 @@ async def test_nothing_is_remembered_of_a_poll_that_read_something(engine: Engin
     await engine.choose("Home")
     await engine.poll(context)
     assert await look(context, await leased(engine)) is None
+
+
+async def looked_and_polled(engine: Engine, context: SyncContext) -> None:
+    lease = await leased(engine)
+    looked = await look(context, lease)
+    assert not isinstance(looked, Stamp)
+    await pull(context, lease, looked)
+    engine.now += 15
+
+
+async def test_a_poll_that_was_told_of_no_change_yet_is_not_quiet(
+    engine: Engine, settled: SyncContext, home: FakeCalendar
+) -> None:
+    """Else what came would not be asked for until the night."""
+    engine.server.untold.add(home.put("b", event("b", at(4, 9), at(4, 10))))
+    await looked_and_polled(engine, settled)
+    engine.server.untold.clear()
+    await looked_and_polled(engine, settled)
+    assert (at(4, 9), at(4, 10)) in await engine.slots()
+
+
+async def test_a_poll_that_rests_for_what_is_not_given_is_not_quiet(
+    engine: Engine, settled: SyncContext, home: FakeCalendar
+) -> None:
+    engine.server.hidden.add(home.put("b", event("b", at(4, 9), at(4, 10))))
+    for _ in range(60):
+        await looked_and_polled(engine, settled)
+    engine.server.hidden.clear()
+    engine.now += engine.settings.longest_look
+    await looked_and_polled(engine, settled)
+    assert (at(4, 9), at(4, 10)) in await engine.slots()
 
 
 async def reads_an_event_that_came(

@@ -240,8 +240,11 @@ async def test_what_was_written_of_late_and_is_not_seen_is_looked_for_again_soon
         await engine.push()
     if told is not None:
         engine.server.spoiling |= {Href(each.href): told for each in await engine.resources()}
-    await engine.poll()
-    assert (await engine.account()).next_poll_at == engine.now + engine.settings.watched_every
+    context = engine.context()
+    for _ in range(2):
+        await engine.poll(context)
+        assert (await engine.account()).next_poll_at == engine.now + engine.settings.watched_every
+    assert not isinstance(await look(context, await leased(engine)), Stamp)
 
 
 async def test_one_that_its_owner_deleted_before_it_was_read_is_told_as_deleted(
