@@ -251,6 +251,19 @@ async def test_another_zone_moves_what_is_bound_to_it(engine: Engine) -> None:
     assert (await engine.account()).expanded_zone == "America/New_York"
 
 
+async def test_what_another_zone_moves_over_an_appointment_is_a_conflict(engine: Engine) -> None:
+    floating = event("a", at(3, 9), at(3, 10)).replace("T090000Z", "T090000").replace("T100000Z", "T100000")
+    engine.server.calendars["/1/calendars/home/"].put("a", floating)
+    await engine.choose("Home")
+    await engine.poll()
+    name = await engine.book(at(3, 14), at(3, 15))
+    position = await engine.position()
+    await move_to(engine, "America/New_York")
+    await engine.poll()
+    assert (await engine.appointment(name)).has_conflict
+    assert await engine.kinds(position) == [ChangeKind.SLOT_CHANGED, ChangeKind.CONFLICT_DETECTED]
+
+
 async def move_to(engine: Engine, zone: str) -> None:
     async with engine.database.writing() as db:
         await User.filter(id=USER.user).using_db(db).update(time_zone=zone)

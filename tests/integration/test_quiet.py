@@ -218,6 +218,16 @@ async def test_a_new_day_ends_the_quiet(engine: Engine, settled: SyncContext) ->
     assert await look(settled, await leased(engine)) is None
 
 
+async def test_a_comparison_that_is_due_the_same_day_ends_the_quiet(
+    engine: Engine, settled: SyncContext
+) -> None:
+    await _set(engine, Calendar, compare_at=engine.now + 300)
+    await engine.poll(settled)
+    assert isinstance(await look(settled, await leased(engine)), Stamp)
+    engine.now += 300
+    assert await look(settled, await leased(engine)) is None
+
+
 async def test_a_comparison_that_is_due_ends_the_quiet(engine: Engine, settled: SyncContext) -> None:
     due = (await engine.calendar("Home")).compare_at
     assert due is not None
