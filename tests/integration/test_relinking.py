@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.changes import ChangeKind
 from models.bell import Bell
 from models.changelog import changing
 from models.database import Database
@@ -102,8 +103,8 @@ async def test_a_refusal_that_comes_after_the_booking_was_changed_is_none_of_the
 
 
 @pytest.fixture
-async def name(engine: Engine, home: FakeCalendar, work: FakeCalendar) -> str:
-    """Written to Work, which takes no more writes since Home is linked; moved then, and so it went to Home."""
+async def moved(engine: Engine, work: FakeCalendar) -> str:
+    """Written to Work, which takes no more writes since Home is linked; moved then."""
     name = await engine.book(*BOOKED)
     await engine.push()
     await relinked(engine)
@@ -114,9 +115,15 @@ async def name(engine: Engine, home: FakeCalendar, work: FakeCalendar) -> str:
     async with changing(engine.database, engine.bell, USER, now=engine.now) as ledger:
         await settle_copies(ledger, name)
     assert await engine.slots() == []
+    return name
+
+
+@pytest.fixture
+async def name(engine: Engine, home: FakeCalendar, work: FakeCalendar, moved: str) -> str:
+    """And so it went to Home."""
     await pushed_for_hours(engine)  # Until its name is known to be taken elsewhere.
     assert (spans(home), spans(work)) == ([MOVED], [BOOKED])
-    return name
+    return moved
 
 
 async def test_what_stays_in_a_calendar_that_takes_no_more_writes_closes_its_time(
@@ -126,6 +133,15 @@ async def test_what_stays_in_a_calendar_that_takes_no_more_writes_closes_its_tim
     assert await engine.slots() == [BOOKED]
     await engine.poll()
     assert await engine.slots() == [BOOKED]
+
+
+@pytest.mark.usefixtures("moved")
+async def test_who_was_booked_where_a_copy_then_stays_is_in_conflict_with_it(engine: Engine) -> None:
+    another = await engine.book(*BOOKED, name="apt_00000000000000000000000002")
+    position = await engine.position()
+    await pushed_for_hours(engine)
+    assert (await engine.appointment(another)).has_conflict
+    assert ChangeKind.CONFLICT_DETECTED in await engine.kinds(position)
 
 
 async def test_what_stayed_goes_though_the_other_was_changed_by_its_owner(
