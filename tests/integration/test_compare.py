@@ -69,6 +69,17 @@ async def test_a_first_answer_in_part_is_made_whole_within_minutes(
     assert (context.memory.compared, context.memory.missed) == (1, 6)
 
 
+async def test_a_listing_after_a_refused_token_is_held_against_another_soon(
+    engine: Engine, context: SyncContext, home: FakeCalendar
+) -> None:
+    """It may have been a part too."""
+    engine.server.refused_tokens = True
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    await engine.poll(context)
+    found = await engine.calendar("Home")
+    assert found.compare_at == engine.now + engine.settings.first_comparison_after
+
+
 async def test_a_comparison_without_a_difference_is_two_requests_and_no_word(
     engine: Engine, context: SyncContext
 ) -> None:

@@ -496,9 +496,22 @@ async def test_over_half_gone_at_once_waits_for_a_second_look(engine: Engine) ->
     engine.now += 30
     await engine.poll(context)
     assert len(await engine.slots()) == 30
+    assert (await engine.account()).next_poll_at == engine.now + 30
     engine.now += 31
     await engine.poll(context)
     assert await engine.slots() == []
+
+
+async def test_what_is_much_and_less_than_half_of_its_calendar_is_gone_at_once(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(50)]
+    await engine.choose("Home")
+    context = engine.context()
+    await engine.poll(context)
+    for href in hrefs[:24]:
+        home.delete(href)
+    await engine.poll(context)
+    assert len(await engine.slots()) == 26
 
 
 async def test_a_mass_removal_that_was_a_mistake_removes_nothing(engine: Engine) -> None:
