@@ -530,6 +530,21 @@ async def test_a_mass_removal_that_was_a_mistake_removes_nothing(engine: Engine)
     assert len(await engine.slots()) == 30
 
 
+async def test_a_mass_removal_that_a_plain_listing_denies_removes_nothing(engine: Engine) -> None:
+    home = engine.server.calendars["/1/calendars/home/"]
+    hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(30)]
+    await engine.choose("Home")
+    context = engine.context()
+    await engine.poll(context)
+    engine.server.refused_tokens = True
+    engine.server.untold |= set(hrefs)
+    for number in range(5):
+        home.put(f"new{number}", event(f"new{number}", at(4, 9), at(4, 10)))
+        await engine.poll(context)
+        engine.now += 61
+    assert len(await engine.slots()) == 35
+
+
 async def test_an_unreadable_event_goes_on_blocking_as_it_was(engine: Engine) -> None:
     home = engine.server.calendars["/1/calendars/home/"]
     home.put("a", event("a", at(3, 9), at(3, 10)))
