@@ -594,6 +594,19 @@ async def test_where_all_or_much_is_listed_and_not_given_the_calendar_is_not_tak
     assert (await engine.account()).status == AccountStatus.CONNECTED
 
 
+async def test_what_was_gone_on_without_before_is_not_counted_with_what_is_not_given_now(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context = engine.context()
+    for day in (20, 21):
+        hidden = [home.put(f"h{day}-{n}", event(f"h{day}-{n}", at(day, 9), at(day, 10))) for n in range(15)]
+        engine.server.hidden |= set(hidden)
+        for _ in range(engine.settings.most_missing_polls + 1):
+            engine.now += 60
+            await engine.poll(context)
+        assert (await engine.calendar("Home")).last_synced_at == engine.now
+
+
 async def test_what_we_wrote_is_nothing_that_was_given_of_a_calendar(
     engine: Engine, work: FakeCalendar
 ) -> None:
