@@ -942,6 +942,20 @@ async def test_what_is_told_as_gone_and_given_all_the_same_stays(
     assert (await engine.calendar("Home")).sync_token == home.token
 
 
+async def test_what_is_told_as_gone_for_ever_and_given_all_the_same_stays(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    href = next(iter(home.texts))
+    home.history.append(href)
+    lie(monkeypatch, "list_changes", Changes((Gone(href),), SyncToken(home.token)))
+    context = engine.context()
+    for _ in range(engine.settings.most_missing_polls + 2):
+        engine.now += 15
+        await engine.poll(context)
+        assert len(await engine.slots()) == 10
+    assert (await engine.calendar("Home")).sync_token == home.token
+
+
 async def test_an_old_text_of_ours_after_a_lie_that_it_is_gone_is_no_edit_of_the_owners(
     engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
