@@ -326,6 +326,45 @@ async def test_a_poll_that_ends_with_what_it_read_makes_the_account_newer(
     assert (await engine.account()).last_synced_at == engine.now
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_poll_that_ends_with_what_it_read_of_one_makes_newer_what_it_saw_in_step_too(
+    engine: Engine, home: FakeCalendar, *, is_gone: bool
+) -> None:
+    href = home.put("old", event("old", at(4, 9), at(4, 10)))
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.settle(context)
+    engine.now += HOUR
+    if is_gone:
+        home.delete(href)
+    else:
+        home.put("new", event("new", at(3, 9), at(3, 10)))
+    await engine.poll(context)
+    assert (await engine.account()).last_synced_at == engine.now
+
+
+@pytest.mark.parametrize("has_news", [False, True])
+async def test_a_choice_that_was_made_while_a_poll_lasted_is_told_as_read_by_the_next(
+    engine: Engine, home: FakeCalendar, *, has_news: bool
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+
+    async def choose(*_: str) -> None:
+        engine.server.after = None
+        await engine.choose("Home")
+
+    engine.server.after = choose
+    if has_news:
+        home.put("new", event("new", at(3, 9), at(3, 10)))
+    await engine.poll(context)
+    assert (await engine.account()).status == AccountStatus.SYNCING
+    position = await engine.position()
+    await engine.poll(context)
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+    assert await engine.kinds(position) == [ChangeKind.ACCOUNT]
+
+
 async def test_a_calendar_that_takes_no_writes_is_no_problem_where_none_are_made(
     engine: Engine, home: FakeCalendar
 ) -> None:
