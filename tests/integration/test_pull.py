@@ -898,6 +898,28 @@ async def test_what_was_left_out_of_the_choice_meanwhile_is_not_stored(engine: E
     assert await engine.slots() == [(at(3, 9), at(3, 10)), (at(3, 11), at(3, 12))]
 
 
+async def test_a_first_read_goes_on_with_nothing_where_its_calendar_was_chosen_anew_meanwhile(
+    engine: Engine,
+) -> None:
+    """What it had stored went then, and would be told by no delta."""
+    engine.settings = SyncSettings(batch=1, answers_stored_at_once=1, requests_in_flight=1)
+    home = engine.server.calendars["/1/calendars/home/"]
+    for number in range(3):
+        home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10)))
+    await engine.choose("Home")
+
+    async def choose_anew(step: str, _: str) -> None:
+        if step == "fetch" and await engine.slots():
+            engine.server.after = None
+            await engine.choose()
+            await engine.choose("Home")
+
+    engine.server.after = choose_anew
+    await engine.poll()
+    await engine.poll()
+    assert len(await engine.slots()) == 3
+
+
 async def test_a_process_that_lost_its_lease_stores_nothing(engine: Engine) -> None:
     engine.server.calendars["/1/calendars/home/"].put("a", event("a", at(3, 9), at(3, 10)))
     await engine.choose("Home")

@@ -58,8 +58,9 @@ def test_what_is_held_in_that_state_is_not_fetched() -> None:
     assert plan_pull({A: V1}, [Listed(A, V1)], full_listing=True).fetch == {}
 
 
-def test_without_an_etag_it_is_fetched() -> None:
-    assert plan_pull({A: V1}, [Listed(A, None)], full_listing=False).fetch == {A: None}
+@pytest.mark.parametrize("known", [{A: V1}, {}])
+def test_without_an_etag_it_is_fetched(known: dict[Href, ETag]) -> None:
+    assert plan_pull(known, [Listed(A, None)], full_listing=False).fetch == {A: None}
 
 
 def test_our_own_unseen_write_is_fetched() -> None:
