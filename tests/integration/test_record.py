@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from domain.accounts import AccountStatus, ICloudProblemCode
+from domain.calendars import CalendarKind
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.database import Database, execute, fetch
@@ -419,6 +420,20 @@ async def test_a_calendar_that_is_gone_makes_the_others_no_older(engine: Engine,
         await engine.poll(context)
     assert (await engine.calendar("Work")).is_gone
     assert (await engine.account()).last_synced_at == engine.now
+
+
+async def test_a_subscription_that_is_gone_is_no_problem_any_more(engine: Engine, work: FakeCalendar) -> None:
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.poll(context)
+    work.kind = CalendarKind.SUBSCRIPTION
+    await engine.poll(context)
+    assert (await engine.account()).problem_code == ICloudProblemCode.CONFLICT_CALENDAR_UNREADABLE
+    del engine.server.calendars[work.path]
+    for _ in range(3):
+        engine.now += 61
+        await engine.poll(context)
+    assert (await engine.account()).problem_code is None
 
 
 async def test_only_a_change_of_blocked_time_is_one(engine: Engine, home: FakeCalendar) -> None:
