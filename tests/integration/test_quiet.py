@@ -127,6 +127,9 @@ async def test_a_poll_that_was_told_of_no_change_yet_is_not_quiet(
 async def test_a_poll_that_rests_for_what_is_not_given_is_not_quiet(
     engine: Engine, settled: SyncContext, home: FakeCalendar
 ) -> None:
+    """Of one of its calendars, while the other is in step."""
+    await engine.choose("Home", "Work")
+    await engine.settle(settled)
     engine.server.hidden.add(home.put("b", event("b", at(4, 9), at(4, 10))))
     for _ in range(60):
         await looked_and_polled(engine, settled)
