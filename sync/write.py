@@ -213,11 +213,7 @@ async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) 
                 return Later(UnexpectedAnswer("a success, and nothing was replaced"))
             if is_doubted and found is None:
                 return Later(UnexpectedAnswer("a success, and nothing was written"))
-            return (
-                Written(uid, href, None, body)
-                if found is None
-                else Written(uid, href, found.etag, found.body)
-            )
+            return _as_found(uid, href, found, put=body)
         except NotThere:
             if stands is None:
                 return await _why_not_there(remote, intent)

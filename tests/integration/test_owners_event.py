@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from models.bell import Bell
+from models.booking import Appointment
+from models.calendar import Resource
 from models.changelog import changing
 from models.database import Database, execute
 from models.outbox import WriteState
@@ -122,6 +124,22 @@ async def test_a_change_keeps_what_the_owner_added_before_a_server_that_tells_no
     name = await written(engine)
     await change_time(engine, name)
     assert (spans(work), "LOCATION:Room 5" in text(work)) == ([MOVED], True)
+
+
+async def test_what_is_anothers_when_a_server_that_tells_no_etag_is_asked_is_not_taken_for_ours(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    async def put(_: str) -> None:
+        engine.server.done = None
+        work.put(OURS, THEIRS)
+
+    engine.server.tells_etags, engine.server.done = False, put
+    await written(engine)
+    async with engine.database.reading() as db:
+        [own] = await Appointment.all().using_db(db)
+        copies = await Resource.filter(appointment_id=own.id).using_db(db)
+    assert own.etag is None
+    assert [copy.body for copy in copies if "Surgery" in copy.body] == []
 
 
 async def test_a_change_to_where_the_owners_floating_time_says_the_same_is_written(
