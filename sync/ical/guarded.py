@@ -39,6 +39,8 @@ _AT_ONCE = 2
 _LIMITS = Limits()
 _NOT_BY_THE_TEXT = (-signal.SIGTERM, -signal.SIGINT, 1)
 """How a worker ends that is told to, or that never began: told to while Python starts, it ends with 1."""
+_KILLED = -signal.SIGKILL
+"""None of its own limits ends it so, but whoever runs the machine does, or the kernel where memory is short."""
 _SLICE = 100
 """Texts read in a thread before it lets go, so that many big accounts take turns."""
 _FEW = 20
@@ -138,11 +140,11 @@ async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int,
         for number, request in requests.items():
             worker = worker or await _start(limits)
             reading = await _ask(worker, request)
-            if reading is None and await _ended_by(worker) in _NOT_BY_THE_TEXT:
+            if reading is None and (first := await _ended_by(worker)) in {*_NOT_BY_THE_TEXT, _KILLED}:
                 # With all of its group, as where this process is to end too: the text is not to blame.
                 worker = await _start(limits)
                 reading = await _ask(worker, request)
-                if reading is None and await _ended_by(worker) in _NOT_BY_THE_TEXT:
+                if reading is None and _is_not_by_the_text(first, await _ended_by(worker)):
                     raise WorkerUnavailableError(
                         "one worker after the other was told to end, or did not begin"
                     )
@@ -155,6 +157,11 @@ async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int,
         if worker is not None:
             await _end(worker)
     return found
+
+
+def _is_not_by_the_text(first: int, second: int) -> bool:
+    """Of two workers' ends. Killed twice, it may be what the text takes, on a machine that has less than the limit."""
+    return second in _NOT_BY_THE_TEXT or (second == _KILLED and first != _KILLED)
 
 
 async def _start(limits: Limits) -> Process:

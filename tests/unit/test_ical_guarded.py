@@ -27,7 +27,7 @@ from sync.ical.guarded import (
     read_guarded,
 )
 from sync.ical.resource import ProblemCode, Reading
-from sync.ical.worker import Limits, Request
+from sync.ical.worker import FAILED, Limits, Request
 from tests.bombs import MOST_OF_ONE_RESOURCE, Bomb, bombs, calendar, event, fault_in_reading
 from tests.unit.test_ical import WINDOW
 
@@ -167,6 +167,67 @@ async def test_one_whose_workers_are_told_to_end_one_after_the_other_is_not_give
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end)
     with pytest.raises(WorkerUnavailableError, match="told to end"):
         await read_guarded([request(ODD)])
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_read", "workers"),
+    [
+        ([signal.SIGKILL], True, 2),
+        ([signal.SIGKILL, signal.SIGKILL], False, 2),
+        ([signal.SIGPROF], False, 1),
+        ([signal.SIGKILL, signal.SIGPROF], False, 2),
+    ],
+)
+async def test_one_whose_worker_is_killed_from_outside_is_read_by_another_and_given_up_when_that_is_too(
+    monkeypatch: pytest.MonkeyPatch, ends: list[signal.Signals], is_read: bool, workers: int
+) -> None:
+    """As by the kernel where memory is short. Its own limits end it otherwise, and a second one is not asked."""
+    started = start_and_end_each(monkeypatch, ends)
+    assert await read_guarded([request(ODD)]) == [read(request(ODD)) if is_read else given_up(request(ODD))]
+    assert len(started) == workers
+
+
+@pytest.mark.parametrize(
+    "ends", [[signal.SIGKILL, signal.SIGTERM], [signal.SIGTERM, signal.SIGKILL]], ids=["killed first", "last"]
+)
+async def test_one_whose_workers_are_killed_and_told_to_end_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch, ends: list[signal.Signals]
+) -> None:
+    start_and_end_each(monkeypatch, ends)
+    with pytest.raises(WorkerUnavailableError):
+        await read_guarded([request(ODD)])
+
+
+def start_and_end_each(monkeypatch: pytest.MonkeyPatch, ends: list[signal.Signals]) -> list[Process]:
+    """The first so many workers, by these signals."""
+    started: list[Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def start_and_end(*command: str, **how: Any) -> Process:
+        started.append(await start(*command, **how))
+        if len(started) <= len(ends):
+            started[-1].send_signal(ends[len(started) - 1])
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_end)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("text", "limits", "status"),
+    [
+        (HEAVY, Limits(cpu_seconds=0.5), -signal.SIGPROF),
+        (HEAVY, Limits(memory=100 * 2**20), FAILED),
+        (LARGE, Limits(memory=200 * 2**20), FAILED),
+    ],
+    ids=["CPU", "memory of many", "memory of one"],
+)
+async def test_no_limit_of_its_own_ends_a_worker_as_one_from_outside_is_killed(
+    text: str, limits: Limits, status: int
+) -> None:
+    worker = await ical_guarded._start(limits)
+    assert await ical_guarded._ask(worker, request(text)) is None
+    assert await ical_guarded._ended_by(worker) == status
 
 
 async def test_one_whose_workers_end_before_they_begin_is_not_given_up(
