@@ -58,6 +58,8 @@ async def _keep_window(poll: Poll) -> None:
                 await _store(poll, calendar, page, roll)
     async with poll.changing() as (ledger, _):
         await drop_past(ledger.db, poll.user, before=poll.window.start)
+        # A new day is no change, and appointments can stand in it: they were booked while no calendar took part.
+        await settle_conflicts(ledger)
         rules = poll.context.rules if is_anew else account.expanded_rules
         await _note_expanded(ledger, account, zone=poll.zone, until=poll.window.end, rules=rules)
 

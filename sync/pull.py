@@ -118,7 +118,10 @@ def _due(poll: Poll, tokens: Mapping[str, str | None]) -> list[Calendar]:
     """Those that something is to be asked of, the failing ones last; the others are as they were."""
     due = []
     for calendar in poll.chosen:
-        if not is_readable(calendar) or path_key(calendar.path) in poll.missing:
+        if path_key(calendar.path) in poll.missing:
+            poll.behind.add(calendar.id)
+            continue
+        if not is_readable(calendar):
             continue
         token = tokens.get(calendar.path)
         if is_in_step(calendar, token) or rests(poll, calendar, token):

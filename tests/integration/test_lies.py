@@ -668,6 +668,39 @@ async def test_what_moved_to_a_calendar_that_is_not_read_goes_on_closing_its_tim
     assert (at(3, 9), at(3, 10)) not in await engine.slots()
 
 
+async def test_what_moved_to_a_calendar_that_the_home_leaves_out_goes_on_closing_its_time(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.settle(context)
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    home.delete(href)
+    work.put("moved", event("d3", at(3, 9), at(3, 10)))
+    del engine.server.calendars[work.path]
+    await engine.poll(context)
+    assert (at(3, 9), at(3, 10)) in await engine.slots()
+    engine.server.calendars[work.path] = work
+    engine.now += 15
+    await engine.poll(context)
+    assert (await engine.slots()).count((at(3, 9), at(3, 10))) == 1
+
+
+async def test_what_is_gone_is_gone_once_the_calendar_that_the_home_leaves_out_is(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.settle(context)
+    home.delete(next(iter(home.texts)))
+    del engine.server.calendars[work.path]
+    await engine.poll(context)
+    assert len(await engine.slots()) == 10
+    engine.now += 61
+    await engine.poll(context)
+    assert len(await engine.slots()) == 9
+
+
 async def test_what_moved_within_a_calendar_and_is_not_given_yet_goes_on_closing_its_time(
     engine: Engine, home: FakeCalendar
 ) -> None:

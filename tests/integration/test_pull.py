@@ -236,6 +236,22 @@ async def test_an_event_beyond_the_horizon_comes_with_the_roll(engine: Engine) -
     assert await engine.slots() == [(far, far + HOUR)]
 
 
+async def test_a_conflict_that_comes_with_the_roll_is_told(engine: Engine) -> None:
+    """It was booked before a calendar took part, for an hour that was not expanded yet."""
+    home = engine.server.calendars["/1/calendars/home/"]
+    home.put("daily", event("daily", at(3, 23), at(3, 23) + HOUR, extra="RRULE:FREQ=DAILY"))
+    beyond = at(2, 23) + 399 * DAY
+    name = await engine.book(beyond, beyond + HOUR)
+    await engine.choose("Home")
+    await engine.poll()
+    assert (await engine.account()).expanded_until == beyond
+    before = await engine.position()
+    engine.now += DAY
+    await engine.poll()
+    assert await engine.kinds(before) == [ChangeKind.CONFLICT_DETECTED]
+    assert (await engine.appointment(name)).has_conflict
+
+
 async def test_another_zone_moves_what_is_bound_to_it(engine: Engine) -> None:
     floating = event("a", at(3, 9), at(3, 10)).replace("T090000Z", "T090000").replace("T100000Z", "T100000")
     engine.server.calendars["/1/calendars/home/"].put("a", floating)
