@@ -113,3 +113,14 @@ async def unseen_copies(db: Db, user: UserRef, *, after: int) -> list[tuple[str,
         str(WriteState.CHANGED_IN_ICLOUD),
     )
     return [(row["calendar_id"], row["href"]) for row in rows]
+
+
+async def unsent_copies(db: Db, calendar: Calendar) -> set[str]:
+    """Hrefs in it of copies that nobody has read since they were written, and whose next write waits."""
+    found = await hrefs_where(
+        db,
+        calendar,
+        "etag = '' AND is_readable AND EXISTS"
+        " (SELECT 1 FROM pending_write AS write WHERE write.appointment_id = resource.appointment_id)",
+    )
+    return set(found)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from models.calendar import Calendar
+from models.copies import unsent_copies
 from models.database import execute
 from models.held import known_etags, unreadable
 from models.resources import forget_etags
@@ -109,10 +110,12 @@ async def _differing(poll: Poll, calendar: Calendar) -> tuple[dict[Href, ETag], 
         raise NameTooLong("resources with names that are too long to be kept")
     async with poll.context.database.reading() as db:
         etags = await known_etags(db, calendar)
+        unsent = await unsent_copies(db, calendar)
     known = {Href(href): ETag(etag) for href, etag in etags.items()}
     plan = plan_pull(known, as_held(listed.items, known), full_listing=True)
-    # Listed, and held without an ETag, it is asked for anyway: written a moment ago, or never given.
-    return known, {href for href in plan.fetch if known.get(href) != ""}, {*plan.forget}
+    # Listed, and held without an ETag, it is asked for anyway: written a moment ago, or never given. But not while its
+    # next write waits.
+    return known, {href for href in plan.fetch if known.get(href) != "" or href in unsent}, {*plan.forget}
 
 
 async def _told(poll: Poll, calendar: Calendar, token: SyncToken, known: Iterable[Href]) -> set[Href]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from domain.changes import ChangeKind
+from domain.copies import uid_of
 from models.bell import Bell
 from models.database import Database
-from models.outbox import WriteState
+from models.outbox import UNSENT, WriteState
 from models.polling import Stamp
 from sync.places import NOT_KEPT
 from sync.quiet import look
@@ -356,3 +357,24 @@ async def test_what_was_not_kept_is_found_out_though_the_clock_was_set_back(
     await later(engine)
     await later(engine)
     assert spans(work) == [BOOKED]
+
+
+@pytest.mark.parametrize("error", [Forbidden("full"), ServerFailed("broken")], ids=["failed", "waits"])
+async def test_an_edit_that_no_delta_tells_of_is_found_though_our_next_write_is_not_taken(
+    engine: Engine, work: FakeCalendar, error: RemoteError
+) -> None:
+    """Nobody had read what we wrote: it is held without an ETag."""
+    context = engine.context()
+    name = await engine.book(*BOOKED)
+    await engine.push(context)
+    [href] = work.texts
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    engine.server.failures["replace"] = [error]
+    await engine.push(context)
+    work.put(href.rpartition("/")[2].removesuffix(".ics"), event(uid_of(name), at(20, 9), at(20, 12)))
+    engine.server.untold.add(href)
+    for _ in range(engine.settings.most_missing_polls + 2):
+        engine.now += 60
+        await engine.poll(context)
+    assert await state(engine, name) in UNSENT
+    assert (at(20, 9), at(20, 12)) in await engine.slots()
