@@ -11,6 +11,7 @@ from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.settle import forget_account
 from sync.context import SyncContext
+from sync.places import READ_ONLY
 from sync.remote import Href, NotThere, Unreachable
 from tests.fakes.calendar_server import HOME, FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, linked_engine_on
@@ -193,6 +194,25 @@ async def test_for_one_in_a_calendar_that_takes_no_writes_none_waits(
     work.can_write = False
     await engine.poll(context)
     assert (await engine.slots(), await engine.pending()) == ([BOOKED], [])
+
+
+async def test_one_of_a_cancelled_appointment_goes_though_the_other_is_in_a_calendar_that_takes_nothing(
+    engine: Engine, context: SyncContext, home: FakeCalendar, work: FakeCalendar, name: str
+) -> None:
+    """The other goes once it can."""
+    home.can_write = False
+    await engine.poll(context)
+    await engine.change(name, status="CANCELLED")
+    await pass_minutes(engine, context)
+    assert (spans(home), spans(work)) == ([MOVED], [])
+    own = await engine.appointment(name)
+    assert (own.write_state, own.write_problem) == (WriteState.FAILED, READ_ONLY)
+    home.can_write = True
+    for _ in range(3):
+        engine.now += HOUR
+        await pass_minutes(engine, context)
+    assert (spans(home), spans(work), await engine.slots()) == ([], [], [])
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
 
 
 async def test_it_stays_where_the_other_is_gone_by_then(
