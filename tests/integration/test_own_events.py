@@ -113,6 +113,21 @@ async def test_one_that_stands_as_it_should_after_a_disconnect_has_no_problem_an
     assert (own.write_state, own.write_problem) == (WriteState.WRITTEN, None)
 
 
+async def test_one_deleted_before_a_new_connection_reads_stands_nowhere_until_its_next_change(
+    engine: Engine, work: FakeCalendar, name: str
+) -> None:
+    """Where it stood went with the old connection, so that nothing proves that it is gone."""
+    await engine.connect_anew()
+    work.delete(next(iter(work.texts)))
+    await engine.choose(linked="Work")
+    await engine.settle(engine.context())
+    own = await engine.appointment(name)
+    assert (own.write_state, own.calendar_id) == (WriteState.WRITTEN, None)
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    await engine.push()
+    assert spans(work) == [MOVED]
+
+
 async def test_one_that_comes_in_another_calendar_after_it_went_is_kept_up_there(
     engine: Engine, home: FakeCalendar, work: FakeCalendar, name: str
 ) -> None:
