@@ -223,6 +223,7 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[_Reply] | None = None
         self._parser: HttpResponseParser | None = None
         self._reply = _Reply()
+        self._received = 0
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.used_at = 0.0
 
@@ -233,7 +234,7 @@ class _Connection(asyncio.Protocol):
     async def exchange(self, request: bytes) -> _Reply:
         assert self._transport is not None
         assert self._waiter is None
-        self._reply, self._parser = _Reply(), HttpResponseParser(self)
+        self._reply, self._parser, self._received = _Reply(), HttpResponseParser(self), 0
         self._waiter = self._loop.create_future()
         try:
             self._transport.write(request)
@@ -261,6 +262,14 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._parser is None or self._waiter is None or self._waiter.done():
             self.end()  # More than was asked for.
+            return
+        # Of what never ends, words before the answer or one header, the parser tells nothing.
+        if not self._reply.has_begun and self._received > _MOST_HEADER_BYTES:
+            self._fail(UnexpectedAnswer("headers without end"))
+            return
+        self._received += len(data)
+        if self._received > self._most_bytes + _MOST_HEADER_BYTES:
+            self._fail(UnexpectedAnswer(f"an answer of over {self._most_bytes} bytes"))
             return
         try:
             self._parser.feed_data(data)

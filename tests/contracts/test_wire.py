@@ -119,6 +119,41 @@ async def test_trailers_without_end_are_refused(pool: Pool, liar: Liar) -> None:
         await ask(pool, liar)
 
 
+IN_CHUNKS = head("Transfer-Encoding: chunked")
+WITHOUT_END = {
+    "words before it": (b"", b"HTTP/1.1 102 X\r\n\r\n"),
+    "lines before it": (b"", b"\r\n"),
+    "a reason": (b"HTTP/1.1 207 ", b"x"),
+    "a header's name": (b"HTTP/1.1 207 X\r\n", b"x"),
+    "a header": (b"HTTP/1.1 207 X\r\nX: ", b"x"),
+    "a chunk's extension": (IN_CHUNKS + b"5;", b"x"),
+    "a trailer": (IN_CHUNKS + b"0\r\nX: ", b"x"),
+    "chunks of a byte": (IN_CHUNKS, b"1\r\n \r\n"),
+}
+
+
+@pytest.mark.parametrize(("begin", "more"), WITHOUT_END.values(), ids=WITHOUT_END)
+async def test_what_never_ends_is_cut_off_whatever_it_is(
+    pool: Pool, liar: Liar, begin: bytes, more: bytes
+) -> None:
+    """All of it counts that comes over the wire, and not what is told of it alone."""
+    sent = 0
+
+    async def flood(_: Received, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(begin)
+        while sent < 40_000_000:
+            writer.write(more * (10_000 // len(more)))
+            sent += 10_000
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    liar.answers = [flood]
+    with pytest.raises(UnexpectedAnswer):
+        await ask(pool, liar)
+    assert sent < 40_000_000
+
+
 NO_ANSWERS = {
     "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "an upgrade": b"HTTP/1.1 101 X\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
