@@ -1,30 +1,28 @@
-"""What is asked now and then goes by caldav, of which this is the one importer: sign-in, writes, one object alone."""
+"""What is asked now and then goes by caldav, of which this is the one importer: sign-in, writes, one object alone.
+
+It goes over connections of `sync.icloud.wire`. Those of caldav's own library read a redirect's body whole, however much
+it unpacks to, and gave what a server had begun to say after one account's answer to the next account's question.
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import niquests
 from caldav.aio import AsyncDAVClient
 from caldav.compatibility_hints import FeatureSet
 from caldav.config import resolve_features
 from caldav.lib.error import DAVError
-from urllib3.exceptions import HTTPError
 
 from models.seal import Secret
 from sync.icloud.answers import Answer
 from sync.icloud.settings import TransportSettings
-from sync.icloud.trust import bundle
-from sync.icloud.wire import Asked, body_of
-from sync.remote import UnexpectedAnswer, Unreachable
+from sync.icloud.wire import Asked, Pool
+from sync.remote import Unreachable
 
 # Without multiplexing a refused password is tried once, not twice: Apple locks accounts.
 _FEATURES = FeatureSet(resolve_features({"base": "icloud", "http.multiplexing": {"support": "unsupported"}}))
-_CHUNK = 1 << 16
-_HTTP_2 = 20
-_FRAMES = ("Content-Length", "Transfer-Encoding")
 
 for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
     # Their DEBUG records hold whole requests and answers: people's calendars.
@@ -36,63 +34,42 @@ class ByCaldav:
 
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
-        self._session = _new_session(settings)
-        self._trusted = bundle(settings.ca_file)
+        self._pool = Pool(
+            connections=settings.connections,
+            most_bytes=settings.most_bytes,
+            user_agent=settings.user_agent,
+            ca_file=settings.ca_file,
+        )
 
-    async def ask(self, asked: Asked, apple_id: str, password: Secret) -> Answer:
+    async def ask(self, asked: Asked, apple_id: str, password: Secret, *, anew: bool) -> Answer:
         """Whatever its status. Raises Unreachable and UnexpectedAnswer."""
-        door = _Door(self._session, self._settings.most_bytes, self._trusted)
-        url = asked.where.url
-        client = _Client(door, url, apple_id, password, self._settings)
+        door = _Door(self._pool, asked, anew)
+        client = _Client(door, asked.where.url, apple_id, password, self._settings)
         try:
-            await client.request(url, asked.method, asked.body.decode(), asked.headers)
+            await client.request(asked.where.url, asked.method, asked.body.decode(), asked.headers)
         except (DAVError, OverflowError):
             # What caldav makes of a status, and of an absurd Retry-After, is for us to say.
             if door.answer is None:
                 raise Unreachable("the connection failed") from None
-        except (niquests.RequestException, HTTPError, OSError) as error:
-            raise Unreachable(type(error).__name__) from None
         assert door.answer is not None
         return door.answer
 
     async def close(self) -> None:
-        await self._session.close()
-
-
-def _new_session(settings: TransportSettings) -> Any:
-    session = niquests.AsyncSession(
-        happy_eyeballs=True,  # An address that swallows what is sent to it is not waited for alone.
-        pool_connections=settings.connections,
-        pool_maxsize=settings.connections,
-        retries=0,
-        disable_http3=True,
-        # Asking a certificate authority about the certificate would tell it who our users' hosts are.
-        revocation_configuration=None,
-        # The session is shared by all accounts: a cookie of one would go out with another.
-        allow_incoming_cookies=False,
-    )
-    session.trust_env = False  # No ~/.netrc, no proxy by accident.
-    return session
+        await self._pool.close()
 
 
 @dataclass(slots=True)
 class _Door:
-    """The session that caldav is given for one request: no redirects, and a body that ends at the cap."""
+    """The session that caldav is given for one request, which goes where the guard let it, and as that signed it."""
 
-    session: Any
-    most_bytes: int
-    trusted: bool | str
+    pool: Pool
+    asked: Asked
+    anew: bool
     answer: Answer | None = None
 
-    async def request(self, **asked: Any) -> Answer:
-        response = await self.session.request(**asked, allow_redirects=False, stream=True)
-        try:
-            wire = await _read(response, self.most_bytes)
-        finally:
-            await response.close()
-        status, headers = response.status_code, response.headers
-        body = await body_of(status, wire, headers.get("Content-Encoding") or "", self.most_bytes)
-        self.answer = Answer(status, headers, body, asked["url"], may_be_cut=_may_be_cut(response))
+    async def request(self, *, data: bytes | None, **_: Any) -> Answer:
+        """`data`: the body, with the line ends that caldav gives it."""
+        self.answer = await self.pool.ask(replace(self.asked, body=data or b""), anew=self.anew)
         return self.answer
 
 
@@ -111,9 +88,7 @@ class _Client(AsyncDAVClient):  # type: ignore[misc]
             enable_rfc6764=False,
             features=_FEATURES,
             rate_limit_handle=False,
-            ssl_verify_cert=door.trusted,
             timeout=settings.request_seconds,
-            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "gzip"},
         )
 
     def _create_session(self) -> None:
@@ -121,19 +96,3 @@ class _Client(AsyncDAVClient):  # type: ignore[misc]
 
     async def close(self) -> None:
         """Nothing to close: the session is shared."""
-
-
-def _may_be_cut(response: Any) -> bool:
-    """RFC 9112 section 6.3: without a length and without chunks. HTTP/2 has ends of its own."""
-    is_framed = any(each in response.headers for each in _FRAMES)
-    return not is_framed and (response.http_version or 0) < _HTTP_2
-
-
-async def _read(response: Any, most: int) -> bytes:
-    """The body as it came over the wire; raises UnexpectedAnswer past the cap."""
-    wire = bytearray()
-    async for chunk in await response.iter_raw(_CHUNK):
-        wire += chunk
-        if len(wire) > most:
-            raise UnexpectedAnswer(f"an answer of over {most} bytes")
-    return bytes(wire)

@@ -276,5 +276,4 @@ class Account:
         return await send(asked, anew=True)
 
     async def _by_caldav(self, asked: Asked, *, anew: bool) -> Answer:
-        del anew  # Its pool has no way to say so; its second try takes whatever connection it has.
-        return await self.server.by_caldav.ask(asked, self.apple_id, self.password)
+        return await self.server.by_caldav.ask(asked, self.apple_id, self.password, anew=anew)

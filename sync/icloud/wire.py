@@ -92,7 +92,7 @@ class Pool:
         coding = reply.headers.get("Content-Encoding")
         wire, most = reply.wire, self._most_bytes
         body = wire if coding is None else await body_of(reply.status, wire, coding, most)
-        return Answer(reply.status, reply.headers, body, asked.where.url)
+        return Answer(reply.status, reply.headers, body, asked.where.url, may_be_cut=not reply.is_framed)
 
     async def close(self) -> None:
         for connection in tuple(self._open):

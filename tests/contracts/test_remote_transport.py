@@ -364,6 +364,58 @@ async def test_an_object_that_may_have_been_cut_off_is_none(
         await account.get(HREF)
 
 
+SAID_AFTER = {
+    "a whole answer": http(401),
+    "half of one": b"HTTP/1.1 401 X\r\nX: ",
+    "no answer": b"<html>",
+}
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "late"])
+@pytest.mark.parametrize("said", SAID_AFTER.values(), ids=SAID_AFTER)
+async def test_what_is_said_after_ones_answer_is_not_the_next_ones(
+    liar: Liar, account: Account, said: bytes, *, is_late: bool
+) -> None:
+    """By caldav too: another account's password was told as refused, or its question failed for no fault of its own."""
+    more_came = asyncio.Event()
+
+    async def say(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(200, TEXT, ETag='"1"') + (b"" if is_late else said))
+        if is_late:
+            await asyncio.sleep(0.05)
+            writer.write(said)
+        await writer.drain()
+        more_came.set()
+
+    liar.answers = [say, http(200, TEXT, ETag='"2"')]
+    other = account.server.sign_in("o@icloud.com", Secret(CANARY), home_url=account.home_url)
+    assert (await account.get(HREF)).etag == '"1"'
+    await more_came.wait()
+    await asyncio.sleep(0.05)
+    assert (await other.get(HREF)).etag == '"2"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (http(307, b"a" * 1_000_001, Location=CALENDAR), UnexpectedAnswer),
+        (http(307, gzip.compress(b"a" * 1_000_001), Location=CALENDAR, Content_Encoding="gzip"), UnexpectedAnswer),
+        (b"HTTP/1.1 102 X\r\n\r\n" * 100_000, UnexpectedAnswer),
+        (http(307, Location="http://[::1"), ForeignHost),
+    ],
+    ids=["a long body", "a bomb", "words without end", "no address"],
+)  # fmt: skip
+async def test_a_redirect_and_a_word_before_the_answer_are_held_to_the_same_caps(
+    liar: Liar, account: Account, answer: bytes, error: type[RemoteError]
+) -> None:
+    """By either way."""
+    liar.answers = [answer]
+    for number, way in enumerate((account.list_changes(CALENDAR, None), account.get(HREF)), 1):
+        with pytest.raises(error):
+            await way
+        assert len(liar.asked) == number
+
+
 async def test_too_long_an_answer_is_cut_off(liar: Liar, account: Account) -> None:
     """By either way: a poll's own, and that of what is asked seldom."""
     liar.answers = [http(207, CHANGES + b" " * 1_000_001), http(200, TEXT + b" " * 1_000_001, ETag='"1"')]
