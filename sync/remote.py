@@ -36,7 +36,10 @@ def etag_as_made(told: str) -> ETag:
     """One spelling for all: what packs an answer on its way makes its ETag weak, and some servers forget the quotes.
 
     A weak one matches nothing in If-Match (RFC 9110 section 13.1.1): what it stands for would never be written over.
+    One that no header can carry is none: past a line's end, the rest of it would go out as headers or a request.
     """
+    if not (told.isascii() and told.isprintable()):
+        return ETag("")
     if told.startswith('"'):
         return ETag(told)
     told = told.removeprefix("W/")

@@ -121,7 +121,7 @@ def _etag(member: Member) -> ETag | None:
     etag = etag_as_made(member.etag)
     if len(etag) > _LONGEST_ETAG:
         raise UnexpectedAnswer("an ETag that is no ETag")
-    return etag
+    return etag or None
 
 
 def _only_member(text: str) -> Member | None:

@@ -17,6 +17,7 @@ from sync.remote import NameTooLong, NotThere, SyncToken, UnexpectedAnswer
 DAV, CALDAV = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
 _D, _C = DAV, CALDAV
 _CS, _A = "{http://calendarserver.org/ns/}", "{http://apple.com/ns/ical/}"
+_STATUS = re.compile(r"[0-9]{3}")
 _BLANKS = re.compile(r"\s*")
 _SKIPPED = (("<?", "?>"), ("<!--", "-->"))
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
@@ -216,7 +217,7 @@ def _given(element: ET.Element) -> Iterator[ET.Element]:
 
 def _status(element: ET.Element) -> int | None:
     words = (element.findtext(f"{_D}status") or "").split()
-    return int(words[1]) if len(words) > 1 and words[1].isdecimal() else None
+    return int(words[1]) if len(words) > 1 and _STATUS.fullmatch(words[1]) else None
 
 
 def _parse(text: str) -> ET.Element:

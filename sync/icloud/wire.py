@@ -148,6 +148,8 @@ class Pool:
 
     def _head(self, asked: Asked) -> bytes:
         host = asked.origin.partition("//")[2]
+        if not all(value.isascii() and value.isprintable() for value in asked.headers.values()):
+            raise UnexpectedAnswer("a header that can't be sent")
         lines = "".join(f"{name}: {value}\r\n" for name, value in asked.headers.items())
         head = (
             f"{asked.method} /{asked.target} HTTP/1.1\r\nHost: {host}\r\n"

@@ -327,6 +327,37 @@ async def test_an_etag_is_one_in_any_spelling_and_sent_as_it_was_made(
     assert liar.asked[-1].headers["if-match"] == '"1"'
 
 
+END = "&#13;&#10;"
+UNSENDABLE = [
+    f'"a{END}X-Evil: 1{END}{END}DELETE /x HTTP/1.1"',
+    '"a&#10;b"',
+    '"&#127;"',
+    '"\u00e9"',
+    '"\u2003x"',
+]
+
+
+@pytest.mark.parametrize("told", UNSENDABLE)
+async def test_an_etag_that_no_header_can_carry_is_none(liar: Liar, account: Account, told: str) -> None:
+    """It would be sent back with a write: as headers, or a request, that the server made up."""
+    listing = (
+        f'<multistatus xmlns="DAV:">{MEMBER.format(CALENDAR, "")}{MEMBER.format(HREF, told)}</multistatus>'
+    )
+    liar.answers = [http(207, listing.encode()), http(200, TEXT, ETag="\u00e9")]
+    assert (await account.list_resources(CALENDAR)).items == (Listed(HREF, None),)
+    assert (await account.get(HREF)).etag == ""
+
+
+@pytest.mark.parametrize("etag", ['"a\r\nX-Evil: 1"', '"\u00e9"'])
+async def test_a_header_that_cant_be_sent_is_not(liar: Liar, account: Account, etag: str) -> None:
+    """Such as an ETag that was stored before; and what is said of it shows none of the others."""
+    liar.answers = [http(204)]
+    for way in (account.replace(HREF, "BODY", ETag(etag)), account.remove(HREF, ETag(etag))):
+        with pytest.raises(UnexpectedAnswer, match="can't be sent"):
+            await way
+    assert liar.asked == []
+
+
 async def test_a_name_that_is_not_taken_back_as_it_was_told_is_asked_for_as_it_reads(
     liar: Liar, account: Account
 ) -> None:

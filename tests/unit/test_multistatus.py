@@ -208,6 +208,15 @@ def test_a_failed_propstat_tells_nothing_and_one_without_a_status_is_good() -> N
     assert [getattr(each, "etag", 0) for each in found.items] == [None, '"2"']
 
 
+@pytest.mark.parametrize("status", ["9" * 5000, "4040", "\u0664\u0660\u0664", "-404", ""])
+def test_a_status_that_is_none_tells_nothing(status: str) -> None:
+    """It is three digits: to read five thousand of them as a number failed, and the whole answer with it."""
+    told = f"<status>HTTP/1.1 {status} Not Found</status><propstat>"
+    odd = response("/1/calendars/home/a.ics", etag('"1"')).replace("<propstat>", told, 1)
+    found = read_changes(read_members(answer(odd)), CALENDAR)
+    assert found.items == (Listed(Href("/1/calendars/home/a.ics"), ETag('"1"')),)
+
+
 def test_a_listing_of_something_else_is_refused() -> None:
     with pytest.raises(UnexpectedAnswer):
         read_listing(read_multistatus(answer(token="")), HOME)
