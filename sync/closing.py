@@ -35,7 +35,7 @@ class Closing(Ending):
     ends_poll: bool
     "Nothing else is to be read: the poll's end is put on record with it."
     is_behind: bool = False
-    "Something that is listed is not given yet."
+    "Something that is listed is not given yet, or has a name that is too long to be kept."
     is_refused: bool = False
     "So much, and for so long, that the calendar can't be said to be read."
     is_recorded: bool = False
@@ -43,8 +43,8 @@ class Closing(Ending):
     async def close(self, ledger: Ledger, calendar: Calendar) -> None:
         poll = self.poll
         left, again = len((self.lagging | self.removal.doubtful) - self.ungiven), len(self.removal.untold)
-        self.is_behind = bool(left) and not await self._is_given_up(ledger)
-        # What is gone may have moved to where something is not given yet.
+        self.is_behind = (bool(left) and not await self._is_given_up(ledger)) or self.told.too_long > 0
+        # What is gone may have moved to where something is not given yet, or to a name that is not told of.
         forget = frozenset() if self.is_behind else self.removal.plan.forget
         if forget:
             # What was written anew since it was told as gone stays, and is told of once more.

@@ -85,7 +85,7 @@ async def _read(
         return False
     plan = _plan(poll, calendar, told)
     is_spared = spares and bool(plan.forget) and first is None
-    if is_spared and not plan.fetch:
+    if is_spared and not (plan.fetch or told.too_long):
         poll.behind.discard(calendar.id)
         return True
     if is_spared:

@@ -18,6 +18,7 @@ from models.outbox import WriteState
 from models.resources import forget_etags
 from models.seal import Sealer
 from sync.context import SyncContext
+from sync.icloud.guard import LONGEST
 from sync.remote import (
     Changes,
     ETag,
@@ -684,6 +685,43 @@ async def test_what_moved_to_a_calendar_that_the_home_leaves_out_goes_on_closing
     engine.now += 15
     await engine.poll(context)
     assert (await engine.slots()).count((at(3, 9), at(3, 10))) == 1
+
+
+@pytest.mark.parametrize("to", ["Home", "Work"])
+async def test_what_moved_to_a_name_too_long_to_be_kept_goes_on_closing_its_time(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, to: str
+) -> None:
+    """In another calendar, or in its own."""
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.settle(context)
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    home.delete(href)
+    taking = home if to == "Home" else work
+    moved = taking.put("m" * LONGEST, event("d3", at(3, 9), at(3, 10)))
+    for _ in range(3):
+        await engine.poll(context)
+        assert (at(3, 9), at(3, 10)) in await engine.slots()
+        engine.now += 60
+    taking.delete(moved)
+    for _ in range(8):
+        await engine.poll(context)
+        engine.now += 60
+    assert (at(3, 9), at(3, 10)) not in await engine.slots()
+
+
+async def test_what_moved_to_a_name_too_long_beside_something_gone_goes_on_closing_its_time(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    href, body = work.put("a", event("a", at(5, 12), at(5, 13))), event("a", at(5, 12), at(5, 13))
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.settle(context)
+    home.delete(next(iter(home.texts)))
+    work.delete(href)
+    home.put("m" * LONGEST, body)
+    await engine.poll(context)
+    assert (at(5, 12), at(5, 13)) in await engine.slots()
 
 
 async def test_what_is_gone_is_gone_once_the_calendar_that_the_home_leaves_out_is(
