@@ -9,11 +9,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.request import getproxies
 
-import niquests.utils
 import pytest
-import wassima
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -115,7 +112,6 @@ async def test_whom_the_machine_trusts_is_asked_though_another_authority_is_give
     """As with an operator's authority and iCloud's own entry at once: one of the two ways was shut."""
     other = Authority(tmp_path_factory.mktemp("other"))
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    wassima.register_ca(authority.file.read_text())
     async with serving(authority.server(), other.file) as (liar, account):
         liar.answers = [http(207 if way is _light else 200, CHANGES, ETag='"1"')]
         await way(account)
@@ -158,7 +154,6 @@ async def test_neither_a_proxy_nor_a_netrc_of_the_machines_is_taken(
     address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, address)
-    monkeypatch.setattr(niquests.utils, "getproxies", getproxies)  # It looks once a process, and remembers.
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     netrc = tmp_path / "netrc"
