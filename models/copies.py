@@ -8,7 +8,7 @@ from domain.actor import UserRef
 from domain.copies import appointment_of
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
-from models.database import Db, fetch
+from models.database import Db, fetch, models_of
 from models.held import hrefs_where, of_names, stored_rows
 from models.outbox import WriteState
 from models.rows import ReadResource
@@ -62,15 +62,12 @@ async def deleted_copies(db: Db, calendar: Calendar) -> list[Resource]:
     """Those that stand in it of appointments whose events are told as deleted."""
     rows = await fetch(
         db,
-        "SELECT r.id FROM resource r JOIN appointment a ON a.id = r.appointment_id"
+        "SELECT r.* FROM resource r JOIN appointment a ON a.id = r.appointment_id"
         " WHERE r.calendar_id = $1 AND a.write_state = $2",
         calendar.id,
         str(WriteState.DELETED_IN_ICLOUD),
     )
-    found: list[Resource] = []
-    for part in chunks(sorted(row["id"] for row in rows)):
-        found += await Resource.filter(id__in=part).using_db(db)
-    return found
+    return models_of(Resource, rows)
 
 
 async def own_hrefs(db: Db, calendar: Calendar) -> list[str]:

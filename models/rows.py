@@ -213,9 +213,12 @@ def pieces(occurrence: Occurrence, policy: BusyPolicy, own: OwnCopy | None) -> P
     span = blocked_span(occurrence, policy)
     if span is None:
         return []
-    if own is None or (occurrence.is_recurring and not own.is_confirmed):
+    is_series = occurrence.is_recurring
+    if own is None:
         return [(_BEFORE, span)]
-    if not occurrence.is_recurring and (own.awaits_our_write or not own.is_confirmed):
+    if not own.is_confirmed:
+        return [(_BEFORE, span)] if is_series else []
+    if own.awaits_our_write and not is_series:
         return []
     both = [
         (_BEFORE, Span(span.start, min(span.end, own.span.start))),

@@ -14,9 +14,7 @@ from models.outbox import relink_writes
 from models.polling import ask_for_poll
 from models.resources import settle_copies
 from models.settle import settle_calendar, settle_conflicts
-from resolvers.account_state import (
-    start_reading,
-)
+from resolvers.account_state import start_reading
 
 
 @dataclass(frozen=True, slots=True)
