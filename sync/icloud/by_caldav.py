@@ -30,16 +30,11 @@ for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
 
 
 class ByCaldav:
-    """One pool of connections for all accounts."""
+    """`pool`: for all accounts, and of its own, so that no write waits for polls that hang."""
 
-    def __init__(self, settings: TransportSettings) -> None:
+    def __init__(self, pool: Pool, settings: TransportSettings) -> None:
         self._settings = settings
-        self._pool = Pool(
-            connections=settings.connections,
-            most_bytes=settings.most_bytes,
-            user_agent=settings.user_agent,
-            ca_file=settings.ca_file,
-        )
+        self._pool = pool
 
     async def ask(self, asked: Asked, apple_id: str, password: Secret, *, anew: bool) -> Answer:
         """Whatever its status. Raises Unreachable and UnexpectedAnswer."""

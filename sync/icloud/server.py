@@ -60,21 +60,16 @@ _CREATED = 201
 
 
 class ICloud:
-    """A CalDAV server: one pool of connections that all its accounts share."""
+    """A CalDAV server: two pools of connections that all its accounts share, for polls and for all else."""
 
     def __init__(self, guard: Guard, settings: TransportSettings | None = None) -> None:
         self.guard = guard
         self.settings = settings or TransportSettings()
-        self.by_caldav = ByCaldav(self.settings)
+        self.pool = _pool(self.settings)
+        self.by_caldav = ByCaldav(_pool(self.settings), self.settings)
         most = self.settings.requests_per_minute
         self.budgets = None if most is None else Budgets(most, time.monotonic)
         self.deadlines = Deadlines(self.settings.request_seconds)
-        self.pool = Pool(
-            connections=self.settings.connections,
-            most_bytes=self.settings.most_bytes,
-            user_agent=self.settings.user_agent,
-            ca_file=self.settings.ca_file,
-        )
 
     def sign_in(self, apple_id: str, password: Secret, *, home_url: str | None = None) -> Account:
         return Account(self, apple_id, password, home_url)
@@ -83,6 +78,15 @@ class ICloud:
         await self.pool.close()
         await self.by_caldav.close()
         self.deadlines.close()
+
+
+def _pool(settings: TransportSettings) -> Pool:
+    return Pool(
+        connections=settings.connections,
+        most_bytes=settings.most_bytes,
+        user_agent=settings.user_agent,
+        ca_file=settings.ca_file,
+    )
 
 
 class Send(Protocol):
