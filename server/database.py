@@ -7,6 +7,7 @@ import fcntl
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ SQLITE_READERS = 4
 ANSWERS_WITHIN = 30.0
 """Seconds of one statement: a PostgreSQL that is silent is not waited for without end. A migration may take longer."""
 _CONNECTS_WITHIN = 10.0
+_STANDS_STILL = 60.0
+"""Seconds of a transaction in which nothing is asked: no operation has one open for so long. What it has locked, a
+machine that is lost or stands still would keep from others until the system gives its connection up, after hours."""
 _MIGRATION_LOCK = 0x510_7312E  # Any number that is ours: two processes never migrate at once.
 
 
@@ -43,7 +47,11 @@ class DatabaseUnusableError(Exception):
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, pool_size: int = 10, answers_within: float = ANSWERS_WITHIN
+    url: str,
+    *,
+    pool_size: int = 10,
+    answers_within: float = ANSWERS_WITHIN,
+    stands_still: float = _STANDS_STILL,
 ) -> AsyncIterator[Database]:
     """The database behind `sqlite:///path` or `postgres://user@host/name`, ready to use.
 
@@ -54,7 +62,8 @@ async def open_database(
         raise DatabaseUnusableError(
             f"The database is not migrated (there is no {_sqlite_path(url)}): run `python -m server migrate`."
         )
-    async with _connected(url, pool_size=pool_size, answers_within=answers_within) as (writer, readers):
+    connected = _connected(url, pool_size=pool_size, answers_within=answers_within, stands_still=stands_still)
+    async with connected as (writer, readers):
         applied = await _applied(writer)
         if missing := [name for name in known_migrations() if name not in applied]:
             raise DatabaseUnusableError(
@@ -98,9 +107,11 @@ def known_migrations() -> list[str]:
 
 @asynccontextmanager
 async def _connected(
-    url: str, *, pool_size: int, answers_within: float | None = None
+    url: str, *, pool_size: int, answers_within: float | None = None, stands_still: float | None = None
 ) -> AsyncIterator[tuple[BaseDBAsyncClient, list[BaseDBAsyncClient]]]:
-    connections = _connections(url, pool_size=pool_size, answers_within=answers_within)
+    connections = _connections(
+        url, pool_size=pool_size, answers_within=answers_within, stands_still=stands_still
+    )
     context = TortoiseContext()
     async with context:
         try:
@@ -129,7 +140,9 @@ async def _let_go(client: BaseDBAsyncClient) -> None:
             client._pool.terminate()
 
 
-def _connections(url: str, *, pool_size: int, answers_within: float | None = None) -> dict[str, Any]:
+def _connections(
+    url: str, *, pool_size: int, answers_within: float | None = None, stands_still: float | None = None
+) -> dict[str, Any]:
     if _is_sqlite(url):
         path = _sqlite_path(url)
         # Full: an acknowledged booking survives a power cut.
@@ -153,7 +166,14 @@ def _connections(url: str, *, pool_size: int, answers_within: float | None = Non
         "minsize": 1, "maxsize": max(pool_size, 2), "connection_class": _Lasting,
         "command_timeout": answers_within, "timeout": min(answers_within or _CONNECTS_WITHIN, _CONNECTS_WITHIN),
     }  # fmt: skip
+    if stands_still is not None:
+        expanded["credentials"]["init"] = partial(_end_what_stands_still, after=stands_still)
     return {"postgres": expanded}
+
+
+async def _end_what_stands_still(connection: asyncpg.Connection, *, after: float) -> None:
+    """Said once a connection, and not as it is made: what stands between may take no settings then."""
+    await connection.execute(f"SET idle_in_transaction_session_timeout = {int(after * 1000)}")
 
 
 def _apps(connection: str) -> dict[str, Any]:

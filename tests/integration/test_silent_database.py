@@ -115,3 +115,32 @@ async def test_a_statement_that_may_change_many_rows_is_waited_for_longer(silent
     with pytest.raises(TimeoutError, check=is_unavailable):
         async with silent.database.writing() as db:
             await execute(db, slow)
+
+
+_LOCK = "UPDATE timeline SET seq = seq + 1 RETURNING seq"
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("asks_on", [True, False])
+async def test_what_a_process_that_stands_still_has_locked_is_anothers_then(
+    database_url: str, *, asks_on: bool
+) -> None:
+    """Its machine stopped, or was lost, in mid-transaction: the server is told nothing of that for hours."""
+    async with open_database(database_url, stands_still=0.5) as stopped, open_database(database_url) as other:
+        async with other.writing() as db:
+            await execute(
+                db, "INSERT INTO timeline (user_id, subaccount_id, seq, floor) VALUES ('u', 's', 0, 0)"
+            )
+
+        async def stop() -> None:
+            async with stopped.writing() as db:
+                assert await fetch(db, _LOCK) == [{"seq": 1}]
+                async with other.writing() as anothers:
+                    assert await fetch(anothers, _LOCK) == [{"seq": 1}]
+                if asks_on:
+                    await fetch(db, _LOCK)
+
+        with pytest.raises(Exception, check=is_unavailable):  # noqa: B017 - as the check says.
+            await stop()
+        async with stopped.reading() as db:
+            assert await fetch(db, "SELECT seq FROM timeline") == [{"seq": 1}]
