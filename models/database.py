@@ -15,7 +15,7 @@ import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.asyncpg.client import TransactionWrapper as PostgresTransaction
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.exceptions import DBConnectionError, OperationalError
+from tortoise.exceptions import DBConnectionError, OperationalError, TransactionManagementError
 from tortoise.models import Model
 
 from models.sqlite import SqliteClient, Transaction
@@ -33,6 +33,17 @@ _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.TransactionRollbackError,
     asyncpg.InterfaceError,
+    # What it has no more of: disk, memory, connections.
+    asyncpg.InsufficientResourcesError,
+    # It starts, ends, or cut a statement off.
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.LockNotAvailableError,
+    # One that takes over for another takes no writes until it has.
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    # A connection that is just being lost is in no state that the driver knows.
+    asyncpg.InternalClientError,
     OSError,
 )
 """What is met where the database is away, locked by another for too long or in a ring, or full: who asked is not to
@@ -41,6 +52,8 @@ blame.
 And where it does not take a statement; see `is_unavailable`, which is what to ask.
 """
 
+_BY_POSTGRES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""Whatever the driver raises."""
 _NOT_TAKEN = (asyncpg.SyntaxOrAccessError, asyncpg.DataError)
 
 GOODBYE = 1.0
@@ -55,6 +68,8 @@ _MARK = re.compile(r"\$(\d+)")
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether trying again soon can help. A statement that the database can't make sense of is our own fault."""
+    if isinstance(error, TransactionManagementError) and error.__cause__ is not None:
+        error = error.__cause__  # It names all of a transaction's states so.
     if not isinstance(error, _UNAVAILABLE):
         return False
     # Tortoise's own is raised where the driver's is met, and names it as its cause or not.
@@ -137,7 +152,7 @@ class Database:
         """
         try:
             return await self._glances.fetch(statement, *values)
-        except (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (sqlite3.Error, *_BY_POSTGRES) as error:
             raise GlanceError from error
 
     async def look(self, statement: str, *values: object) -> list[Row]:
@@ -338,7 +353,7 @@ async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDB
 
 async def _undone(connection: Any, transaction: Any) -> None:
     """By a lost connection it is already: what was met before is what the caller is told."""
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    with suppress(*_BY_POSTGRES):
         await _whole(connection, transaction.rollback(), is_last=True)
 
 

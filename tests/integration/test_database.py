@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from models.database import Database, execute, execute_many, fetch, is_unavailable
@@ -45,6 +46,58 @@ async def test_who_is_let_out_of_a_ring_of_waits_is_not_to_blame(database: Datab
 
     met = await asyncio.gather(change("a", "b"), change("b", "a"), return_exceptions=True)
     [error] = [each for each in met if each is not None]
+    assert is_unavailable(error)
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+@pytest.mark.parametrize(
+    ("state", "is_away"),
+    [
+        ("53100", True),  # Its disk is full.
+        ("53200", True),  # Its memory is.
+        ("53300", True),  # All connections are taken.
+        ("57014", True),  # A statement took too long, as its operator says.
+        ("57P01", True),  # It is told to end.
+        ("57P03", True),  # It starts, and takes nobody yet.
+        ("58030", True),  # Its disk fails.
+        ("55P03", True),  # Another has it locked for longer than its operator lets wait.
+        ("25006", True),  # It stands by for the one that failed, and takes no writes yet.
+        ("25P03", True),  # Nothing was asked for too long.
+        ("25P02", False),
+        ("22012", False),
+        ("42P01", False),
+        ("P0001", False),
+    ],
+)
+async def test_what_a_database_that_is_away_says_is_told_from_our_own_faults(
+    database: Database, state: str, *, is_away: bool
+) -> None:
+    with pytest.raises(Exception) as met:
+        async with database.writing() as db:
+            await execute(db, f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+    assert is_unavailable(met.value) is is_away
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_one_that_takes_no_writes_is_not_there_to_write_to(database: Database) -> None:
+    """As after a failover, or where the one that stood by has not taken over yet."""
+
+    async def write() -> None:
+        async with database.writing() as db:
+            await execute(db, "SET TRANSACTION READ ONLY")
+            await fetch(db, "UPDATE timeline SET seq = seq RETURNING seq")
+
+    with pytest.raises(Exception, check=is_unavailable):  # noqa: B017 - as the check says.
+        await write()
+
+
+def test_a_connection_that_is_lost_between_two_statements_is_no_fault_of_ours() -> None:
+    """PostgreSQL says that it goes, and the driver has not seen yet that it is gone."""
+    error = asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
     assert is_unavailable(error)
 
 
