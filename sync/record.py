@@ -176,7 +176,13 @@ def _record_failure(poll: Poll, fresh: ICloudAccount, error: RemoteError, *, may
     fresh.retry_at = fresh.next_poll_at = recovery.retry_at
     if may_differ:
         fresh.status = recovery.status
-        _set_problem(fresh, recovery.code, recovery.message, now=poll.started)
+        _set_problem(fresh, recovery.code, recovery.message, now=_since(poll, recovery.code))
+
+
+def _since(poll: Poll, code: ICloudProblemCode) -> float:
+    """A first reading takes the problem back while it reads: what it began and ended with is one."""
+    known = poll.account
+    return (known.problem_since if known.problem_code == code else None) or poll.started
 
 
 def _refusals(account: ICloudAccount, error: RemoteError) -> int:

@@ -233,6 +233,23 @@ async def test_a_problem_is_as_old_as_its_first_failure(engine: Engine) -> None:
         engine.now += HOUR
 
 
+async def test_a_problem_of_a_first_reading_is_as_old_as_the_first_that_failed(engine: Engine) -> None:
+    """Each try takes it back until it fails too: by when it began an owner sees how long nothing was read."""
+    work = engine.server.calendars["/1/calendars/work/"]
+    for hour in (9, 11):
+        work.put(f"at-{hour}", event(f"at-{hour}", at(3, hour), at(3, hour + 1)))
+    await engine.choose("Home", "Work")
+    began = engine.now
+    for error in (Unreachable(), Unreachable(), Throttled(5.0)):
+        engine.server.failures["fetch"] = [error]
+        await engine.poll()
+        account = await engine.account()
+        assert account.status == AccountStatus.UNREACHABLE
+        same = isinstance(error, Unreachable)
+        assert account.problem_since == (began if same else engine.now)
+        engine.now += HOUR
+
+
 async def test_another_problem_of_an_account_out_of_reach_is_told(engine: Engine) -> None:
     for error, code in (
         (Unreachable(), ICloudProblemCode.UNREACHABLE),
