@@ -4,11 +4,12 @@ import asyncio
 import io
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from radicale import config
 from radicale import item as radicale_item
@@ -21,6 +22,8 @@ from standin.occurrences import Span, expanded, meets
 from standin.storage import verbatim
 
 _LONGEST_NAME = 255  # Bytes, as most file systems have it.
+_THREADS = 4
+T = TypeVar("T")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -44,7 +47,10 @@ def can_hold(name: str) -> bool:
 
 
 class Backend:
-    """Blocking work runs in threads, and writes one at a time: Radicale locks its folder anyway."""
+    """Blocking work runs in threads, and writes one at a time: Radicale locks its folder anyway.
+
+    They are the backend's own: those that asyncio lends can all wait for an answer of ours, each as somebody's phone.
+    """
 
     def __init__(self, folder: Path) -> None:
         logging.getLogger("radicale").setLevel(logging.ERROR)  # Bad input is answered, not reported.
@@ -65,22 +71,26 @@ class Backend:
         self._storage = self._radicale._storage  # noqa: SLF001 - the one instance that holds the lock.
         self._root = folder / "collection-root"
         self._made: set[tuple[str, str]] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="backend")
+
+    def close(self) -> None:
+        self._threads.shutdown()
 
     async def put(self, dsid: str, calendar: CalendarFacts, name: str, text: str) -> Answer:
-        return await asyncio.to_thread(self._put, dsid, calendar, name, text)
+        return await self._threaded(self._put, dsid, calendar, name, text)
 
     async def delete(self, dsid: str, calendar: str, name: str = "") -> Answer:
         if not name:
             self._made.discard((dsid, calendar))
-        return await asyncio.to_thread(self._call, dsid, "DELETE", f"{calendar}/{name}", "")
+        return await self._threaded(self._call, dsid, "DELETE", f"{calendar}/{name}", "")
 
     async def bodies(self, dsid: str, calendar: str, names: Iterable[str]) -> Mapping[str, str]:
         """The texts of those `names` that are there."""
-        return await asyncio.to_thread(self._bodies, dsid, calendar, list(names))
+        return await self._threaded(self._bodies, dsid, calendar, list(names))
 
     async def between(self, dsid: str, calendar: str, span: Span, *, as_moved: bool) -> set[str]:
         """The names of events with an occurrence in `span`."""
-        return await asyncio.to_thread(self._between, dsid, calendar, span, as_moved)
+        return await self._threaded(self._between, dsid, calendar, span, as_moved)
 
     def load(self, dsid: str, calendar: CalendarFacts, texts: Mapping[str, str]) -> list[Stored]:
         """Store many resources at once, as they are: also such as no PUT would be taken for."""
@@ -97,6 +107,9 @@ class Backend:
             return []
         found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
         return [_stored(path.name, path.read_bytes().decode()) for path in found]
+
+    async def _threaded(self, work: Callable[..., T], *told: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *told)
 
     def _bodies(self, dsid: str, calendar: str, names: list[str]) -> dict[str, str]:
         """Straight from the files, which Radicale replaces as wholes."""
@@ -129,13 +142,13 @@ class Backend:
                 self._storage.create_collection(f"/{dsid}/{calendar.id}/", props=props)
         self._made.add((dsid, calendar.id))
 
-    def _between(self, dsid: str, calendar: str, span: Span, as_moved: bool) -> set[str]:  # noqa: FBT001 - to_thread takes positions.
+    def _between(self, dsid: str, calendar: str, span: Span, as_moved: bool) -> set[str]:  # noqa: FBT001 - threads are given positions.
         with self._collection(dsid, calendar, "r") as collection:
             return {item.href for item in _items(collection) if meets(item, span, as_moved=as_moved)}
 
     async def expanded(self, dsid: str, calendar: str, names: Iterable[str], span: Span) -> Mapping[str, str]:
         """The texts of those `names` with an occurrence in `span`, a VEVENT for each."""
-        return await asyncio.to_thread(self._expanded, dsid, calendar, list(names), span)
+        return await self._threaded(self._expanded, dsid, calendar, list(names), span)
 
     def _expanded(self, dsid: str, calendar: str, names: list[str], span: Span) -> dict[str, str]:
         with self._collection(dsid, calendar, "r") as collection:

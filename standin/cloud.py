@@ -76,6 +76,7 @@ class Cloud:
         return cloud
 
     def close(self) -> None:
+        self.backend.close()
         self._journal.close()
 
     def members(self) -> Iterator[Member]:

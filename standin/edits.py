@@ -43,6 +43,8 @@ class Object:
     @property
     def master(self) -> list[str]:
         """The event that is not one occurrence of another."""
+        if not self.events:
+            raise ValueError("there is no event in it")
         return next((event for event in self.events if not value(event, "RECURRENCE-ID")), self.events[0])
 
     @property

@@ -107,7 +107,8 @@ class Phone:
 
     async def events(self, calendar: str) -> list[PhoneEvent]:
         root = await self._xml("REPORT", await self._calendar(calendar), _QUERY, {"Depth": "1"})
-        return [_seen(response) for response in root.iter(d("response"))]
+        seen = (_seen(response) for response in root.iter(d("response")))
+        return [event for event in seen if event is not None]
 
     async def read(self, path: str) -> tuple[str, str]:
         """The text and its ETag."""
@@ -266,11 +267,14 @@ class Phone:
         return text, {name.lower(): value for name, value in response.getheaders()}
 
 
-def _seen(response: markup.Element) -> PhoneEvent:
+def _seen(response: markup.Element) -> PhoneEvent | None:
+    """None of what holds no event; what is deleted while it is listed comes without a text."""
     text = markup.text_of(response.find(f".//{c('calendar-data')}"))
-    master = edits.Object.of(unfolded(text)).master
+    found = edits.Object.of(unfolded(text))
+    if not found.events:
+        return None
     etag = markup.text_of(response.find(f".//{d('getetag')}"))
-    said = [edits.value(master, name) for name in ("SUMMARY", "DTSTART", "DTEND")]
+    said = [edits.value(found.master, name) for name in ("SUMMARY", "DTSTART", "DTEND")]
     return PhoneEvent(_path(response), etag, said[0], said[1], said[2], text)
 
 

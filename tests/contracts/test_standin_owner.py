@@ -69,6 +69,32 @@ async def test_the_phone_writes_every_kind_of_moment(start: date, end: date, lin
     assert line in text.splitlines()
 
 
+async def test_many_things_done_at_once_on_a_phone_are_all_done() -> None:
+    async with served() as dav:
+        phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
+        # More than asyncio has threads for, each of which waits for the stand-in in the same process.
+        paths = await asyncio.gather(*(phone.add("Home", "x", TEN, TEN + HOUR) for _ in range(40)))
+        assert {seen.path for seen in await phone.events("Home")} == set(paths)
+
+
+async def test_what_is_deleted_while_it_is_listed_is_not_in_the_list(tmp_path: Path) -> None:
+    async with served(storage=tmp_path) as dav:
+        phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
+        kept, deleted = [await phone.add("Home", "x", TEN, TEN + HOUR) for _ in range(2)]
+        (tmp_path / f"collection-root{deleted.replace('/calendars/', '/')}").unlink()
+        assert [seen.path for seen in await phone.events("Home")] == [kept]
+
+
+async def test_what_holds_no_event_is_not_in_the_list_and_can_t_be_changed() -> None:
+    async with served() as dav:
+        calendar = dav.icloud.cloud.member(APPLE_ID).calendar("Home")
+        dav.icloud.cloud.load(calendar, {"odd.ics": "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"})
+        phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
+        assert await phone.events("Home") == []
+        with pytest.raises(ValueError, match="no event in it"):
+            await phone.free(f"{dav.home}home/odd.ics")
+
+
 async def test_the_phone_changes_what_is_there() -> None:
     async with served() as dav:
         phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
