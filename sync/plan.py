@@ -81,8 +81,8 @@ def plan_window(now: float, zone: str, settings: SyncSettings) -> Span:
 
 def latest_window(now: float, settings: SyncSettings) -> int:
     """Where one that lost nothing of today ends at most: a later one is of a clock that ran days ahead."""
-    # One day further ahead, `past_days` still reach back to today.
-    return int(now) + (settings.horizon_days + settings.past_days) * DAY - 3600
+    # One day further ahead, `past_days` still reach back to today. Days may be shorter by two hours, at Troll.
+    return int(now) + (settings.horizon_days + settings.past_days) * DAY - 2 * 3600
 
 
 def loses_today(known_until: int, window: Span, settings: SyncSettings) -> bool:

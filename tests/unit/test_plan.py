@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.accounts import AccountStatus, ICloudProblemCode
+from domain.interval import Span
 from sync.plan import (
     describe,
     is_mass_removal,
+    latest_window,
+    loses_today,
     plan_comparison,
     plan_next_poll,
     plan_pull,
@@ -231,6 +234,48 @@ def test_a_window_moves_on_within_the_hour_after_the_next_midnight(since: int, z
     assert now < at
     assert plan_window(at, zone, SETTINGS).end > plan_window(now, zone, SETTINGS).end
     assert plan_window(at - SETTINGS.roll_lasts - 1, zone, SETTINGS) == plan_window(now, zone, SETTINGS)
+
+
+_CHANGES = [
+    ("Europe/Berlin", datetime(2026, 10, 25, 12, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(2027, 3, 28, 12, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 4, 12, tzinfo=UTC)),
+    ("Pacific/Kiritimati", datetime(2026, 11, 2, 12, tzinfo=UTC)),
+    ("Antarctica/Troll", datetime(2027, 3, 28, 12, tzinfo=UTC)),
+]
+
+
+def _windows(zone: str, change: datetime) -> list[tuple[float, Span]]:
+    """Of each half hour from three days before to four days after."""
+    times = [change.timestamp() + half * 1800 for half in range(-144, 192)]
+    return [(now, plan_window(now, zone, SETTINGS)) for now in times]
+
+
+@pytest.mark.parametrize("horizon", [0, -400])
+@pytest.mark.parametrize(("zone", "change"), _CHANGES)
+def test_a_window_that_a_clock_far_ahead_made_is_known_by_its_end(
+    zone: str, change: datetime, horizon: int
+) -> None:
+    """One that begins after what is now: what it has lost would be open."""
+    windows = _windows(zone, change + timedelta(days=horizon))
+    for now, window in windows:
+        assert window.end <= latest_window(now, SETTINGS)
+        assert all(later.end > latest_window(now, SETTINGS) for _, later in windows if later.start > now)
+
+
+@pytest.mark.parametrize("horizon", [0, -400])
+@pytest.mark.parametrize(("zone", "change"), _CHANGES[:-1])
+def test_a_window_that_lost_what_was_now_to_the_one_before_is_known_by_their_ends(
+    zone: str, change: datetime, horizon: int
+) -> None:
+    """And one that moved on a day, however long that day was, lost nothing."""
+    windows = _windows(zone, change + timedelta(days=horizon))
+    ends = sorted({window.end for _, window in windows})
+    for now, window in windows:
+        later = [each for _, each in windows if each.start > now]
+        assert all(loses_today(window.end, each, SETTINGS) for each in later)
+        next_end = next((end for end in ends if end > window.end), window.end)
+        assert not loses_today(window.end, Span(window.start, next_end), SETTINGS)
 
 
 def test_the_windows_of_one_zone_move_on_one_after_the_other() -> None:
