@@ -91,6 +91,10 @@ class Cloud:
     def by_dsid(self, dsid: str) -> Member | None:
         return self._members.get(dsid)
 
+    def holds(self, calendar: Calendar) -> bool:
+        """Whether it is still there, and no other of its id: who waited to write may have waited for its deletion."""
+        return self._members[calendar.dsid].calendars.get(calendar.facts.id) is calendar
+
     def sign_in(self, name: str, password: str, *, on_own_device: bool = False) -> Member | None:
         """App-specific passwords only: the account's own is as wrong as any other, but on the owner's devices."""
         dsid = self._dsids.get(name.casefold(), "")
@@ -175,6 +179,8 @@ class Cloud:
 
     async def delete_calendar(self, member: Member, calendar: Calendar) -> None:
         async with self.writing:
+            if not self.holds(calendar):
+                raise LookupError(f"{calendar.path} is gone")
             names = [resource.name for resource in calendar.present()]
             texts = await self.backend.bodies(calendar.dsid, calendar.facts.id, names)
             member.deleted[calendar.facts.id] = texts

@@ -53,7 +53,7 @@ async def put(
     if not can_hold(name):
         return bad_request()
     async with cloud.writing:
-        held = calendar.get(name)
+        held = _held(calendar, name, cloud)
         _check_access(calendar)
         _check_conditions(request, held, manners)
         if manners.odd_names_refused and not _PLAIN_NAME.fullmatch(name):
@@ -103,11 +103,14 @@ async def delete(request: Request, member: Member, cloud: Cloud, manners: Manner
         return bad_request()
     match request.path.split("/"):
         case ["", _, "calendars", id_, ""] if id_ in member.calendars:
-            await cloud.delete_calendar(member, member.calendars[id_])
+            try:
+                await cloud.delete_calendar(member, member.calendars[id_])
+            except LookupError:
+                return Response(404)
             return Response(204)
     calendar, name = _resource_at(request, member, manners)
     async with cloud.writing:
-        held = calendar.get(name)
+        held = _held(calendar, name, cloud)
         if held is None:
             return Response(404)
         _check_access(calendar)
@@ -128,6 +131,13 @@ def _resource_at(request: Request, member: Member, manners: Manners) -> tuple[Ca
             raise RefusedError(Response(403))
         case _:
             raise RefusedError(Response(404))
+
+
+def _held(calendar: Calendar, name: str, cloud: Cloud) -> Resource | None:
+    """Looked at while nobody else writes."""
+    if not cloud.holds(calendar):
+        raise RefusedError(Response(404))
+    return calendar.get(name)
 
 
 def _check_access(calendar: Calendar) -> None:

@@ -1,5 +1,6 @@
 """The stand-in takes and refuses writes as iCloud does."""
 
+import asyncio
 import http.client
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from standin import writes
 from standin.manners import Manners
+from standin.messages import Request
 from tests.contracts.standin_http import ALIAS, APPLE_ID, Dav, Reply, event, ics, served
 
 
@@ -291,6 +293,32 @@ async def test_a_deleted_calendar_frees_its_uids_and_its_id() -> None:
         fresh = await dav.sync("home")
     assert (gone.status, moved.status, made.status) == (404, 201, 201)
     assert fresh.hrefs == []
+
+
+async def test_a_calendar_that_goes_while_a_write_waits_takes_none_and_stays_gone(tmp_path: Path) -> None:
+    async with served(storage=tmp_path) as dav:
+        asked = asyncio.Semaphore(0)
+
+        async def ask(_: Request) -> None:
+            asked.release()
+
+        dav.icloud.front.asked = ask
+        home = f"{dav.home}home/"
+        await dav.put("home/a.ics", event())
+        await asked.acquire()
+        waiting = []
+        async with dav.icloud.cloud.writing:
+            for call in (
+                dav.call("DELETE", home),
+                dav.put("home/b.ics", event("two")),
+                dav.call("DELETE", f"{home}a.ics"),
+                dav.call("DELETE", home),
+            ):
+                waiting.append(asyncio.create_task(call))
+                await asked.acquire()  # In this order they come to the lock.
+        assert [(await each).status for each in waiting] == [204, 404, 404, 404]
+    async with served(storage=tmp_path) as dav:
+        assert home not in (await dav.listing()).hrefs
 
 
 async def test_a_move_is_refused() -> None:
