@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import errno
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +32,7 @@ from standin.partitions import Partitions
 HOST = "127.0.0.1"
 PARTITIONS = (180, 181)  # An account begins on the first.
 _DRIPS_A_SECOND = 10
+_LONGEST_WAY = 30  # Seconds for what is written to arrive.
 
 
 class PortTakenError(Exception):
@@ -246,7 +250,7 @@ async def _deliver(
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if cut_at is not None and cut_at < len(response.body):
         await send({"type": "http.response.body", "body": response.body[:cut_at], "more_body": True})
-        await asyncio.sleep(0)  # Written, before the reset overtakes it.
+        await _arrived(transport)  # Before the reset overtakes it.
         await _abort(transport)
         return
     if how.rate:
@@ -277,6 +281,20 @@ async def _drip(body: bytes, rate: int, send: Callable[..., Any], transport: asy
             return
         await send({"type": "http.response.body", "body": body[at : at + drop], "more_body": True})
         await asyncio.sleep(drop / rate)
+
+
+async def _arrived(transport: asyncio.Transport) -> None:
+    """Until all that was written is with the other side, which may read slowly: a reset throws away what waits here."""
+    connected = transport.get_extra_info("socket")
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_LONGEST_WAY):
+            while not transport.is_closing() and (transport.get_write_buffer_size() or _unsent(connected)):
+                await asyncio.sleep(0.005)
+
+
+def _unsent(connected: Any) -> int:
+    """Bytes that the kernel holds and the other side's has not taken."""
+    return int.from_bytes(fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 async def _abort(transport: asyncio.Transport) -> None:

@@ -1,7 +1,9 @@
 """Each lie of the stand-in is the lie that it is called, and each broken connection breaks as it says."""
 
+import asyncio
 import gzip
 import http.client
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -317,6 +319,19 @@ async def test_a_reset_past_the_end_breaks_nothing_off(dav: Dav) -> None:
     assert not dav.icloud.requests[-1].felt
 
 
+@pytest.mark.parametrize(("fault", "arrive"), [("reset:3000000", 3_000_000), ("half", 4_000_000)])
+async def test_what_is_sent_before_a_reset_arrives_however_slowly_it_is_read(
+    dav: Dav, fault: str, arrive: int
+) -> None:
+    calendar = dav.icloud.cloud.member(APPLE_ID).calendar("Home")
+    # More than the buffers of two sockets hold.
+    dav.icloud.cloud.load(calendar, {"long.ics": "x" * 8_000_000})
+    dav.icloud.faults(APPLE_ID).inject(fault)
+    asked = f"GET {dav.home}home/long.ics HTTP/1.1\r\nHost: x\r\nAuthorization: {dav.authorization}\r\n\r\n"
+    port = int(dav.icloud.entry_url.rpartition(":")[2])
+    assert await asyncio.to_thread(_read_until_reset, port, asked.encode()) == arrive
+
+
 async def test_a_lost_connection_is_reset_and_not_ended(dav: Dav) -> None:
     dav.icloud.faults(APPLE_ID).lose_answers()
     with pytest.raises(ConnectionResetError):
@@ -498,6 +513,16 @@ def test_every_kind_has_a_text_that_leads_back_to_it() -> None:
     assert len(tuple(Lie)) >= 15
     with pytest.raises(ValueError, match="explode"):
         Fault.parse("explode:3")
+
+
+def _read_until_reset(port: int, request: bytes) -> int:
+    """How much of the body comes."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, suppress(ConnectionError):
+        connection.sendall(request)
+        while more := connection.recv(1 << 16):
+            answer += more
+    return len(answer.partition(b"\r\n\r\n")[2])
 
 
 async def _raw(dav: Dav) -> bytes:
