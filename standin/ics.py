@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _FOLD = re.compile(r"\r?\n[ \t]")
 _BREAK = re.compile(r"\r?\n")
-_EVENT = re.compile(r"BEGIN:VEVENT\r?\n.*?END:VEVENT\r?\n", re.DOTALL)
+_EVENT = re.compile(r"^BEGIN:VEVENT\r?\n.*?^END:VEVENT\r?\n", re.DOTALL | re.MULTILINE)
 _OVERRIDE = re.compile(r"^RECURRENCE-ID[:;]", re.MULTILINE)
 _STAMP = re.compile(r"^DTSTAMP[:;].*\r?\n", re.MULTILINE)
 _MARK = "X-APPLE-CREATOR-IDENTITY"
@@ -41,7 +41,7 @@ def contents(text: str) -> Contents:
     components: set[str] = set()
     uids: set[str] = set()
     stack: list[str] = []
-    has_method = endless = ended = False
+    has_method = endless = ended = crossed = False
     guests = 0
     for name, value in lines(text):
         inside = stack[-1] if stack else ""
@@ -52,6 +52,7 @@ def contents(text: str) -> Contents:
                     components.add(stack[-1])
                     ended = False
             case "END":
+                crossed = crossed or inside != value.strip().upper()
                 if inside == "VEVENT" and len(stack) == 2:
                     endless = endless or not ended
                 stack = stack[:-1]
@@ -64,7 +65,7 @@ def contents(text: str) -> Contents:
             case "METHOD" if len(stack) == 1:
                 has_method = True
     return Contents(
-        is_calendar=text.lstrip("\ufeff").startswith("BEGIN:VCALENDAR") and not stack,
+        is_calendar=text.lstrip("\ufeff").startswith("BEGIN:VCALENDAR") and not stack and not crossed,
         components=frozenset(components),
         uids=frozenset(uids),
         has_method=has_method,

@@ -9,9 +9,9 @@ from standin.event_text import as_text, zone_lines
 from standin.ics import unfolded
 from standin.manners import Manners
 
-_ZONE = re.compile(r"BEGIN:VTIMEZONE\r?\n.*?END:VTIMEZONE\r?\n", re.DOTALL)
+_ZONE = re.compile(r"^BEGIN:VTIMEZONE\r?\n.*?^END:VTIMEZONE\r?\n", re.DOTALL | re.MULTILINE)
 _ZONE_NAME = re.compile(r"^TZID:(.+?)\r?$", re.MULTILINE)
-_YEAR = re.compile(r"^BEGIN:VEVENT\r?\n.*?^DTSTART[^:\n]*:(\d{4})", re.MULTILINE | re.DOTALL)
+_YEAR = re.compile(r"^DTSTART[^:\n]*:(\d{4})", re.MULTILINE)
 _PERSON = re.compile(r"^(ATTENDEE|ORGANIZER)\b", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ def rewritten(text: str, account: Account, manners: Manners) -> str:
 
 
 def _with_own_zones(text: str) -> str:
-    found = _YEAR.search(text)
+    found = _YEAR.search(text, max(text.find("\nBEGIN:VEVENT"), 0))  # Zones have a DTSTART, too.
     year = min(max(int(found[1]), 1970), 2100) if found else 2000
     return _ZONE.sub(lambda zone: _own_zone(zone[0], year), text)
 

@@ -288,7 +288,7 @@ async def _arrived(transport: asyncio.Transport) -> None:
     connected = transport.get_extra_info("socket")
     with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(_LONGEST_WAY):
-            while not transport.is_closing() and (transport.get_write_buffer_size() or _unsent(connected)):
+            while not transport.is_closing() and (transport.get_write_buffer_size() or _unsent(connected)):  # noqa: ASYNC110 - the kernel tells nobody.
                 await asyncio.sleep(0.005)
 
 

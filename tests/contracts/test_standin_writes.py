@@ -183,6 +183,22 @@ async def test_a_body_is_judged_as_icloud_judges_it(text: str, status: int) -> N
         assert (await dav.put("home/a.ics", text)).status == status
 
 
+@pytest.mark.parametrize("name", ["VTIMEZONE", "VEVENT"])
+async def test_components_that_end_as_another_are_refused_however_many(name: str) -> None:
+    text = ics(*[f"BEGIN:{name}"] * 20_000, "UID:a", *["END:X"] * 20_000, *event().splitlines()[3:-1])
+    async with served() as dav:
+        assert (await dav.put("home/a.ics", text)).status == 400
+
+
+async def test_a_zone_that_only_a_title_speaks_of_is_none() -> None:
+    zone = ["BEGIN:VTIMEZONE", "TZID:Europe/Berlin", "END:VTIMEZONE"]
+    text = ics(*event("one", "SUMMARY:BEGIN:VTIMEZONE").splitlines()[3:-1], *zone)
+    async with served() as dav:
+        await dav.put("home/a.ics", text)
+        kept = (await dav.call("GET", f"{dav.home}home/a.ics")).text
+    assert "SUMMARY:BEGIN:VTIMEZONE\r\nEND:VEVENT\r\n" in kept
+
+
 @pytest.mark.parametrize("calendar", ["f" * 64, "holidays", "inbox", "notification"])
 async def test_what_the_owner_may_not_write_to_is_forbidden(calendar: str) -> None:
     async with served() as dav:
