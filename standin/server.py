@@ -32,6 +32,7 @@ from standin.partitions import Partitions
 HOST = "127.0.0.1"
 PARTITIONS = (180, 181)  # An account begins on the first.
 _DRIPS_A_SECOND = 10
+_MOST_KEPT = 1 << 25  # Bytes of a request: more than the largest object.
 _LONGEST_WAY = 30  # Seconds for what is written to arrive.
 
 
@@ -207,10 +208,10 @@ def _application(front: Front, admin: Admin, names: Mapping[int, str]) -> Callab
     async def application(
         scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
     ) -> None:
-        request = await _read(scope, receive, names[scope["server"][1]])
-        answers = admin.answer if request.path.startswith(PREFIX) else front.answer
         transport = scope["extensions"]["standin.wire"]["transport"]
         try:
+            request = await _read(scope, receive, names[scope["server"][1]])
+            answers = admin.answer if request.path.startswith(PREFIX) else front.answer
             await _deliver(await answers(request), receive, send, transport)
         except asyncio.CancelledError:  # The server ends, and does not wait for a slow account.
             await _abort(transport)
@@ -219,18 +220,19 @@ def _application(front: Front, admin: Admin, names: Mapping[int, str]) -> Callab
 
 
 async def _read(scope: dict[str, Any], receive: Callable[..., Any], listener: str) -> Request:
-    chunks: list[bytes] = []
+    body = bytearray()
     more = True
     while more:
         message = await receive()
-        chunks.append(message.get("body", b""))
+        # What nobody takes is read to its end, and not kept.
+        body += message.get("body", b"")[: _MOST_KEPT - len(body)]
         more = message.get("more_body", False)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     return Request(
         method=scope["method"],
         path=scope["path"],
         headers=headers,
-        body=b"".join(chunks),
+        body=bytes(body),
         listener=listener,
         raw_path=scope["raw_path"].decode("latin-1"),
     )

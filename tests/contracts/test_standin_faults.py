@@ -108,6 +108,28 @@ async def test_the_end_waits_for_no_slow_account() -> None:
         await waiting
 
 
+async def test_the_end_waits_for_no_request_that_is_still_coming(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as dav:
+        port = int(dav.icloud.entry_url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+        assert b"100 Continue" in await reader.readline()
+    writer.close()
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_no_more_of_a_body_is_kept_than_the_largest_object_needs() -> None:
+    kept: list[int] = []
+
+    async def asked(request: Request) -> None:
+        kept.append(len(request.body))
+
+    async with served() as dav:
+        dav.icloud.front.asked = asked
+        reply = await dav.put("home/big.ics", "x" * 50_000_000)
+    assert (reply.status, kept) == (413, [1 << 25])
+
+
 async def test_a_dropped_answer_leaves_the_event_stored() -> None:
     async with served() as dav:
         dav.icloud.faults(APPLE_ID).drop_put_answers()
