@@ -6,9 +6,11 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
+from standin.arguments import Range
 from standin.owner import Phone
 
 ZONE = "Europe/Berlin"
+_YEARS = Range(1000, 9998)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,14 @@ class Told:
         """A date makes an all-day event; a time is local to `zone` unless it carries an offset."""
         text = self.text(name)
         try:
-            if "T" not in text:
-                return date.fromisoformat(text)
-            moment = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
         except ValueError:
             raise ValueError(f"{name} is {MEANINGS['start']}, not {text!a}") from None
+        # Four digits have no room for others, nor the calendar for the next year's zone.
+        if not _YEARS.least <= moment.year <= _YEARS.most:
+            raise ValueError(f"{name} is in a year {_YEARS}, not {text!a}")
+        if not isinstance(moment, datetime):
+            return moment
         zone = self.text("zone", ZONE)
         if moment.tzinfo is not None or zone == "floating":
             return moment

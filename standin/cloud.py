@@ -158,18 +158,15 @@ class Cloud:
 
     def touch(self, calendar: Calendar, names: Iterable[str] = ()) -> None:
         """New ETags for the same content, as after the server's own housekeeping."""
-        touched = []
-        for name in list(names) or [resource.name for resource in calendar.present()]:
-            held = calendar.get(name)
-            if held is None:
-                raise LookupError(f"{calendar.path} has no {name!r}")
-            touched.append(calendar.place(name, uid=held.uid, stored=held.stored))
+        touched = [
+            calendar.place(held.name, uid=held.uid, stored=held.stored) for held in _named(calendar, names)
+        ]
         self._journal.save(calendar, *touched)
 
     async def housekeep(self, calendar: Calendar, names: Iterable[str] = ()) -> None:
         """What the server itself adds to objects, under new ETags."""
         async with self.writing:
-            wanted = list(names) or [resource.name for resource in calendar.present()]
+            wanted = [held.name for held in _named(calendar, names)]
             texts = await self.backend.bodies(calendar.dsid, calendar.facts.id, wanted)
             self.load(calendar, {name: housekept(text) for name, text in texts.items()})
 
@@ -208,6 +205,15 @@ class Cloud:
                 changed.append(self._placed(calendar, one))
         if changed:
             self._journal.save(calendar, *changed)
+
+
+def _named(calendar: Calendar, names: Iterable[str]) -> list[Resource]:
+    """Those of these names, or all that there are; raises LookupError where one is not there."""
+    wanted = set(names)
+    found = [held for held in calendar.present() if not wanted or held.name in wanted]
+    if missing := wanted - {held.name for held in found}:
+        raise LookupError(f"{calendar.path} has no {min(missing)!r}")
+    return found
 
 
 def new_account(

@@ -464,6 +464,16 @@ async def test_the_phone_does_all_that_it_can_over_http() -> None:
         ),
         ({"start": "2026-11-23T10:00", "end": "2026-11-23T11:00", "zone": "Mars"}, "zone is a time zone"),
         ({"start": "2026-11-23", "end": "2026-11-24", "free": "perhaps"}, "free is yes or no"),
+        ({"start": "0900-11-23", "end": "0900-11-24"}, "start is in a year from 1000 to 9998"),
+        ({"start": "9998-12-31", "end": "9999-01-01"}, "end is in a year from 1000 to 9998"),
+        (
+            {"start": "9999-12-31T23:00", "end": "9999-12-31T23:30", "zone": "America/New_York"},
+            "start is in a year from 1000 to 9998",
+        ),
+        (
+            {"start": "9998-12-31T23:00", "end": "9998-12-31T23:30", "zone": "America/New_York"},
+            "DTSTART;TZID=America/New_York:99981231T230000",
+        ),
     ],
 )
 async def test_a_moment_is_said_as_people_say_it(said: dict[str, str], line: str) -> None:

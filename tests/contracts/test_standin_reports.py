@@ -189,7 +189,7 @@ async def test_a_touch_may_be_of_all_and_of_nothing_that_is_not_there() -> None:
     async with served() as dav:
         before = [(await dav.put(f"home/{name}.ics", event(name))).header("etag") for name in "ab"]
         with pytest.raises(LookupError, match=r"none\.ics"):
-            dav.icloud.faults(APPLE_ID).touch("home", ["none.ics"])
+            dav.icloud.faults(APPLE_ID).touch("home", ["b.ics", "none.ics"])
         dav.icloud.faults(APPLE_ID).touch("home", ["a.ics"])
         one = [(await dav.call("GET", f"{dav.home}home/{name}.ics")).header("etag") for name in "ab"]
         dav.icloud.faults(APPLE_ID).touch("home")

@@ -461,6 +461,8 @@ async def test_housekeeping_done_twice_adds_nothing_more_and_may_be_of_some() ->
         etags = [(await dav.put(f"home/{name}.ics", event(name))).header("etag") for name in "ab"]
         for _ in range(2):
             await faults.housekeep("home", ["a.ics"])
+        with pytest.raises(LookupError, match=r"none\.ics"):
+            await faults.housekeep("home", ["b.ics", "none.ics"])
         kept, other = [await dav.call("GET", f"{dav.home}home/{name}.ics") for name in "ab"]
     assert (kept.text.count("DTSTAMP"), kept.text.count("X-APPLE-CREATOR-IDENTITY")) == (2, 1)
     assert (other.header("etag"), kept.header("etag") == etags[0]) == (etags[1], False)
