@@ -15,6 +15,8 @@ from standin.ics import housekept
 from standin.journal import Journal, new_epoch
 from standin.lagging import Unsettled
 
+_MOST_DELETED = 20  # Calendars of an account whose texts are kept, for those that may come back with them.
+
 
 class TakenError(ValueError):
     """An account, or one of its calendars, is there already."""
@@ -180,7 +182,10 @@ class Cloud:
                 raise LookupError(f"{calendar.path} is gone")
             names = [resource.name for resource in calendar.present()]
             texts = await self.backend.bodies(calendar.dsid, calendar.facts.id, names)
+            member.deleted.pop(calendar.facts.id, None)
             member.deleted[calendar.facts.id] = texts
+            for forgotten in list(member.deleted)[:-_MOST_DELETED]:
+                del member.deleted[forgotten]
             await self.backend.delete(calendar.dsid, calendar.facts.id)
             del member.calendars[calendar.facts.id]
             self._journal.drop(calendar)

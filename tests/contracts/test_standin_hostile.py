@@ -487,6 +487,15 @@ async def test_no_other_rule_is_dropped() -> None:
             assert "RRULE" in (await dav.call("GET", dav.home + at)).text
 
 
+async def test_of_the_calendars_that_were_the_last_alone_are_remembered() -> None:
+    async with served() as dav:
+        for number in range(25):
+            await dav.call("MKCALENDAR", f"{dav.home}past-{number}/")
+            await dav.call("DELETE", f"{dav.home}past-{number}/")
+        remembered = list(dav.icloud.cloud.member(APPLE_ID).deleted)
+    assert remembered == [f"past-{number}" for number in range(5, 25)]
+
+
 async def test_a_calendar_made_anew_can_have_its_old_events() -> None:
     for reappear, held in ((True, 2), (False, 0)):
         async with served(manners=Manners(deleted_events_reappear=reappear)) as dav:
