@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
-from domain.changes import ChangeKind
+from domain.changes import SLOT_KINDS, ChangeKind
 from models.bell import Bell
 from models.database import Database, execute
 from models.polling import Places, Stamp, lease_account, release, trade_leases
@@ -186,6 +186,25 @@ async def test_a_new_day_and_new_rules_at_once(engine: Engine, home: FakeCalenda
     assert found[0] == (first[0] - HOUR, first[1] - HOUR)
     assert found[-1] == (last[0] + DAY - HOUR, last[1] + DAY - HOUR)
     assert await rules(engine) == engine.context().rules
+
+
+async def test_what_a_new_day_moves_is_told_but_for_the_day_that_it_adds(
+    engine: Engine, home: FakeCalendar, tmp_path: Path
+) -> None:
+    """Where it is read by other rules than the days before it were."""
+    home.put("a", local("a", 3, 9, "Europe/Vienna", "RRULE:FREQ=WEEKLY"))
+    await engine.choose("Home")
+    await engine.poll(await begins(engine))
+    before, position = await engine.slots(), await engine.position()
+    issue(tmp_path / "new", "2026b", VIENNA)
+    engine.now += 7 * DAY
+    await engine.poll(engine.context("process-2"))
+    after = await engine.slots()
+    assert len(after) == len(before) > 50
+    assert not set(before) & set(after)
+    told = [row.slot or row.previous for row in await engine.log(position) if row.kind in SLOT_KINDS]
+    # What is over, and what comes into sight, is not.
+    assert sorted((slot.start, slot.end) for slot in told if slot) == sorted(before[1:] + after[:-1])
 
 
 async def test_cut_off_halfway_it_is_done_again(engine: Engine, home: FakeCalendar, tmp_path: Path) -> None:
