@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+
 from models.calendar import Calendar
 from sync.absence import Removal, prove
 from sync.closing import Closing
@@ -10,9 +13,12 @@ from sync.first_reading import FirstReading
 from sync.pages import read_pages
 from sync.plan import PullPlan, plan_pull
 from sync.poll import Poll, is_comparison_due
-from sync.remote import NameTooLong, UnexpectedAnswer
+from sync.remote import Href, NameTooLong, UnexpectedAnswer
 from sync.told import Told, ask, once_not_given
 from sync.unseen import look_for_unseen
+
+Spares = Callable[[AbstractSet[Href]], Awaitable[bool]]
+"""Whether what is told as gone may have moved to where it is not read yet: it closes its time until it is."""
 
 
 def is_in_step(calendar: Calendar, token: str | None) -> bool:
@@ -36,20 +42,25 @@ def rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
     )
 
 
-async def keep_in_step(
-    poll: Poll, calendar: Calendar, token: str | None, *, spares: bool, ends_poll: bool
-) -> bool:
-    """Whether it is to be read once more, after the others.
+def is_as_read(poll: Poll, calendar: Calendar, token: str | None) -> bool:
+    """Also where it changed after it was listed and before it was read: on iCloud the two tokens are one."""
+    return (
+        is_in_step(calendar, token)
+        or rests(poll, calendar, token)
+        or (token is not None and token == calendar.sync_token and calendar.last_synced_at is not None)
+    )
 
-    `spares`: others are read after it, and what is gone may have moved to one of them: it goes on closing its time
-    until they have it. `ends_poll`: nothing is read after it.
-    """
+
+async def keep_in_step(
+    poll: Poll, calendar: Calendar, token: str | None, *, spares: Spares, ends_poll: bool
+) -> bool:
+    """Whether something is gone that was spared. `ends_poll`: nothing is read after it."""
     is_spared = False
     if is_in_step(calendar, token) or rests(poll, calendar, token):
         poll.behind.discard(calendar.id)
     elif calendar.last_synced_at is None:
         async with poll.reading_first():
-            await _read(poll, calendar, token, ends_poll=ends_poll)
+            await _read(poll, calendar, token, spares=spares, ends_poll=ends_poll)
     else:
         is_spared = await _read(poll, calendar, token, spares=spares, ends_poll=ends_poll)
     if is_spared:
@@ -59,7 +70,7 @@ async def keep_in_step(
     # What is still under way has a full listing to come.
     is_due = is_comparison_due(poll, calendar) and calendar.id in poll.verified
     if is_due and await compare(poll, calendar):
-        await _read(poll, calendar, token, is_doubted=True)
+        return await _read(poll, calendar, token, spares=spares, is_doubted=True)
     return False
 
 
@@ -68,8 +79,8 @@ async def _read(
     calendar: Calendar,
     listed_token: str | None,
     *,
+    spares: Spares,
     is_doubted: bool = False,
-    spares: bool = False,
     ends_poll: bool = False,
 ) -> bool:
     """Whether something is gone, and was spared. `is_doubted`: deltas left something out, a plain listing is asked too.
@@ -84,7 +95,7 @@ async def _read(
     if told is None:
         return False
     plan = _plan(poll, calendar, told)
-    is_spared = spares and bool(plan.forget) and first is None
+    is_spared = bool(plan.forget) and first is None and await spares(plan.forget)
     if is_spared and not (plan.fetch or told.too_long):
         poll.behind.discard(calendar.id)
         return True

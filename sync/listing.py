@@ -43,8 +43,7 @@ log = logging.getLogger(__name__)
 
 
 async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
-    held = [calendar.path for calendar in sorted(poll.calendars, key=preference)]
-    listed = calendars_as_held(await _listed(poll), [*held, *(known.path for known in poll.facts)])
+    listed = _as_held(poll, await _listed(poll))
     keys = {path_key(calendar.path) for calendar in listed}
     since = poll.context.memory.missing_since
     # Those too that nobody reads: appointments may stand in them.
@@ -56,6 +55,17 @@ async def list_home(poll: Poll) -> tuple[ListedCalendar, ...]:
             since.pop(_name_of(poll, known), None)
         keys.add(key)  # One that is known in two spellings is asked for once.
     return listed
+
+
+async def list_again(poll: Poll) -> tuple[ListedCalendar, ...]:
+    """As the home shows them now, in the midst of a poll: for their tokens alone."""
+    glance = await poll.remote.glance(poll.account.home_url)
+    return _as_held(poll, await glance.read())
+
+
+def _as_held(poll: Poll, listed: Sequence[ListedCalendar]) -> tuple[ListedCalendar, ...]:
+    held = [calendar.path for calendar in sorted(poll.calendars, key=preference)]
+    return calendars_as_held(listed, [*held, *(known.path for known in poll.facts)])
 
 
 async def _is_kept(poll: Poll, known: Facts) -> bool:

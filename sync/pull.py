@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from domain.paths import path_key
@@ -13,23 +13,14 @@ from models.polling import Lease
 from sync.absence import tell_unseen_deletions
 from sync.context import SyncContext
 from sync.expand import keep_expanded
-from sync.in_step import is_in_step, keep_in_step, rests
+from sync.in_step import is_in_step, rests
 from sync.listing import keep_listing, list_home
 from sync.poll import Poll, SupersededError, begin, is_comparison_due, sign_in
 from sync.quiet import Looked, remember
 from sync.record import finish, give_up
-from sync.remote import (
-    Forbidden,
-    ForeignHost,
-    NotThere,
-    PasswordRefused,
-    RemoteError,
-    ServerFailed,
-    Stalled,
-    TokenRefused,
-    UnexpectedAnswer,
-)
+from sync.remote import RemoteError, Stalled
 from sync.room import Place, Room
+from sync.turns import Turns
 from sync.unseen import find_unseen
 
 log = logging.getLogger(__name__)
@@ -103,13 +94,16 @@ async def _pull(poll: Poll) -> RemoteError | None:
     never_read = {calendar.id for calendar in due if calendar.last_synced_at is None}
     doubted = {calendar.id for calendar in due if is_comparison_due(poll, calendar)}
     # Ours until the last is done, where something is to be told once all are read.
-    turns = _Turns(poll, tokens, may_end_poll=not (poll.unseen or never_read or doubted))
-    met = await _read_all(turns, due)
+    may_end_poll = not (poll.unseen or never_read or doubted)
+    turns = Turns(poll=poll, due=due, tokens=tokens, may_end_poll=may_end_poll)
+    met = await turns.read_all()
     if met is None:
         # Once all are read: what is gone from one may have moved to another.
         for calendar in due:
             if calendar.id in (never_read | doubted) & poll.verified:
                 await tell_unseen_deletions(poll, calendar, is_first_read=calendar.id in never_read)
+        if turns.is_stale and never_read & poll.verified:
+            poll.hurry(0)  # What changed elsewhere while much was read has waited long enough.
         remember(poll, tokens)
     return met
 
@@ -130,54 +124,3 @@ def _due(poll: Poll, tokens: Mapping[str, str | None]) -> list[Calendar]:
                 continue
         due.append(calendar)
     return sorted(due, key=lambda calendar: calendar.id in poll.context.memory.failing)
-
-
-async def _read_all(turns: _Turns, due: Sequence[Calendar]) -> RemoteError | None:
-    """Each, and once more those from which something is gone that may have moved to one read after them."""
-    spared: list[Calendar] = []
-    for calendar in due:
-        has_others = calendar is not due[-1]
-        if await turns.take(calendar, spares=has_others, is_last=not (has_others or spared)):
-            spared.append(calendar)
-    for calendar in spared:
-        if await turns.take(calendar, spares=False, is_last=calendar is spared[-1]):
-            turns.poll.hurry(turns.poll.context.settings.watched_every)
-    return turns.met
-
-
-@dataclass(slots=True)
-class _Turns:
-    """The calendars' turns of one poll, and the last that one of them met: the others go on."""
-
-    poll: Poll
-    tokens: Mapping[str, str | None]
-    may_end_poll: bool
-    "Whether nothing is left to do once the last is read."
-    met: RemoteError | None = None
-
-    async def take(self, calendar: Calendar, *, spares: bool, is_last: bool) -> bool:
-        """Whether it is to be read once more, after the others."""
-        poll, failing = self.poll, self.poll.context.memory.failing
-        spares = spares or bool(poll.behind - {calendar.id})
-        poll.behind.add(calendar.id)
-        failing.add(calendar.id)
-        try:
-            is_spared = await keep_in_step(
-                poll,
-                calendar,
-                self.tokens.get(calendar.path),
-                spares=spares,
-                ends_poll=is_last and self.may_end_poll and self.met is None,
-            )
-        except (UnexpectedAnswer, NotThere, Forbidden, TokenRefused, ForeignHost, ServerFailed) as error:
-            log.warning("calendar %s could not be read: %s", calendar.id, error)
-            self.met = error
-        except PasswordRefused:
-            # The home took it in this poll; whether it does still tells a password revoked meanwhile from one calendar.
-            await poll.remote.glance(poll.account.home_url)
-            log.warning("calendar %s refuses whom the home lets in", calendar.id)
-            self.met = UnexpectedAnswer("a calendar refuses whom the home lets in")
-        else:
-            failing.discard(calendar.id)
-            return is_spared
-        return False

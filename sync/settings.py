@@ -38,6 +38,8 @@ class SyncSettings:
     "After a refused password: longer than after other failures, and doubled too. Apple locks accounts."
     refusals_before_stop: int = 3
 
+    listing_lasts: float = 1
+    "The home's word of what changed, while a poll goes on: older, it is asked for again before what is gone goes."
     removal_wait: float = 60
     "Over half and over 20 resources gone at once: how much later a second listing must say so again."
     most_missing_polls: int = 5

@@ -23,8 +23,8 @@ from tests.machine.life import LEASE_ENDS, PLACES, Life
 from tests.machine.phone import Rules
 from tests.machine.process import Process, started
 
-SETTINGS = SyncSettings(batch=3, requests_in_flight=1, answers_stored_at_once=1)
-"""So that a reading has several pages, one after the other."""
+SETTINGS = SyncSettings(batch=3, requests_in_flight=1, answers_stored_at_once=1, listing_lasts=0)
+"""So that a reading has several pages, one after the other; and no time is too short for the owner."""
 
 STEPS = 14
 A_NIGHT = 25 * 3600

@@ -84,6 +84,10 @@ class Life:
     rules: dict[str, Rules] = field(default_factory=dict)
     settled: set[Href] = field(default_factory=set)
     "What a sync without a fault has read, and nobody has touched since."
+    read: set[str] = field(default_factory=set)
+    "Paths of the calendars that a sync without a fault has read."
+    carried: dict[Href, list[tuple[int, int]]] = field(default_factory=dict)
+    "Of what was settled, and has moved from one of them to another: the time that it goes on closing."
     told: dict[str, Told] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     "UIDs of our own events that the owner has moved or deleted."
@@ -185,10 +189,12 @@ class Life:
         known = list(self.phone.items())
         return known[which % len(known)] if known else None
 
-    def put(self, calendar: FakeCalendar, event: PhoneEvent) -> None:
+    def put(self, calendar: FakeCalendar, event: PhoneEvent) -> Href:
         href = calendar.put(event.uid, event.text)
         self.phone[href] = event
         self.settled.discard(href)
+        self.carried.pop(href, None)
+        return href
 
     def change(self, href: Href, event: PhoneEvent) -> None:
         self.put(self.cloud.calendar_of(href), event)
@@ -204,6 +210,7 @@ class Life:
             )
         self.phone.pop(href, None)
         self.settled.discard(href)
+        self.carried.pop(href, None)
 
     def copies(self) -> list[tuple[FakeCalendar, Href]]:
         """Our own events, wherever they stand."""
@@ -221,9 +228,14 @@ class Life:
     def unsettle_zone(self) -> None:
         """What is for whole days, or floats, is elsewhere now."""
         self.settled = {href for href in self.settled if not self.phone[href].is_of_its_owners_zone}
+        for href in [href for href in self.carried if self.phone[href].is_of_its_owners_zone]:
+            del self.carried[href]
 
     def reads(self, href: Href) -> bool:
         return href.rpartition("/")[0] + "/" in self.chosen
+
+    def is_read(self, href: Href) -> bool:
+        return href.rpartition("/")[0] + "/" in self.read
 
     # --- What is stored
 

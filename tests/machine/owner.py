@@ -90,8 +90,12 @@ def switch(life: Life, which: int, *, is_free: bool) -> None:
 def move_to_calendar(life: Life, which: int, to: int) -> None:
     if (found := life.event(which)) is None:
         return
-    life.delete(found[0])
-    life.put(life.calendar(to), found[1])
+    before, event = found
+    closed = life.expected(before) if before in life.settled else life.carried.get(before)
+    life.delete(before)
+    href = life.put(life.calendar(to), event)
+    if closed is not None and life.is_read(href) and closed == life.expected(href):
+        life.carried[href] = closed
 
 
 def move_copy(life: Life, which: int, place: int) -> None:
@@ -180,6 +184,8 @@ async def disconnect(life: Life) -> None:
     life.chosen, life.linked = set(), None
     life.rules.clear()
     life.settled.clear()
+    life.read.clear()
+    life.carried.clear()
 
 
 async def choose(life: Life, mask: int) -> None:
@@ -205,6 +211,8 @@ async def choose_these(life: Life, wanted: AbstractSet[str]) -> None:
     assert isinstance(answer, UserView), answer
     life.chosen = {*wanted} | ({life.linked} if life.linked else set())
     life.settled = {href for href in life.settled if life.reads(href)}
+    life.read &= life.chosen
+    life.carried.clear()  # It may have come from one that is read no longer.
 
 
 async def link(life: Life, which: int) -> None:
@@ -240,6 +248,7 @@ async def change_policy(life: Life, which: int, rules: Rules) -> None:
     )
     assert isinstance(answer, CalendarView), answer
     life.rules[calendar.path] = rules
+    life.carried.clear()
 
 
 async def move_zone(life: Life, zone: str) -> None:

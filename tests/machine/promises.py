@@ -100,6 +100,8 @@ async def sync(life: Life) -> None:
                 for href in life.phone
                 if life.reads(href) and cloud.calendar_of(href).path not in cloud.cut
             }
+            life.read = set(life.chosen) - set(cloud.cut)
+            life.carried = {href: spans for href, spans in life.carried.items() if href not in life.settled}
             if life.is_moving_zone:
                 life.unsettle_zone()
     await check_settled(life)
@@ -111,6 +113,8 @@ async def check_settled(life: Life) -> None:
     stored = Counter((row["starts"], row["ends"]) for row in rows)
     wanted = Counter(span for href in life.settled if life.reads(href) for span in life.expected(href))
     assert not wanted - stored, f"lost: {wanted - stored}"
+    carried = Counter(span for spans in life.carried.values() for span in spans)
+    assert not carried - stored, f"lost on the way from one calendar to another: {carried - stored}"
 
 
 async def check_bookings(life: Life) -> None:
