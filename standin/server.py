@@ -104,7 +104,7 @@ class StandIn:
 
     @manners.setter
     def manners(self, manners: Manners) -> None:
-        """From the next request on; how long idle connections are kept is settled at the start."""
+        """From the next request on."""
         self.front.manners = manners
 
     def add_account(
@@ -145,7 +145,6 @@ class StandIn:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=self._manners.idle_seconds,
             timeout_graceful_shutdown=1,
         )
         server = _Server(config)
@@ -210,6 +209,8 @@ def _application(front: Front, admin: Admin, names: Mapping[int, str]) -> Callab
     ) -> None:
         transport = scope["extensions"]["standin.wire"]["transport"]
         try:
+            # Looked at once this is answered.
+            transport.get_protocol().timeout_keep_alive = front.manners.idle_seconds
             request = await _read(scope, receive, names[scope["server"][1]])
             answers = admin.answer if request.path.startswith(PREFIX) else front.answer
             await _deliver(await answers(request), receive, send, transport)

@@ -93,7 +93,8 @@ async def test_answers_are_packed_for_who_takes_them() -> None:
 
 
 async def test_an_idle_connection_is_closed() -> None:
-    async with served(manners=Manners(idle_seconds=1)) as dav:
+    async with served(manners=Manners(idle_seconds=3600)) as dav:
+        dav.icloud.manners = Manners(idle_seconds=1)
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(dav.icloud.entry_url).port)
         writer.write(b"OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
