@@ -9,7 +9,7 @@ from typing import Self
 
 from dateutil.rrule import rrulestr
 
-from standin.event_text import Event, event_lines, moment
+from standin.event_text import Event, event_lines, moment, unescaped
 
 Edit = Callable[[list[str]], list[str]]
 _LINKED = "RELATED-TO;RELTYPE=X-CALENDARSERVER-RECURRENCE-SET"
@@ -100,7 +100,7 @@ def overriding(occurrence: date | datetime, start: date | datetime, end: date | 
         found = Object.of(lines).without_occurrence(occurrence)
         event = Event(
             uid=value(found.master, "UID"),
-            title=value(found.master, "SUMMARY").replace("\\,", ",").replace("\\;", ";"),
+            title=unescaped(value(found.master, "SUMMARY")),
             start=start,
             end=end,
             written=datetime.now(UTC),

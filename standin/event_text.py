@@ -1,5 +1,6 @@
 """Events as iCloud and its devices write them: with their VTIMEZONE, VALARM and X-APPLE lines."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -7,6 +8,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_ESCAPED = re.compile(r"\\(.)")
 _PRODUCT = "-//Apple Inc.//iPhone OS 19.1//EN"
 
 
@@ -214,6 +216,10 @@ def _utc(at: datetime) -> str:
 
 def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
+
+
+def unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: "\n" if found[1] in "nN" else found[1], text)
 
 
 def _folds(line: str) -> Iterator[str]:

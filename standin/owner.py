@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from standin import edits, markup
-from standin.event_text import Event, as_text, escaped, moment, resource
+from standin.event_text import Event, as_text, escaped, moment, resource, unescaped
 from standin.ics import unfolded
 from standin.markup import c, cs, d
 from standin.messages import OWNERS_DEVICE
@@ -128,7 +128,11 @@ class Phone:
         text, etag = await self.read(path)
         new_path = f"{await self._calendar(calendar)}{_new_id()}.ics"
         await self._exchange("DELETE", path, headers={"If-Match": etag})
-        await self._put(new_path, text, {"If-None-Match": "*"})
+        try:
+            await self._put(new_path, text, {"If-None-Match": "*"})
+        except PhoneError:
+            await self._put(path, text, {"If-None-Match": "*"})
+            raise
         return new_path
 
     async def rename(self, path: str, title: str) -> None:
@@ -169,7 +173,7 @@ class Phone:
         series = _new_id()
         event = Event(
             uid=_new_id(),
-            title=_unescaped(edits.value(edits.Object.of(lines).master, "SUMMARY")),
+            title=unescaped(edits.value(edits.Object.of(lines).master, "SUMMARY")),
             start=start,
             end=end,
             written=datetime.now(UTC),
@@ -284,10 +288,6 @@ def _path(response: markup.Element) -> str:
 
 def _named(name: str, color: str) -> str:
     return f"<displayname>{escape(name)}</displayname><I:calendar-color>{escape(color)}</I:calendar-color>"
-
-
-def _unescaped(text: str) -> str:
-    return text.replace("\\n", "\n").replace("\\,", ",").replace("\\;", ";").replace("\\\\", "\\")
 
 
 def _new_id() -> str:

@@ -95,6 +95,28 @@ async def test_what_holds_no_event_is_not_in_the_list_and_can_t_be_changed() -> 
             await phone.free(f"{dav.home}home/odd.ics")
 
 
+async def test_what_a_calendar_does_not_take_stays_where_it_was() -> None:
+    async with served() as dav:
+        phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
+        path = await phone.add("Home", "x", TEN, TEN + HOUR)
+        text, _ = await phone.read(path)
+        with pytest.raises(PhoneError, match="403"):
+            await phone.carry(path, "Team")
+        assert (await phone.read(path))[0] == text
+
+
+async def test_what_is_made_of_a_series_has_its_title() -> None:
+    title = "C:\\new, or\nlate; \\,"
+    async with served() as dav:
+        phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
+        path = await phone.add("Home", title, TEN, TEN + HOUR, rule="FREQ=DAILY;COUNT=9")
+        (series,) = await phone.events("Home")
+        await phone.override(path, TEN + 24 * HOUR, TEN + 26 * HOUR, TEN + 27 * HOUR)
+        await phone.this_and_future(path, TEN + 48 * HOUR, TEN + 50 * HOUR, TEN + 51 * HOUR)
+        first, second = await phone.events("Home")
+    assert [each.text.count(f"SUMMARY:{series.title}\n") for each in (first, second)] == [2, 1]
+
+
 async def test_the_phone_changes_what_is_there() -> None:
     async with served() as dav:
         phone = Phone(dav.icloud.entry_url, APPLE_ID, PASSWORD)
