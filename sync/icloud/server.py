@@ -264,7 +264,10 @@ class Account:
                 refuse_at_all(answer)
                 return answer
             # By hand: a library would drop the body, or make a GET of it. The guard checks where it leads.
-            url = self.server.guard.resolve(asked.where.url, answer.headers.get("Location") or "")
+            location = (answer.headers.get("Location") or "").strip()
+            if not location:
+                raise UnexpectedAnswer("a redirect to nowhere")  # And not to where it came from.
+            url = self.server.guard.resolve(asked.where.url, location)
             asked = replace(asked, where=self.server.guard.admit(url, self.apple_id, self.password))
         raise UnexpectedAnswer("a redirect without end")
 

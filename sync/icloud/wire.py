@@ -134,6 +134,10 @@ class Pool:
                     server_hostname=host if secure else None,
                 )
             except BaseException:
+                # Where we are interrupted just as it is made, neither loop undoes all of that: asyncio goes on with
+                # a socket that is closed under it, and uvloop never says that the connection is lost.
+                connection.end()
+                self._open.discard(connection)
                 dialled.close()
                 raise
         except OSError as error:
@@ -308,6 +312,8 @@ class _Connection(asyncio.Protocol):
         assert self._parser is not None
         self._reply.status = self._parser.get_status_code()
         self._reply.has_begun = self._reply.status >= 200
+        if self._reply.status < 100:
+            self._fail(UnexpectedAnswer("not HTTP"))  # No word before an answer either: none would come.
 
     def on_body(self, body: bytes) -> None:
         reply = self._reply

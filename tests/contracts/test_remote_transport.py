@@ -209,6 +209,17 @@ async def test_redirects_without_end_end(liar: Liar, account: Account) -> None:
     assert len(liar.asked) == 6
 
 
+@pytest.mark.parametrize("answer", [http(302), http(302, Location="")], ids=["no address", "an empty one"])
+async def test_a_redirect_that_leads_nowhere_is_not_asked_again(
+    liar: Liar, account: Account, answer: bytes
+) -> None:
+    liar.answers = [answer]
+    for number, way in enumerate((account.list_changes(CALENDAR, None), account.create(HREF, "BODY")), 1):
+        with pytest.raises(UnexpectedAnswer):
+            await way
+        assert len(liar.asked) == number
+
+
 @pytest.mark.parametrize("foreign", [0, 1])
 async def test_a_principal_or_a_home_on_a_foreign_host_is_none(
     liar: Liar, account: Account, foreign: int

@@ -157,6 +157,8 @@ async def test_what_never_ends_is_cut_off_whatever_it_is(
 NO_ANSWERS = {
     "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "an upgrade": b"HTTP/1.1 101 X\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    "no status": b"HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n",
+    "a status of 99": b"HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n",
     "two lengths": head("Content-Length: 4", "Content-Length: 5") + b"<a/>",
     "70 KB of headers": head(*(f"X-{number}: {'x' * 1000}" for number in range(70))),
     "too long": http(207, b"<a/>" + b" " * MOST),
@@ -270,6 +272,49 @@ async def test_no_more_connections_are_open_than_are_allowed(pool: Pool, liar: L
     liar.answers = [count]
     await asyncio.gather(*(ask(pool, liar) for _ in range(10)))
     assert most == liar.connections == 2
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_one_who_gives_up_just_as_a_connection_is_made_leaves_none_behind(
+    run: Callable[[Coroutine[Any, Any, list[int]]], list[int]],
+    scheme: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it counts as open for ever, or its socket's number is no other one's any more."""
+    certificate, key = _self_signed(tmp_path)
+    asking: list[asyncio.Task[Answer]] = []
+
+    class Made(wire._Connection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            if asking:
+                asking.pop().cancel()
+
+    async def asked() -> list[int]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        liar, left = Liar(answers=[http(207, b"<a/>")]), []
+        server = await asyncio.start_server(
+            liar.serve, "127.0.0.1", 0, ssl=context if scheme == "https" else None
+        )
+        where = Admitted(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/1/", "Basic x")
+        pool = Pool(connections=2, most_bytes=MOST, user_agent="Test/1", ca_file=certificate)
+        for _ in range(3):
+            asking.append(
+                given_up := asyncio.create_task(pool.ask(Asked(where, "REPORT", {}, b""), anew=True))
+            )
+            await asyncio.wait([given_up])
+            left.append(len(pool._open))
+            await pool.ask(Asked(where, "REPORT", {}, b""), anew=True)
+            await pool.close()
+        server.close()
+        assert len(liar.asked) == 3
+        return left
+
+    monkeypatch.setattr(wire, "_Connection", Made)
+    assert run(asked()) == [0, 0, 0]
 
 
 async def test_an_idle_connection_to_one_host_gives_way_to_another(pool: Pool) -> None:
