@@ -30,8 +30,6 @@ for _name in ("caldav", "niquests", "urllib3", "urllib3_future"):
 
 
 class ByCaldav:
-    """`pool`: for all accounts, and of its own, so that no write waits for polls that hang."""
-
     def __init__(self, pool: Pool, settings: TransportSettings) -> None:
         self._settings = settings
         self._pool = pool
@@ -49,9 +47,6 @@ class ByCaldav:
         assert door.answer is not None
         return door.answer
 
-    async def close(self) -> None:
-        await self._pool.close()
-
 
 @dataclass(slots=True)
 class _Door:
@@ -64,7 +59,9 @@ class _Door:
 
     async def request(self, *, data: bytes | None, **_: Any) -> Answer:
         """`data`: the body, with the line ends that caldav gives it."""
-        self.answer = await self.pool.ask(replace(self.asked, body=data or b""), anew=self.anew)
+        self.answer = await self.pool.ask(
+            replace(self.asked, body=data or b""), anew=self.anew, is_poll=False
+        )
         return self.answer
 
 

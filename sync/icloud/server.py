@@ -60,13 +60,18 @@ _CREATED = 201
 
 
 class ICloud:
-    """A CalDAV server: two pools of connections that all its accounts share, for polls and for all else."""
+    """A CalDAV server: one pool of connections that all its accounts share."""
 
     def __init__(self, guard: Guard, settings: TransportSettings | None = None) -> None:
         self.guard = guard
         self.settings = settings or TransportSettings()
-        self.pool = _pool(self.settings)
-        self.by_caldav = ByCaldav(_pool(self.settings), self.settings)
+        self.pool = Pool(
+            connections=self.settings.connections,
+            most_bytes=self.settings.most_bytes,
+            user_agent=self.settings.user_agent,
+            ca_file=self.settings.ca_file,
+        )
+        self.by_caldav = ByCaldav(self.pool, self.settings)
         most = self.settings.requests_per_minute
         self.budgets = None if most is None else Budgets(most, time.monotonic)
         self.deadlines = Deadlines(self.settings.request_seconds)
@@ -76,17 +81,7 @@ class ICloud:
 
     async def close(self) -> None:
         await self.pool.close()
-        await self.by_caldav.close()
         self.deadlines.close()
-
-
-def _pool(settings: TransportSettings) -> Pool:
-    return Pool(
-        connections=settings.connections,
-        most_bytes=settings.most_bytes,
-        user_agent=settings.user_agent,
-        ca_file=settings.ca_file,
-    )
 
 
 class Send(Protocol):

@@ -11,6 +11,7 @@ class TransportSettings:
     request_seconds: float = 30.0
     most_bytes: int = 64 * 1024 * 1024
     connections: int = 256
+    "For polls, and as many for all else."
     requests_per_minute: int | None = None
     "For one account, at most; None for any number."
     user_agent: str = "Slotwire/0.1"

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for what is asked again and again: one pool of connections a process.
+"""HTTP/1.1 for all that is asked: one pool of connections a process.
 
 Redirects, cookies, proxies and `~/.netrc` are not turned off here: nothing in it knows them. A library that does took
 two to ten times the CPU for the same poll (docs/decisions/0008-what-every-poll-asks-travels-light.md).
@@ -58,7 +58,11 @@ class Asked:
 
 
 class Pool:
-    """At most so many connections, over all hosts; a request more waits for its turn."""
+    """At most so many connections for polls, and as many for all else, over all hosts; a request more waits its turn.
+
+    Both take those that are there: only the turns are two, so that no write waits for polls that hang, nor a poll for
+    writes that do.
+    """
 
     def __init__(
         self,
@@ -73,18 +77,19 @@ class Pool:
         self._ca_file = ca_file
         self._most_bytes = most_bytes
         self._user_agent = user_agent
-        self._turn = asyncio.Semaphore(connections)
-        self._most = connections
+        self._polls = asyncio.Semaphore(connections)
+        self._all_else = asyncio.Semaphore(connections)
+        self._most = 2 * connections
         self._open: set[_Connection] = set()
         self._idle: dict[Origin, deque[_Connection]] = {}
         self._tls: ssl.SSLContext | None = None
 
-    async def ask(self, asked: Asked, *, anew: bool = False) -> Answer:
+    async def ask(self, asked: Asked, *, anew: bool = False, is_poll: bool = True) -> Answer:
         """One answer, whatever its status. `anew`: over a connection that nothing was asked on yet."""
         origin = asked.origin
         if asked.head is None:
             asked.head = self._head(asked)
-        async with self._turn:
+        async with self._polls if is_poll else self._all_else:
             connection = (None if anew else self._kept(origin)) or await self._connect(origin)
             reply = await connection.exchange(asked.head + asked.body)
             if reply.is_kept:
