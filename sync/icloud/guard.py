@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from domain.paths import PLAIN
 from models.seal import Secret
@@ -118,7 +118,8 @@ def is_loopback(host: str) -> bool:
 def raw_path(base: str, href: str) -> Href:
     """The path as the server spells it, whatever host it names; raises UnexpectedAnswer for none of a resource's.
 
-    NameTooLong where there is one, and it can't be kept.
+    NameTooLong where there is one, and it can't be kept. What no address may have is escaped (RFC 3987 section 3.1):
+    some servers forget to.
     """
     if len(href) <= LONGEST:
         if PLAIN.fullmatch(href):
@@ -127,10 +128,8 @@ def raw_path(base: str, href: str) -> Href:
             return Href(simple[2])
     if len(href) > LONGEST:
         raise NameTooLong("an href that is too long to be kept")
-    if _ODD.search(href):
-        raise UnexpectedAnswer("an href that is no path")
     try:
-        parts = urlsplit(urljoin(base, href))
+        parts = urlsplit(urljoin(base, _ODD.sub(lambda odd: quote(odd[0]), href)))
     except ValueError:
         raise UnexpectedAnswer("an href that can't be read") from None
     if parts.query or parts.fragment or not parts.path.startswith("/"):

@@ -9,7 +9,7 @@ from sync.icloud import multistatus
 from sync.icloud.members import read_changes, read_members, read_resources, read_texts
 from sync.icloud.multistatus import read_error, read_home_set, read_listing, read_multistatus, read_principal
 from sync.icloud.queries import changes_query, texts_query
-from sync.remote import ETag, Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
+from sync.remote import ETag, Fetched, Gone, Href, Listed, SyncToken, TokenRefused, UnexpectedAnswer
 
 HOME = "https://p1-caldav.icloud.com/1/calendars/"
 CALENDAR = f"{HOME}home/"
@@ -135,6 +135,21 @@ def test_a_name_that_is_too_long_to_be_kept_is_counted_and_spoils_no_other(href:
     changes = read_changes(read_members(both), CALENDAR)
     assert changes.items == (Listed(Href("/1/calendars/home/b.ics"), ETag('"2"')),)
     assert changes.too_long == 1
+
+
+def test_a_name_that_the_server_forgot_to_escape_is_read_with_the_others() -> None:
+    text = '<calendar-data xmlns="urn:ietf:params:xml:ns:caldav">a</calendar-data>'
+    written, meant = "/1/calendars/home/Café 1.ics", Href("/1/calendars/home/Caf%C3%A9%201.ics")
+    both = read_members(
+        answer(response(written, etag("1") + text), response("/1/calendars/home/b.ics", etag("2")))
+    )
+    assert [item.href for item in read_changes(both, CALENDAR).items] == [meant, "/1/calendars/home/b.ics"]
+    assert read_texts(both, CALENDAR, [meant]) == {meant: Fetched(meant, ETag('"1"'), "a")}
+    home = read_multistatus(listing(calendar("/1/calendars/Büro/"), calendar("/1/calendars/home/")))
+    assert [each.path for each in read_listing(home, HOME)] == [
+        "/1/calendars/B%C3%BCro/",
+        "/1/calendars/home/",
+    ]
 
 
 def test_one_that_is_gone_is_missed_by_nobody() -> None:
