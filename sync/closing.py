@@ -64,6 +64,8 @@ class Closing(Ending):
             await forget_resources(ledger, calendar, forget)
             await settle_conflicts(ledger)
             poll.has_changed = True
+            if poll.reads_beside(calendar):
+                poll.hurry(poll.context.settings.arrives_within)
         if self.is_whole:
             self.calendar.compare_at = self._compare_at()
             await execute(

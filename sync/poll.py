@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from domain.actor import UserRef
 from domain.interval import Span
 from models.booking import Appointment
-from models.calendar import Calendar, Facts, known_calendars
+from models.calendar import Calendar, Facts, is_readable, known_calendars
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.clocks import CLOCKS_DIFFER
 from models.database import Db, execute, fetch, models_of
@@ -91,6 +91,10 @@ class Poll:
     @property
     def chosen(self) -> list[Calendar]:
         return [calendar for calendar in self.calendars if not calendar.is_gone]
+
+    def reads_beside(self, calendar: Calendar) -> bool:
+        """Whether others are read, too: what is gone from this one may have moved to one of them."""
+        return any(each.id != calendar.id and is_readable(each) for each in self.chosen)
 
     def since(self, seen: dict[str, float], name: str, *, read_at: float | None) -> float:
         """When `name` was first seen, kept in `seen`: never later than this poll, also where the clock was set back.

@@ -40,6 +40,8 @@ class SyncSettings:
 
     listing_lasts: float = 1
     "The home's word of what changed, while a poll goes on: older, it is asked for again before what is gone goes."
+    arrives_within: float = 2
+    "After something went from one of several calendars: a device that moves it may write it to another only then."
     removal_wait: float = 60
     "Over half and over 20 resources gone at once: how much later a second listing must say so again."
     most_missing_polls: int = 5

@@ -56,8 +56,11 @@ class Turns:
         for calendar in self.due:
             has_others = calendar is not self.due[-1]
             await self._take(calendar, has_others=has_others, is_last=not (has_others or self.spared))
-        if not self.spared:
-            return self.met
+        if self.spared:
+            await self._read_spared()
+        return self.met
+
+    async def _read_spared(self) -> None:
         spared = [calendar for calendar in self.due if calendar.id in self.spared]
         if self.changed is None and any(self._may_have_missed(calendar) for calendar in spared):
             await self._look_again()
@@ -67,7 +70,6 @@ class Turns:
         for calendar in spared:
             if await self._take(calendar, has_others=False, is_last=calendar is spared[-1]):
                 self._hurry()
-        return self.met
 
     @property
     def is_stale(self) -> bool:
@@ -118,8 +120,7 @@ class Turns:
 
     def _may_have_missed(self, calendar: Calendar) -> bool:
         """Whether others were read before it, or listed as unchanged so long ago that they may have changed since."""
-        has_others = any(each.id != calendar.id and is_readable(each) for each in self.poll.chosen)
-        return has_others and (calendar is not self.due[0] or self.is_stale)
+        return self.poll.reads_beside(calendar) and (calendar is not self.due[0] or self.is_stale)
 
     async def _look_again(self) -> bool:
         """Whether another changed since it was read: the home is asked once more, one request for all of them."""

@@ -220,3 +220,19 @@ async def test_what_changed_elsewhere_while_much_was_read_is_looked_for_at_once(
     engine.settings = SyncSettings()
     await owner.poll()
     assert (await engine.account()).next_poll_at == engine.now + 60
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_what_a_device_puts_elsewhere_a_moment_after_it_took_it_away_is_looked_for_soon(
+    engine: Engine, home: FakeCalendar, *, beside: bool
+) -> None:
+    home.put("x", event("x", *X))
+    await engine.choose("Home", *(["Work"] if beside else []))
+    await engine.poll()
+    home.delete(Href(f"{home.path}x.ics"))
+    await engine.poll()
+    assert await engine.slots() == []
+    assert (await engine.account()).next_poll_at == engine.now + (2 if beside else 60)
+    engine.now += 2
+    await engine.poll()
+    assert (await engine.account()).next_poll_at == engine.now + 60
