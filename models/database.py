@@ -6,8 +6,8 @@ import asyncio
 import functools
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from copy import copy
 from typing import Any, Protocol, TypeVar
 
@@ -77,6 +77,16 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(met, sqlite3.OperationalError):
         return getattr(met, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
     return not isinstance(met, _NOT_TAKEN)
+
+
+@contextmanager
+def where_it_can() -> Iterator[None]:
+    """What only people read, or is said again, fails nothing where the database is away or takes no writes."""
+    try:
+        yield
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
 
 
 class Snapshot:

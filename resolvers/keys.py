@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 
-from tortoise.exceptions import OperationalError
-
 from domain.actor import Actor, Role, UserRef
 from domain.ids import Kind
 from domain.validate import Invalid, check_name
 from models.changelog import NoSuchUserError, lock
-from models.database import Db, execute, fetch
+from models.database import Db, execute, fetch, where_it_can
 from models.people import Key, Subaccount
 from resolvers import audit, scope
 from resolvers.context import Context, Services
@@ -176,7 +173,7 @@ async def _note_use(services: Services, used: Sequence[Key], now: float) -> None
     if not used:
         return
     # A key stays good while the database takes no writes: what was used is only for people to read.
-    with contextlib.suppress(OperationalError):
+    with where_it_can():
         async with services.database.writing() as db:
             await Key.filter(id__in=[key.id for key in used]).using_db(db).update(last_used_at=now)
 

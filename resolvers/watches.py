@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from contextlib import suppress
-
-from tortoise.exceptions import OperationalError
 
 from domain.actor import UserRef
 from models.bell import SYNC, Bell
-from models.database import Database, Db, fetch
+from models.database import Database, Db, fetch, where_it_can
 from resolvers.settings import ResolverSettings
 
 _MOST_REMEMBERED = 50_000
@@ -55,7 +52,7 @@ class Watches:
         while len(self._said) > _MOST_REMEMBERED:
             self._said.popitem(last=False)
         is_sooner = False
-        with suppress(OperationalError):
+        with where_it_can():
             async with database.writing() as db:
                 for user in sorted(due, key=lambda user: user.user):
                     is_sooner |= await _mark(db, user, settings, now)

@@ -36,6 +36,7 @@ from tests.integration.pages import (
     page,
     try_to_book,
 )
+from tests.integration.test_keys import NO_WRITES, read_only
 from tests.integration.world import NOW, World
 
 EVENING = NINE + 8 * HOUR
@@ -460,6 +461,21 @@ async def test_it_is_said_again_after_half_a_minute_and_not_before(world: World)
     world.clock.now += 1
     await answered(world)
     assert (await watched(world))[0] == NOW + 90
+
+
+@pytest.mark.parametrize("error", NO_WRITES, ids=lambda error: type(error).__name__)
+async def test_who_looks_is_answered_though_it_cannot_be_noted(world: World, error: Exception) -> None:
+    await connect(world, read_at=NOW)
+    await world.write("UPDATE icloud_account SET watched_until = NULL")
+    services = world.services
+    await services.watches.watch(
+        [world.anna],
+        database=read_only(world, error),
+        bell=services.bell,
+        settings=services.settings,
+        now=NOW,
+    )
+    assert (await watched(world))[0] is None
 
 
 async def test_an_account_that_fails_or_is_not_polled_keeps_its_own_pace(world: World) -> None:

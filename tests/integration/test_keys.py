@@ -8,11 +8,12 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from tortoise.exceptions import OperationalError
 
 from domain.actor import Actor, Role
-from models.database import Database, Db
+from models.database import Database, Db, execute
 from resolvers import keys, people
 from resolvers.keyring import TRUSTED_FOR, Keyring
 from resolvers.origins import check_origins
@@ -125,22 +126,51 @@ async def test_a_key_found_gone_lets_nobody_in_at_once(world: World) -> None:
 
 
 class ReadOnly(Database):
-    """Takes no writes: as one whose disk is full, or that another process holds."""
+    """Takes no writes: as one whose disk is full, that another process holds, or that stands by for the one that does.
+
+    Where nothing else says so first, it is `error` at the end.
+    """
+
+    error: Exception
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Db]:
         async with super().writing() as db:
+            if isinstance(self.error, asyncpg.ReadOnlySQLTransactionError) and self.is_postgres:
+                await execute(db, "SET TRANSACTION READ ONLY")
             yield db
-            raise OperationalError("database is locked")
+            raise self.error
 
 
-async def test_a_key_lets_in_though_its_use_cannot_be_noted(world: World) -> None:
-    _, secret = await make(world)
+NO_WRITES = [
+    OperationalError("database is locked"),
+    asyncpg.DiskFullError("could not extend file"),
+    asyncpg.CannotConnectNowError("the database system is starting up"),
+    asyncpg.ReadOnlySQLTransactionError("cannot execute UPDATE in a read-only transaction"),
+    TimeoutError(),
+]
+
+
+def read_only(world: World, error: Exception) -> ReadOnly:
     database = world.services.database
-    read_only = ReadOnly(database._writer)
-    read_only._readers = database._readers
-    assert await keys.authenticate(dataclasses.replace(world.services, database=read_only), secret)
+    made = ReadOnly(database._writer)
+    made._readers, made.error = database._readers, error
+    return made
+
+
+@pytest.mark.parametrize("error", NO_WRITES, ids=lambda error: type(error).__name__)
+async def test_a_key_lets_in_though_its_use_cannot_be_noted(world: World, error: Exception) -> None:
+    _, secret = await make(world)
+    services = dataclasses.replace(world.services, database=read_only(world, error))
+    assert await keys.authenticate(services, secret)
     assert await world.rows("SELECT last_used_at FROM api_key") == [{"last_used_at": None}]
+
+
+async def test_what_is_our_own_fault_is_no_want_of_a_database(world: World) -> None:
+    _, secret = await make(world)
+    services = dataclasses.replace(world.services, database=read_only(world, ValueError()))
+    with pytest.raises(ValueError):
+        await keys.authenticate(services, secret)
 
 
 async def test_the_key_of_a_removed_user_lets_nobody_in(world: World) -> None:
