@@ -22,6 +22,11 @@ _LONGEST_RETRY = 15.0
 _CHECK_EVERY = 10.0
 _SEND_WITHIN = 2.0
 _MOST_WAITING = 10_000
+_BROKEN = (
+    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    # A connection that is just being lost is in no state that the driver knows.
+    asyncpg.InternalClientError,
+)
 
 
 class PostgresWire:
@@ -65,7 +70,7 @@ class PostgresWire:
                 # What rang while no one listened.
                 self._bell.ring_all_here()
                 await self._carry(self._connection)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _BROKEN as error:
                 log.warning(
                     "The bell's wire broke (%s); connecting anew in %.1f s.", type(error).__name__, wait
                 )
@@ -78,7 +83,9 @@ class PostgresWire:
         """Sends what rings here; every few seconds asks whether the connection still lives."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._to_send.wait(), _CHECK_EVERY)
+                # Not `wait_for`: up to Python 3.11, one that is told to end as it is rung does not hear of it.
+                async with asyncio.timeout(_CHECK_EVERY):
+                    await self._to_send.wait()
             self._to_send.clear()
             topics, self._waiting = list(self._waiting), {}
             if not topics:
@@ -100,5 +107,5 @@ class PostgresWire:
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*_BROKEN):
                 await connection.close(timeout=1)

@@ -358,3 +358,32 @@ async def test_a_wire_that_broke_is_mended_and_everyone_looks(database_url: str)
         await breaker.close()
         async with asyncio.timeout(60):
             await rung.wait()
+
+
+@on_postgres
+async def test_a_wire_that_is_just_being_lost_is_mended_too(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL has said that it goes, and the driver has not seen yet that it is gone."""
+    usual = asyncpg.Connection.execute
+
+    async def lost(*_: object, **__: object) -> None:
+        monkeypatch.setattr(asyncpg.Connection, "execute", usual)
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    async with wired(database_url) as (bell, rung):
+        monkeypatch.setattr(asyncpg.Connection, "execute", lost)
+        await bell.ring("usr_2")
+        async with asyncio.timeout(60):
+            await rung.wait()
+
+
+@on_postgres
+async def test_a_wire_that_is_told_to_end_as_it_is_rung_ends(database_url: str) -> None:
+    """A process would go after ten seconds all the same, as one that failed."""
+    for turns in range(5):
+        async with asyncio.timeout(60), wired(database_url) as (bell, _):
+            await asyncio.sleep(0.1)  # By then it waits for a ring.
+            await bell.ring("usr_2")
+            for _ in range(turns):
+                await asyncio.sleep(0)
