@@ -212,6 +212,8 @@ def _application(front: Front, admin: Admin, names: Mapping[int, str]) -> Callab
             # Looked at once this is answered.
             transport.get_protocol().timeout_keep_alive = front.manners.idle_seconds
             request = await _read(scope, receive, names[scope["server"][1]])
+            if request is None:
+                return
             answers = admin.answer if request.path.startswith(PREFIX) else front.answer
             await _deliver(await answers(request), receive, send, transport)
         except asyncio.CancelledError:  # The server ends, and does not wait for a slow account.
@@ -220,11 +222,14 @@ def _application(front: Front, admin: Admin, names: Mapping[int, str]) -> Callab
     return application
 
 
-async def _read(scope: dict[str, Any], receive: Callable[..., Any], listener: str) -> Request:
+async def _read(scope: dict[str, Any], receive: Callable[..., Any], listener: str) -> Request | None:
+    """None where the connection ends before the request does: nothing is done of what was asked by half."""
     body = bytearray()
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         # What nobody takes is read to its end, and not kept.
         body += message.get("body", b"")[: _MOST_KEPT - len(body)]
         more = message.get("more_body", False)

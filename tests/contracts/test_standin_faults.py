@@ -118,6 +118,18 @@ async def test_the_end_waits_for_no_request_that_is_still_coming(caplog: pytest.
     assert [record for record in caplog.records if record.exc_info] == []
 
 
+async def test_nothing_is_done_of_a_request_that_ends_in_the_middle() -> None:
+    async with served() as dav:
+        port = int(dav.icloud.entry_url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"MKCALENDAR {dav.home}half/ HTTP/1.1\r\nHost: x\r\nAuthorization: {dav.authorization}\r\n"
+        writer.write(f"{head}Content-Length: 10\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert b"100 Continue" in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    assert dav.icloud.requests == []  # Whose end waited for all that had begun.
+
+
 async def test_no_more_of_a_body_is_kept_than_the_largest_object_needs() -> None:
     kept: list[int] = []
 
