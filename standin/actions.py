@@ -88,7 +88,7 @@ MEANINGS: Mapping[str, str] = {
     "title": "the title",
     "start": "2026-11-21T10:00, or 2026-11-21 for all day",
     "end": "as --start; of an all-day event, the day after the last",
-    "occurrence": "where the series has the occurrence, as --start",
+    "occurrence": "where the series has the occurrence, in its zone, as --start",
     "zone": f"of times without an offset (default {ZONE}); `floating` for none",
     "free": "yes: shown as free, blocks nothing",
     "rule": "an RRULE, as FREQ=WEEKLY;BYDAY=MO",

@@ -85,6 +85,7 @@ def leaving_out(occurrence: date | datetime) -> Edit:
     def edited(lines: list[str]) -> list[str]:
         found = Object.of(lines).without_occurrence(occurrence)
         _rule(found.master)
+        _require_form(found.master, occurrence)
         return found.with_master(_with(found.master, [f"EXDATE{moment(occurrence)}"])).lines
 
     return edited
@@ -98,6 +99,7 @@ def overriding(occurrence: date | datetime, start: date | datetime, end: date | 
 
     def edited(lines: list[str]) -> list[str]:
         found = Object.of(lines).without_occurrence(occurrence)
+        _require_form(found.master, occurrence)
         event = Event(
             uid=value(found.master, "UID"),
             title=unescaped(value(found.master, "SUMMARY")),
@@ -117,6 +119,7 @@ def ending_before(occurrence: date | datetime, series: str) -> Edit:
 
     def edited(lines: list[str]) -> list[str]:
         found = Object.of(lines)
+        _require_form(found.master, occurrence)
         kept = [each for each in found.events if each is found.master or _is_before(each, occurrence)]
         rule = ";".join([*_rule(found.master), f"UNTIL={_last(occurrence)}"])
         master = [line for line in found.master if name(line) != "RRULE"]
@@ -189,6 +192,15 @@ def _rule(master: list[str]) -> list[str]:
     if not told:
         raise ValueError("the event does not recur")
     return [part for part in told.split(";") if not part.startswith(("COUNT=", "UNTIL="))]
+
+
+def _require_form(master: list[str], occurrence: date | datetime) -> None:
+    """A device names a date of a series as the series has it: in another zone it would name none, or one more."""
+    start = next((line for line in master if name(line) == "DTSTART"), "")
+    told, has = (text.partition(":")[0] for text in (f"DTSTART{moment(occurrence)}", start))
+    is_utc = [text.endswith("Z") for text in (moment(occurrence), start)]
+    if told != has or is_utc[0] != is_utc[1]:
+        raise ValueError(f"the series begins at {start}, and has its dates in that form and zone alone")
 
 
 def _last(occurrence: date | datetime) -> str:

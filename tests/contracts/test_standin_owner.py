@@ -541,6 +541,24 @@ async def test_the_phone_answers_no_invitation_and_leaves_out_no_date_that_is_no
         assert (await dav.call("GET", path)).text == before
 
 
+@pytest.mark.parametrize("action", ["delete-one", "move-one", "move-future"])
+async def test_a_date_of_a_series_is_named_as_the_series_has_it(action: str) -> None:
+    async def act(path: str, **said: str) -> Reply:
+        body = json.dumps({"path": path, "occurrence": "2026-11-24T10:00", **said})
+        return await dav.call("POST", f"/-/accounts/{APPLE_ID}/phone/{action}", body, password=None)
+
+    span = {} if action == "delete-one" else {"start": "2026-11-24T12:00", "end": "2026-11-24T13:00"}
+    async with served() as dav:
+        phone = dav.icloud.phone(APPLE_ID)
+        tokyo = TEN.replace(tzinfo=ZoneInfo("Asia/Tokyo"))
+        path = await phone.add("Home", "x", tokyo, tokyo + HOUR, rule="FREQ=DAILY;COUNT=3")
+        before = await phone.read(path)
+        refused = [await act(path, **span, zone=zone) for zone in ("Europe/Berlin", "UTC", "floating")]
+        assert [(each.status, "TZID=Asia/Tokyo" in each.text) for each in refused] == [(400, True)] * 3
+        assert await phone.read(path) == before
+        assert (await act(path, **span, zone="Asia/Tokyo")).status == 200
+
+
 async def test_what_the_phone_sets_stands_before_the_alarm_and_is_spelt_as_the_rfc_has_it() -> None:
     async with served() as dav:
         phone = dav.icloud.phone(APPLE_ID)
