@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -248,6 +249,55 @@ async def test_a_problem_of_a_first_reading_is_as_old_as_the_first_that_failed(e
         same = isinstance(error, Unreachable)
         assert account.problem_since == (began if same else engine.now)
         engine.now += HOUR
+
+
+async def hang_at_the_second(engine: Engine, asked: str) -> None:
+    """Of these in a poll, which is given up soon."""
+    never, left = asyncio.Event(), 1
+
+    async def hang(step: str, _: str) -> None:
+        nonlocal left
+        if step == asked:
+            left -= 1
+            if left < 0:
+                await never.wait()
+
+    engine.server.after = hang
+    engine.settings = replace(engine.settings, poll_seconds=0.5)
+
+
+async def test_a_poll_that_takes_too_long_is_told_where_it_stored_nothing(engine: Engine) -> None:
+    await hang_at_the_second(engine, "list")
+    for status in (AccountStatus.CONNECTED, AccountStatus.UNREACHABLE):
+        await engine.poll()
+        assert (await engine.account()).status == status
+
+
+async def test_a_poll_that_takes_too_long_goes_on_from_what_it_stored(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    """A calendar that came back is not read yet, which is told though all was well before."""
+    await engine.choose("Home", "Work")
+    await engine.poll()
+    work = engine.server.calendars.pop("/1/calendars/work/")
+    context = engine.context()
+    for _ in range(2):
+        engine.now += 90
+        await engine.poll(context)
+    assert (await engine.account()).status == AccountStatus.CONNECTED
+    engine.server.calendars[work.path] = work
+    home.put("new", event("new", at(3, 9), at(3, 10)))
+    await hang_at_the_second(engine, "changes")
+    engine.now += HOUR
+    await engine.poll()
+    account = await engine.account()
+    assert (account.status, account.problem_code) == (AccountStatus.SYNCING, None)
+    assert account.next_poll_at == engine.now
+    assert account.last_synced_at != engine.now
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    engine.server.after = None
+    await engine.poll()
+    assert (await engine.account()).status == AccountStatus.CONNECTED
 
 
 async def test_another_problem_of_an_account_out_of_reach_is_told(engine: Engine) -> None:
