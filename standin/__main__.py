@@ -39,7 +39,7 @@ _ABOUT = """\
 A stand-in for iCloud's calendar server (CalDAV), on the loopback, to develop and test against.
 
   python -m standin                            serve, with a new account whose password is printed
-  python -m standin --mode hostile             with everything that was ever claimed of iCloud
+  python -m standin --mode hostile             with what was only claimed of iCloud, too
   python -m standin --flag lag-polls=2 --flag no-etag-on-put
   python -m standin --faults 7 --fault-rate 0.1   one request in ten goes wrong, the same with each run
   STANDIN_PASSWORD=that-was-prin-tedd python -m standin phone add \\

@@ -21,6 +21,7 @@ from standin.partitions import Partitions
 _DAV = "1, access-control, calendar-access, calendar-schedule, calendar-auto-schedule, calendarserver-sharing"
 _ALLOW = "OPTIONS, GET, HEAD, POST, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MOVE"
 _MOST_KEPT = 64 * 1024
+_MOST_QUESTIONS = 256  # Of an account, whose last answers are kept.
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -229,7 +230,10 @@ class Front:
         faults, response = member.faults, met.response
         is_honest = met.fault is None and response.status == 207
         if faults.remembers and is_honest and len(response.body) < _MOST_KEPT:
+            faults.answers.pop(_question(request), None)
             faults.answers[_question(request)] = response
+            if len(faults.answers) > _MOST_QUESTIONS:
+                del faults.answers[next(iter(faults.answers))]
 
     # --- The way in and out
 

@@ -167,6 +167,15 @@ async def test_no_change_hides_a_change_for_good(dav: Dav) -> None:
     assert lied.token != token
 
 
+async def test_answers_to_tell_again_are_kept_of_the_last_questions_alone(dav: Dav) -> None:
+    member = dav.icloud.cloud.member(APPLE_ID)
+    dav.icloud.cloud.load(member.calendar("Home"), {f"{n}.ics": event(f"n{n}") for n in range(300)})
+    dav.icloud.faults(APPLE_ID).inject(Lie.STALE, on="sync-collection")
+    for number in range(300):
+        await dav.find(f"{dav.home}home/{number}.ics", "<d:getetag/>")
+    assert len(member.faults.answers) == 256
+
+
 async def test_a_stale_answer_is_the_one_before(dav: Dav) -> None:
     dav.icloud.faults(APPLE_ID).inject(Lie.STALE, on="sync-collection", skip=1)
     before = await dav.sync("home")
