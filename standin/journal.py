@@ -25,8 +25,15 @@ CREATE TABLE IF NOT EXISTS resource (
 
 class Journal:
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
+        self._db.execute(
+            "PRAGMA locking_mode = EXCLUSIVE"
+        )  # What another wrote here would not be known to us.
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise OSError(f"{path.parent} is another stand-in's: {error}") from error
         self._db.execute("PRAGMA synchronous = OFF")  # Outlives a killed process, which is all that is asked.
         self._db.executescript(_TABLES)
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -544,6 +545,15 @@ async def test_the_admin_api_adds_accounts_and_calendars_and_reads_the_log() -> 
     assert [each["id"] for each in json.loads(made.text)["calendars"]] == ["home", "work"]
     assert listed.status == 207
     assert [seen["path"] for seen in log] == ["/7/calendars/gym/"]
+
+
+async def test_a_storage_is_one_stand_in_s_alone(tmp_path: Path) -> None:
+    async with served(storage=tmp_path):
+        with pytest.raises(OSError, match="another stand-in's"):
+            async with StandIn(storage=tmp_path):
+                pass
+    async with served(storage=tmp_path) as dav:
+        assert await probe(dav) == 207
 
 
 async def test_a_taken_port_is_named() -> None:
