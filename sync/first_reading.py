@@ -35,6 +35,7 @@ class FirstReading:
 
     async def count(self, left: int) -> None:
         """`left`: resources that are to be fetched now."""
-        stored = 0 if self.is_counting else await count_resources(self.poll.context.database, self.calendar)
+        database = self.poll.context.database
+        stored = None if self.is_counting else await count_resources(database, self.calendar)
         self.is_counting = True
-        await note_progress(self.poll, self.calendar, done=stored, total=stored + left)
+        await note_progress(self.poll, self.calendar, stored=stored, left=left)

@@ -287,13 +287,17 @@ def _is_not_ours(each: ReadResource, owns: Mapping[str, Appointment]) -> bool:
 # --- Progress of a first read
 
 
-async def note_progress(poll: Poll, calendar: Calendar, *, done: int, total: int) -> None:
+async def note_progress(poll: Poll, calendar: Calendar, *, stored: int | None, left: int) -> None:
+    """`stored` before, None where that is counted; `left`: to be fetched now, with what was asked for and not given."""
     async with poll.changing(calendar) as (ledger, _):
         account = await ICloudAccount.filter(id=poll.account.id).using_db(ledger.db).get()
         # A poll counts from what is stored already: the one before may have been interrupted.
         counts_on = poll.is_counting
-        account.progress_done = done + (account.progress_done or 0 if counts_on else 0)
-        account.progress_total = total + (account.progress_total or 0 if counts_on else 0)
+        done, total = (account.progress_done or 0, account.progress_total or 0) if counts_on else (0, 0)
+        if stored is not None:
+            poll.left_over = total - done
+        account.progress_done = done + (stored or 0)
+        account.progress_total = account.progress_done + left + poll.left_over
         if account.status in {AccountStatus.CONNECTED, AccountStatus.UNREACHABLE}:
             account.status = AccountStatus.SYNCING
             if account.problem_code not in CHOICE_PROBLEMS:

@@ -71,6 +71,8 @@ class Poll:
     has_changed: bool = False
     is_counting: bool = False
     "Whether the progress on record is this poll's own."
+    left_over: int = 0
+    "Of calendars that it read for the first time before the one at hand, what was not given."
     seen: Glance | RemoteError | None = None
     "The home's answer, where it was asked for before the poll began."
     digest: int | None = None

@@ -486,6 +486,21 @@ async def test_what_came_before_a_broken_answer_is_stored(engine: Engine) -> Non
     assert len(await engine.resources()) == 150
 
 
+async def test_what_a_part_does_not_give_counts_once_however_often_it_is_asked_for(engine: Engine) -> None:
+    home, work = (engine.server.calendars[f"/1/calendars/{name}/"] for name in ("home", "work"))
+    hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(8)]
+    work.put("a", event("a", at(4, 9), at(4, 10)))
+    engine.server.most_told, engine.server.hidden = 3, {hrefs[0]}
+    await engine.choose("Home", "Work")
+    await engine.poll()
+    account = await engine.account()
+    assert account.status == AccountStatus.SYNCING
+    assert (account.progress_done, account.progress_total) == (8, 9)
+    await engine.poll()
+    account = await engine.account()
+    assert (account.progress_done, account.progress_total) == (7, 8)
+
+
 async def test_progress_is_told_a_page_at_a_time(engine: Engine) -> None:
     engine.settings = SyncSettings(answers_stored_at_once=1)
     home = engine.server.calendars["/1/calendars/home/"]
