@@ -97,6 +97,10 @@ class Cloud:
         """Whether it is still there, and no other of its id: who waited to write may have waited for its deletion."""
         return self._members[calendar.dsid].calendars.get(calendar.facts.id) is calendar
 
+    def _require(self, calendar: Calendar) -> None:
+        if not self.holds(calendar):
+            raise LookupError(f"{calendar.path} is gone")
+
     def sign_in(self, name: str, password: str, *, on_own_device: bool = False) -> Member | None:
         """App-specific passwords only: the account's own is as wrong as any other, but on the owner's devices."""
         dsid = self._dsids.get(name.casefold(), "")
@@ -168,6 +172,7 @@ class Cloud:
     async def housekeep(self, calendar: Calendar, names: Iterable[str] = ()) -> None:
         """What the server itself adds to objects, under new ETags."""
         async with self.writing:
+            self._require(calendar)
             wanted = [held.name for held in _named(calendar, names)]
             texts = await self.backend.bodies(calendar.dsid, calendar.facts.id, wanted)
             self.load(calendar, {name: housekept(text) for name, text in texts.items()})
@@ -178,8 +183,7 @@ class Cloud:
 
     async def delete_calendar(self, member: Member, calendar: Calendar) -> None:
         async with self.writing:
-            if not self.holds(calendar):
-                raise LookupError(f"{calendar.path} is gone")
+            self._require(calendar)
             names = [resource.name for resource in calendar.present()]
             texts = await self.backend.bodies(calendar.dsid, calendar.facts.id, names)
             member.deleted.pop(calendar.facts.id, None)

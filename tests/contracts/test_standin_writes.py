@@ -332,7 +332,11 @@ async def test_a_calendar_that_goes_while_a_write_waits_takes_none_and_stays_gon
             ):
                 waiting.append(asyncio.create_task(call))
                 await asked.acquire()  # In this order they come to the lock.
+            housekeeping = asyncio.create_task(dav.icloud.faults(APPLE_ID).housekeep("home"))
+            await asyncio.sleep(0)
         assert [(await each).status for each in waiting] == [204, 404, 404, 404]
+        with pytest.raises(LookupError, match="home/ is gone"):
+            await housekeeping
     async with served(storage=tmp_path) as dav:
         assert home not in (await dav.listing()).hrefs
 
