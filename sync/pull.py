@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PullOutcome:
-    """`changes` counts blocked slots. Not complete: the ground moved, and the account is due again at once."""
+    """`changes` counts blocked slots. Not complete: the ground moved, and the account is due again at once, or is gone,
+    or another process has it by now.
+    """
 
     is_complete: bool
     changes: int = 0
@@ -50,7 +52,7 @@ async def pull(
     """
     poll = await begin(context, lease, started=None if looked is None else looked.started)
     if poll is None:
-        return PullOutcome(is_complete=True)
+        return PullOutcome(is_complete=False)
     poll.seen, poll.place = None if looked is None else looked.met, place or Place()
     poll.first_reads = first_reads
     try:

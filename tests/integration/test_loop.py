@@ -746,6 +746,28 @@ async def test_a_refresh_asks_the_process_that_has_the_account(engine: Engine, s
     await other.close()
 
 
+async def test_a_refresh_that_lost_its_account_to_another_process_is_not_told_as_done(
+    engine: Engine,
+) -> None:
+    """It stood still for longer than its lease, and what iCloud answered it was read by nobody."""
+    await engine.choose("Home")
+    sync = sync_on(engine, clock=lambda: engine.now)
+    await engine.settle(sync.context)
+    engine.server.calendars["/1/calendars/home/"].put("a", event("a", soon(24), soon(25)))
+
+    async def take_over(step: str, _: str) -> None:
+        async with engine.database.writing() as db:
+            taken = ICloudAccount.all().using_db(db)
+            await taken.update(lease_owner="another", lease_until=engine.now + HOUR)
+
+    engine.server.after = take_over
+    outcome = await sync.refresh(USER, wait=1)
+    assert (outcome.is_complete, outcome.error) == (False, None)
+    assert await engine.slots() == []
+    assert (await engine.account()).poll_asked_at == engine.now  # The other one is asked.
+    await sync.close()
+
+
 async def test_a_failed_refresh_tells_the_error(engine: Engine, sync: Sync) -> None:
     await engine.choose("Home")
     engine.server.failures["list"] = [Unreachable("x")]
