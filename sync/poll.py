@@ -66,6 +66,8 @@ class Poll:
     "Events of ours that iCloud did not answer for."
     counted: set[str] = field(default_factory=set)
     "Calendars whose polls without all that is listed were counted on."
+    waited_out: set[str] = field(default_factory=set)
+    "Calendars that were listed as changed for so many polls, and nothing told, that it is believed."
     changes: int = 0
     "Blocked slots that changed."
     has_changed: bool = False

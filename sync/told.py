@@ -101,10 +101,13 @@ def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bo
     if listed_token is None or calendar.listed_token == listed_token or calendar.last_synced_at is None:
         # Where it is to be read on from further back, a write of ours, at least, is to be told of.
         return True
-    polls = poll.count_on(poll.context.memory.unexplained_polls, calendar)
-    if polls <= poll.context.settings.most_missing_polls:
-        poll.hurry(poll.context.settings.watched_every)
-        return False
+    if calendar.id not in poll.waited_out:
+        # Once in a poll: a token that moves at each look would begin to be waited for anew.
+        polls = poll.count_on(poll.context.memory.unexplained_polls, calendar)
+        if polls <= poll.context.settings.most_missing_polls:
+            poll.hurry(poll.context.settings.watched_every)
+            return False
+        poll.waited_out.add(calendar.id)
     calendar.compare_at = poll.started
     return True
 

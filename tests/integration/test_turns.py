@@ -190,6 +190,28 @@ async def test_a_deletion_alone_takes_no_more_than_it_must(
     assert owner.asked == ["list", "changes", *again, "fetch"]
 
 
+async def test_beside_one_whose_token_moves_at_each_look_it_goes_once_that_is_believed(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    """The second look at the home, too, finds it changed, and nothing is told that did."""
+    work.put("x", event("x", *X))
+    await read_both(engine)
+    work.delete(Href(f"{work.path}x.ics"))
+
+    async def move_token(name: str, _: str) -> None:
+        if name == "list":
+            href = home.put("unseen", NEWS)
+            engine.server.untold.add(href)
+            engine.server.unlisted.add(href)
+
+    engine.server.after = move_token
+    context = engine.context()
+    for _ in range(engine.settings.most_missing_polls + 1):
+        assert X in await engine.slots()
+        await engine.poll(context)
+    assert await engine.slots() == []
+
+
 async def test_where_nothing_else_is_read_the_home_is_asked_once(
     engine: Engine, owner: Owner, home: FakeCalendar, work: FakeCalendar
 ) -> None:
