@@ -13,12 +13,15 @@ from models.icloud import ICloudAccount
 from models.polling import Lease, release
 from sync.context import SyncContext
 from sync.plan import Recovery, plan_next_poll, plan_recovery
-from sync.poll import Poll
+from sync.poll import Poll, SupersededError
 from sync.remote import Broken, PasswordRefused, PasswordUnreadable, RemoteError, Throttled, Unreachable
 
 
 async def finish(poll: Poll, error: RemoteError | None) -> None:
-    """Puts the poll's end on record and frees the account. Only a changed standing takes the user's lock."""
+    """Puts the poll's end on record and frees the account. Only a changed standing takes the user's lock.
+
+    Raises SupersededError.
+    """
     if poll.is_recorded:
         return
     if _may_differ(poll, error):
@@ -93,6 +96,9 @@ async def _record(
     if not rows:
         return False
     [fresh] = models_of(ICloudAccount, rows)
+    if fresh.last_polled_at != poll.account.last_polled_at:
+        # Another process had it meanwhile, and we have it again: what is told since is newer.
+        raise SupersededError
     before = (*_told(fresh), fresh.progress_done)
     if error is None:
         verified = poll.verified if read is None else poll.verified | {read.id}

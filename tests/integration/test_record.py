@@ -18,7 +18,7 @@ from models.seal import Sealer, Secret
 from sync.context import SyncContext
 from sync.pull import pull
 from sync.record import give_up
-from sync.remote import NameTooLong, PasswordRefused, Throttled, UnexpectedAnswer, Unreachable
+from sync.remote import NameTooLong, PasswordRefused, RemoteError, Throttled, UnexpectedAnswer, Unreachable
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import DAY, HOUR, Engine, at, engine_on, event
 from tests.integration.test_changelog import WAITING
@@ -93,6 +93,28 @@ async def test_a_poll_that_lost_its_account_at_its_end_says_nothing_of_it(engine
     assert (after.lease_owner, after.last_polled_at) == ("another", before.last_polled_at)
     assert (await engine.calendar("Home")).last_synced_at == before.last_synced_at
     assert await engine.position() == position
+
+
+@pytest.mark.parametrize("error", [None, Unreachable()], ids=["went well", "failed"])
+async def test_a_poll_that_won_its_account_back_says_nothing_of_what_another_told_since(
+    engine: Engine, error: RemoteError | None
+) -> None:
+    """It stood still for longer than its lease, and by its end the account is its process's again."""
+    told = {"status": AccountStatus.UNREACHABLE, "problem_code": ICloudProblemCode.THROTTLED, "failures": 1}
+    since = engine.now + 60
+
+    async def come_back(step: str, _: str) -> None:
+        if step == "list":
+            await stands(engine, **told, last_polled_at=since, last_synced_at=since)
+            if error is not None:
+                raise error
+
+    engine.server.after = come_back
+    await engine.poll()
+    account = await engine.account()
+    assert {name: getattr(account, name) for name in told} == told
+    assert account.last_polled_at == account.last_synced_at == since
+    assert (account.lease_owner, account.next_poll_at) == (None, engine.now)
 
 
 async def test_a_failure_that_another_has_got_over_by_now_is_not_told(engine: Engine) -> None:
