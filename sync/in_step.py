@@ -123,7 +123,7 @@ async def _read(
         poll.behind.discard(calendar.id)
     if closing.is_refused:
         raise UnexpectedAnswer(f"{len(closing.lagging)} resources are listed and not given")
-    if told.too_long and not is_spared:
+    if told.too_long:
         # The rest is read; what these close nobody knows, so that the calendar is not in step until they are gone.
         raise NameTooLong(f"{told.too_long} resources with names that are too long to be kept")
     return is_spared

@@ -51,6 +51,21 @@ async def test_one_that_is_told_alone_is_said_at_once(engine: Engine, home: Fake
     assert (await engine.account()).problem_code == ICloudProblemCode.UNEXPECTED_ANSWER
 
 
+async def test_it_is_said_too_while_what_is_gone_beside_it_waits_for_another_calendar(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    work = engine.server.calendars["/1/calendars/work/"]
+    await engine.choose("Home", "Work")
+    context = engine.context()
+    await engine.poll(context)
+    home.put(LONG, event("long", at(3, 11), at(3, 12)))
+    home.delete(Href(f"{home.path}a.ics"))
+    engine.server.hidden.add(work.put("late", event("late", *OTHER)))
+    await engine.poll(context)
+    assert await engine.slots() == [(at(3, 9), at(3, 10))]
+    assert (await engine.account()).problem_code == ICloudProblemCode.UNEXPECTED_ANSWER
+
+
 async def test_one_that_is_there_from_the_start_keeps_its_calendar_closed(
     engine: Engine, home: FakeCalendar
 ) -> None:
