@@ -19,7 +19,6 @@ import argparse
 import asyncio
 import itertools
 import math
-import os
 import sys
 import tempfile
 import time
@@ -35,18 +34,12 @@ from benchmarks.databases import fresh_database
 from benchmarks.percentile import p99
 from benchmarks.ports import free_ports
 from benchmarks.sync import raw
-from benchmarks.sync.accounts import add_accounts
+from benchmarks.sync.accounts import add_accounts, book
 from benchmarks.sync.replay import a_replay
 from benchmarks.world import Process
-from domain.actor import UserRef
-from domain.ids import Kind, new_id
-from models.bell import Bell
-from models.booking import Appointment
 from models.calendar import Calendar
-from models.changelog import changing
 from models.database import Database, fetch
 from models.icloud import ICloudAccount
-from models.outbox import WriteState, queue_write
 from schema.scalars import format_date_time
 from server.database import open_database
 from server.demo_seed import People, seed_in_loop
@@ -206,7 +199,7 @@ class Stretch:
         ill = [f"{number:05}" for number in range(0, await self._count(), self.each)]
         if self.trouble == "writes":
             for name in WRITES * ill:
-                await _book(self.database, name)
+                await book(self.database, name, starts=_next_hour())
         if self.trouble == "first":
             async with self.database.writing() as db:
                 unread = {"listed_token": None, "sync_token": None, "last_synced_at": None}
@@ -287,7 +280,7 @@ class Stretch:
         while time.time() < began + self.seconds:
             number += 1
             if number % self.each:
-                await _book(self.database, f"{number:05}")
+                await book(self.database, f"{number:05}", starts=_next_hour())
             await asyncio.sleep(_BOOKED_EVERY)
         async with self.database.reading() as db:
             rows = await fetch(
@@ -300,18 +293,8 @@ class Stretch:
         ]
 
 
-async def _book(database: Database, name: str) -> None:
-    """As `bookAppointment` stores it."""
-    user, now = UserRef("sub_1", f"usr_{name}"), time.time()
-    number = new_id(Kind.APPOINTMENT, now=now, entropy=os.urandom(10))
-    starts = int(now) + 3_600 * next(_HOURS)
-    async with changing(database, Bell(), user, now=now) as ledger:
-        await Appointment.create(
-            using_db=ledger.db, id=number, subaccount_id=user.subaccount, user_id=user.user, title="Intro call",
-            starts=starts, ends=starts + 1_800, status="CONFIRMED", guest_name="Gina",
-            guest_email="gina@example.test", created_at=now, modified_at=now, write_state=WriteState.PENDING,
-        )  # fmt: skip
-        await queue_write(ledger.db, user, number, now=now)
+def _next_hour() -> int:
+    return int(time.time()) + 3_600 * next(_HOURS)
 
 
 async def _ask(client: Client, people: People, seconds: float) -> list[float]:

@@ -179,6 +179,23 @@ def change(asked: Asked) -> bool:
     return met
 
 
+def write(asked: Asked) -> bool:
+    """A booking written, and a sign-in, beside the same requests over a bare socket: no goals of their own."""
+    with a_replay(20) as url:
+        floor = _median(_child("floor-write", url) for _ in range(asked.rounds))
+        print("\nA write, and a sign-in: CPU ms")
+        print(
+            f"{'floor: one put, and the sign-in of three requests':52}{floor['put']:9.3f}{floor['sign_in']:9.3f}"
+        )
+        for database in asked.databases:
+            found = _median(_child("write", url, database, asked.postgres) for _ in range(asked.rounds))
+            _beside_floor(f"{database}, a booking into iCloud, all told", found["write"], floor["put"])
+            print(f"{'  requests':52}{found['requests']:9.2f}   wall {found['write_wall']:.1f} ms")
+        _beside_floor("its put alone", found["put"], floor["put"])
+        _beside_floor("a sign-in", found["sign_in"], floor["sign_in"])
+    return True
+
+
 def idle(asked: Asked) -> bool:
     """Many accounts, each polled once a minute, in one process."""
     met = True
@@ -249,6 +266,7 @@ PARTS: dict[str, Callable[[Asked], bool]] = {
     "first": first,
     "layers": layers,
     "change": change,
+    "write": write,
     "idle": idle,
     "midnight": midnight,
     "servers": lambda asked: servers.compare(asked.on_servers, asked.rounds),
@@ -263,6 +281,10 @@ def _goal(name: str, value: float, floor: float, most: float) -> bool:
     verdict = "met" if ratio <= most else "MISSED"
     print(f"{name:52}{value:9.3f}{ratio:7.1f}x the floor   goal {most}x: {verdict}", flush=True)
     return ratio <= most
+
+
+def _beside_floor(name: str, value: float, floor: float) -> None:
+    print(f"{name:52}{value:9.3f}{value / floor:7.1f}x the floor", flush=True)
 
 
 def _most(name: str, value: float, most: float, note: str) -> bool:

@@ -16,12 +16,16 @@ from typing import Any
 from benchmarks.databases import fresh_database
 from benchmarks.sync.replay import token_of
 from domain.accounts import AccountStatus
+from domain.actor import UserRef
+from domain.ids import Kind, new_id
 from domain.work import Watch, unwatched
 from models.bell import Bell
+from models.booking import Appointment
 from models.calendar import Calendar
-from models.changelog import Timeline
+from models.changelog import Timeline, changing
 from models.database import Database
 from models.icloud import ICloudAccount
+from models.outbox import WriteState, queue_write
 from models.people import User
 from models.polling import Lease, lease_account
 from models.seal import Sealer, Secret
@@ -159,6 +163,19 @@ async def add_accounts(
                 using_db=db,
             )
     return [f"acc_{name}" for name in names]
+
+
+async def book(database: Database, name: str, *, starts: int) -> None:
+    """As `bookAppointment` stores it, for the user of that name."""
+    user, now = UserRef("sub_1", f"usr_{name}"), time.time()
+    number = new_id(Kind.APPOINTMENT, now=now, entropy=os.urandom(10))
+    async with changing(database, Bell(), user, now=now) as ledger:
+        await Appointment.create(
+            using_db=ledger.db, id=number, subaccount_id=user.subaccount, user_id=user.user, title="Intro call",
+            starts=starts, ends=starts + 1_800, status="CONFIRMED", guest_name="Gina",
+            guest_email="gina@example.test", created_at=now, modified_at=now, write_state=WriteState.PENDING,
+        )  # fmt: skip
+        await queue_write(ledger.db, user, number, now=now)
 
 
 async def poll(context: SyncContext, account: str) -> PullOutcome:

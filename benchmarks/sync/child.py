@@ -23,14 +23,21 @@ from benchmarks.sync import accounts, bare, raw
 from benchmarks.sync.fast import run
 from domain.work import Watch, Work
 from models.database import execute, fetch
+from models.outbox import take_due
+from models.seal import Secret
 from server.collector import settle
 from sync.context import Memory, SyncContext
+from sync.ical.resource import AppointmentText, write_appointment
+from sync.icloud import queries
 from sync.loop import Loop
+from sync.push import push
+from sync.remote import Href
 from sync.settings import SyncSettings
 
 NOW = 1_780_275_600.0
 """A year into the three that `benchmarks.calendars` makes."""
 _LOOK_EVERY = 0.02
+_TIMES = 200
 _MIDNIGHT = datetime(2027, 1, 12, tzinfo=ZoneInfo(accounts.ZONE)).timestamp()
 Figures = dict[str, float]
 
@@ -149,6 +156,62 @@ async def change(given: argparse.Namespace) -> Figures:
                 found.setdefault(f"wall_{count}", []).append(figures["wall"])
                 found.setdefault(f"requests_{count}", []).append(sum(asked.values()))
         return {name: median(values) for name, values in found.items()}
+
+
+async def floor_write(given: argparse.Namespace) -> Figures:
+    """The same requests over one socket, nothing read of their answers: for an event put, and for a sign-in."""
+    text = write_appointment(AppointmentText("apt", 0, 0, 1_800, "Intro call", "", NOW, NOW))
+    with raw.Socket(given.url) as socket:
+
+        async def put() -> None:
+            socket.ask("PUT", "/a00000/calendars/cal0/apt.ics", text)
+
+        async def sign_in() -> None:
+            socket.ask("PROPFIND", "/a00000/", queries.PRINCIPAL_QUERY)
+            socket.ask("PROPFIND", "/a00000/principal/", queries.HOME_QUERY)
+            raw.home(socket, "a00000")
+
+        found = {"put": put, "sign_in": sign_in}
+        return {
+            name: median([(await cpu_of(ask))["cpu"] for _ in range(_TIMES)]) for name, ask in found.items()
+        }
+
+
+async def write(given: argparse.Namespace) -> Figures:
+    """From a write that is due to its standing in iCloud, on record; a request of it alone; and a sign-in."""
+    async with (
+        accounts.a_database(given.database, given.postgres) as database,
+        accounts.an_engine(database, given.url) as engine,
+    ):
+        await accounts.add_accounts(database, given.url, _TIMES, calendars=13, is_read=True)
+        for number in range(_TIMES):
+            await accounts.book(database, f"{number:05}", starts=int(engine.clock()) + 24 * 3_600)
+        async with database.writing() as db:
+            taken = await take_due(db, now=engine.clock(), lease=engine.settings.lease, limit=_TIMES)
+        assert len(taken) == _TIMES
+        remote = engine.server.sign_in("00000@icloud.com", Secret(accounts.PASSWORD))
+        text = write_appointment(AppointmentText("apt", 0, 0, 1_800, "Intro call", "", NOW, NOW))
+
+        async def sign_in() -> None:
+            found = await remote.discover()
+            await remote.list_calendars(found.home_url)
+
+        settle()
+        raw.admin(given.url, "asked")
+        pushed = [await cpu_of(partial(push, engine, each)) for each in taken]
+        requests = sum(raw.asked(given.url).values()) / _TIMES
+        put = [
+            await cpu_of(lambda: remote.create(Href("/a00000/calendars/cal0/apt.ics"), text))
+            for _ in range(_TIMES)
+        ]
+        signed_in = [await cpu_of(sign_in) for _ in range(_TIMES)]
+    return {
+        "write": median(each["cpu"] for each in pushed),
+        "write_wall": median(each["wall"] for each in pushed),
+        "requests": requests,
+        "put": median(each["cpu"] for each in put),
+        "sign_in": median(each["cpu"] for each in signed_in),
+    }
 
 
 # --- Many
@@ -284,6 +347,8 @@ WHATS: dict[str, Callable[[argparse.Namespace], Awaitable[Figures]]] = {
     "first": first,
     "floor-change": floor_change,
     "change": change,
+    "floor-write": floor_write,
+    "write": write,
     "floor-poll": floor_poll,
     "polls": polls,
 }
