@@ -84,7 +84,11 @@ async def _waiting(life: Life) -> bool:
 async def sync(life: Life) -> None:
     """A poll, and what holds after each. Nothing is settled by one in whose midst something else happened."""
     cloud, meddled = life.cloud, life.meddled
-    is_honest = not (cloud.errors or cloud.lies or cloud.hidden or cloud.lagging or cloud.leaves_out)
+    tells_all = not (cloud.lies or cloud.hidden or cloud.lagging or cloud.leaves_out)
+    is_honest = tells_all and not cloud.errors
+    if not tells_all:
+        # What it leaves out of a delta is believed until the next night: perhaps what has come from elsewhere.
+        life.carried.clear()
     cloud.asked.clear()
     try:
         outcome = await life.poll()
