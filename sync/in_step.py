@@ -21,12 +21,13 @@ Spares = Callable[[AbstractSet[Href]], Awaitable[bool]]
 """Whether what is told as gone may have moved to where it is not read yet: it closes its time until it is."""
 
 
-def is_in_step(calendar: Calendar, token: str | None) -> bool:
-    """`token`: as the home lists it now."""
-    return token is not None and token == calendar.listed_token and calendar.last_synced_at is not None
+def is_in_step(poll: Poll, calendar: Calendar, token: str | None) -> bool:
+    """`token`: as the home lists it now. Also where it is in step but for what is not given, and rests."""
+    is_known = token is not None and token == calendar.listed_token and calendar.last_synced_at is not None
+    return is_known or _rests(poll, calendar, token)
 
 
-def rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
+def _rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
     """In step but for what is not given, which is asked for ever more seldom: each time, all of it is listed.
 
     Without a token nothing says that it is in step.
@@ -44,11 +45,8 @@ def rests(poll: Poll, calendar: Calendar, token: str | None) -> bool:
 
 def is_as_read(poll: Poll, calendar: Calendar, token: str | None) -> bool:
     """Also where it changed after it was listed and before it was read: on iCloud the two tokens are one."""
-    return (
-        is_in_step(calendar, token)
-        or rests(poll, calendar, token)
-        or (token is not None and token == calendar.sync_token and calendar.last_synced_at is not None)
-    )
+    is_read_to = token is not None and token == calendar.sync_token and calendar.last_synced_at is not None
+    return is_read_to or is_in_step(poll, calendar, token)
 
 
 async def keep_in_step(
@@ -56,7 +54,7 @@ async def keep_in_step(
 ) -> bool:
     """Whether something is gone that was spared. `ends_poll`: nothing is read after it."""
     is_spared = False
-    if is_in_step(calendar, token) or rests(poll, calendar, token):
+    if is_in_step(poll, calendar, token):
         poll.behind.discard(calendar.id)
     elif calendar.last_synced_at is None:
         async with poll.reading_first():

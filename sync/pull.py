@@ -13,7 +13,7 @@ from models.polling import Lease
 from sync.absence import tell_unseen_deletions
 from sync.context import SyncContext
 from sync.expand import keep_expanded
-from sync.in_step import is_in_step, rests
+from sync.in_step import is_in_step
 from sync.listing import keep_listing, list_home
 from sync.poll import Poll, SupersededError, begin, is_comparison_due, sign_in
 from sync.quiet import Looked, remember
@@ -120,7 +120,7 @@ def _due(poll: Poll, tokens: Mapping[str, str | None]) -> list[Calendar]:
         if not is_readable(calendar):
             continue
         token = tokens.get(calendar.path)
-        if is_in_step(calendar, token) or rests(poll, calendar, token):
+        if is_in_step(poll, calendar, token):
             poll.verified.add(calendar.id)
             if not is_comparison_due(poll, calendar) and calendar.id not in poll.unseen:
                 continue
