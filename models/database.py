@@ -52,8 +52,8 @@ blame.
 And where it does not take a statement; see `is_unavailable`, which is what to ask.
 """
 
-_BY_POSTGRES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""Whatever the driver raises."""
+BY_POSTGRES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""Whatever the driver raises: the last but one where a connection is just being lost, in no state that it knows."""
 _NOT_TAKEN = (asyncpg.SyntaxOrAccessError, asyncpg.DataError)
 
 GOODBYE = 1.0
@@ -162,7 +162,7 @@ class Database:
         """
         try:
             return await self._glances.fetch(statement, *values)
-        except (sqlite3.Error, *_BY_POSTGRES) as error:
+        except (sqlite3.Error, *BY_POSTGRES) as error:
             raise GlanceError from error
 
     async def look(self, statement: str, *values: object) -> list[Row]:
@@ -363,7 +363,7 @@ async def _sqlite_snapshot(client: BaseDBAsyncClient, pool: asyncio.Queue[BaseDB
 
 async def _undone(connection: Any, transaction: Any) -> None:
     """By a lost connection it is already: what was met before is what the caller is told."""
-    with suppress(*_BY_POSTGRES):
+    with suppress(*BY_POSTGRES):
         await _whole(connection, transaction.rollback(), is_last=True)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from models.bell import Bell
+from models.database import BY_POSTGRES
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +23,6 @@ _LONGEST_RETRY = 15.0
 _CHECK_EVERY = 10.0
 _SEND_WITHIN = 2.0
 _MOST_WAITING = 10_000
-_BROKEN = (
-    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
-    # A connection that is just being lost is in no state that the driver knows.
-    asyncpg.InternalClientError,
-)
 
 
 class PostgresWire:
@@ -70,7 +66,7 @@ class PostgresWire:
                 # What rang while no one listened.
                 self._bell.ring_all_here()
                 await self._carry(self._connection)
-            except _BROKEN as error:
+            except BY_POSTGRES as error:
                 log.warning(
                     "The bell's wire broke (%s); connecting anew in %.1f s.", type(error).__name__, wait
                 )
@@ -107,5 +103,5 @@ class PostgresWire:
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(*_BROKEN):
+            with contextlib.suppress(*BY_POSTGRES):
                 await connection.close(timeout=1)
