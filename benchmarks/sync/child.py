@@ -38,6 +38,7 @@ NOW = 1_780_275_600.0
 """A year into the three that `benchmarks.calendars` makes."""
 _LOOK_EVERY = 0.02
 _TIMES = 200
+_PLACE = Href("/a00000/calendars/cal0/apt.ics")
 _MIDNIGHT = datetime(2027, 1, 12, tzinfo=ZoneInfo(accounts.ZONE)).timestamp()
 Figures = dict[str, float]
 
@@ -158,13 +159,17 @@ async def change(given: argparse.Namespace) -> Figures:
         return {name: median(values) for name, values in found.items()}
 
 
+def _event() -> str:
+    return write_appointment(AppointmentText("apt", 0, 0, 1_800, "Intro call", "", NOW, NOW))
+
+
 async def floor_write(given: argparse.Namespace) -> Figures:
     """The same requests over one socket, nothing read of their answers: for an event put, and for a sign-in."""
-    text = write_appointment(AppointmentText("apt", 0, 0, 1_800, "Intro call", "", NOW, NOW))
+    text = _event()
     with raw.Socket(given.url) as socket:
 
         async def put() -> None:
-            socket.ask("PUT", "/a00000/calendars/cal0/apt.ics", text)
+            socket.ask("PUT", _PLACE, text)
 
         async def sign_in() -> None:
             socket.ask("PROPFIND", "/a00000/", queries.PRINCIPAL_QUERY)
@@ -190,7 +195,6 @@ async def write(given: argparse.Namespace) -> Figures:
             taken = await take_due(db, now=engine.clock(), lease=engine.settings.lease, limit=_TIMES)
         assert len(taken) == _TIMES
         remote = engine.server.sign_in("00000@icloud.com", Secret(accounts.PASSWORD))
-        text = write_appointment(AppointmentText("apt", 0, 0, 1_800, "Intro call", "", NOW, NOW))
 
         async def sign_in() -> None:
             found = await remote.discover()
@@ -200,10 +204,8 @@ async def write(given: argparse.Namespace) -> Figures:
         raw.admin(given.url, "asked")
         pushed = [await cpu_of(partial(push, engine, each)) for each in taken]
         requests = sum(raw.asked(given.url).values()) / _TIMES
-        put = [
-            await cpu_of(lambda: remote.create(Href("/a00000/calendars/cal0/apt.ics"), text))
-            for _ in range(_TIMES)
-        ]
+        text = _event()
+        put = [await cpu_of(lambda: remote.create(_PLACE, text)) for _ in range(_TIMES)]
         signed_in = [await cpu_of(sign_in) for _ in range(_TIMES)]
     return {
         "write": median(each["cpu"] for each in pushed),
