@@ -41,7 +41,13 @@ class Basis:
 
     positions: tuple[int, ...]
     horizons: tuple[int | None, ...]
-    is_fresh: bool
+    # Of each one's calendars; never read is one of the too old.
+    too_old: tuple[tuple[str, ...], ...]
+    never_read: tuple[tuple[str, ...], ...]
+
+    @property
+    def is_fresh(self) -> bool:
+        return not any(self.too_old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,8 @@ def basis_of(concerned: Concerned, since: float) -> Basis:
     return Basis(
         positions=tuple(person.position for person in concerned.everyone),
         horizons=tuple(person.sync.known_until for person in concerned.people),
-        is_fresh=not any(person.sync.older_than(since) for person in concerned.people),
+        too_old=tuple(person.sync.older_than(since) for person in concerned.people),
+        never_read=tuple(person.sync.never_read for person in concerned.people),
     )
 
 

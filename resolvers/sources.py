@@ -158,7 +158,7 @@ def differ(one: Answer | Refusal, other: Answer | Refusal) -> bool:
         or one.view.openings != other.view.openings
     ):
         return True
-    if one.basis.positions == other.basis.positions:
+    if one.basis == other.basis:
         return False
     both = one.cut.clipped(other.cut)
     return _edges(one, both) != _edges(other, both)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from domain.actor import Actor, Role, UserRef
+from domain.availability import Match
 from domain.changes import BlockedSlotSource, Slot
 from domain.interval import Span
 from models.bell import Bell
@@ -490,21 +491,26 @@ async def test_time_that_opens_no_start_is_not_told(world: World) -> None:
         assert (await told).opened == (Span(NINE, NINE + 30 * MINUTE),)
 
 
-async def connect(world: World, *, read_at: float) -> None:
-    await world.connect()
-    home = (await world.calendars())["Home"]
-    await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[home.id])
-    await read(world, at=read_at)
+async def connect(world: World, user: UserRef | None = None, *, read_at: float) -> None:
+    user = user or world.anna
+    await world.connect(user)
+    home = (await world.calendars(user))["Home"]
+    await world.admin(calendars.set_conflict, user_id=user.user, calendar_ids=[home.id])
+    await read(world, user, at=read_at)
 
 
-async def read(world: World, *, at: float) -> None:
+async def read(world: World, user: UserRef | None = None, *, at: float) -> None:
+    user = user or world.anna
     await world.write(
         "UPDATE icloud_account SET status = 'CONNECTED', last_synced_at = $1, expanded_zone = 'Europe/Paris',"
-        " expanded_until = $2",
+        " expanded_until = $2 WHERE user_id = $3",
         at,
         int(NOW) + 400 * DAY,
+        user.user,
     )
-    await world.write("UPDATE calendar SET last_synced_at = $1 WHERE is_conflict", at)
+    await world.write(
+        "UPDATE calendar SET last_synced_at = $1 WHERE is_conflict AND user_id = $2", at, user.user
+    )
 
 
 async def test_growing_stale_and_fresh_again_is_told_and_a_poll_between_is_not(world: World) -> None:
@@ -526,6 +532,32 @@ async def test_growing_stale_and_fresh_again_is_told_and_a_poll_between_is_not(w
         fresh = await update(frames)
         assert fresh.availability.freshness.is_fresh
         assert fresh.opened == (Span(NINE, EVENING),)
+
+
+async def test_one_calendar_that_is_read_again_is_told_while_another_stays_too_old(world: World) -> None:
+    for user in (world.anna, world.ben):
+        await connect(world, user, read_at=NOW - 3600)
+    both = (world.anna.user, world.ben.user)
+    question = AvailabilityQuestion(user_ids=both, from_=NINE, to=EVENING, match=Match.ANYONE)
+    async with following(world, availability_changes, question) as frames:
+        assert (await update(frames)).availability.windows == ()
+        await read(world, world.ben, at=NOW)
+        opened = await update(frames)
+        assert not opened.availability.freshness.is_fresh
+        assert opened.opened == (Span(NINE, EVENING),)
+        world.clock.now += 31 * 60
+        assert (await update(frames)).closed == (Span(NINE, EVENING),)
+
+
+async def test_what_is_expanded_for_the_zone_again_is_told_though_it_stays_too_old(world: World) -> None:
+    await connect(world, read_at=NOW - 3600)
+    await world.write("UPDATE icloud_account SET expanded_zone = ''")
+    serve = StalePolicy.SERVE_LAST_KNOWN
+    question = AvailabilityQuestion(user_ids=(world.anna.user,), from_=NINE, to=EVENING, on_stale=serve)
+    async with following(world, availability_changes, question) as frames:
+        assert (await update(frames)).availability.windows == ()
+        await read(world, at=NOW - 3600)
+        assert (await update(frames)).opened == (Span(NINE, EVENING),)
 
 
 async def test_the_roll_of_the_horizon_is_seen_though_nothing_rings(world: World) -> None:
