@@ -113,7 +113,8 @@ def _other_port(arguments: Namespace) -> int:
 def _check(arguments: Namespace) -> None:
     """What would mean nothing beside what else is said is a mistake, and not passed over."""
     for name, needed in _BESIDE.items():
-        if getattr(arguments, name) is not None and getattr(arguments, needed) in {None, False}:
+        told = getattr(arguments, needed)
+        if getattr(arguments, name) is not None and (told is None or told is False):  # 0 is a seed.
             raise ValueError(
                 f"--{name.replace('_', '-')} says something of --{needed.replace('_', '-')} alone"
             )
