@@ -92,6 +92,10 @@ class Backend:
         """The names of events with an occurrence in `span`."""
         return await self._threaded(self._between, dsid, calendar, span, as_moved)
 
+    async def expanded(self, dsid: str, calendar: str, names: Iterable[str], span: Span) -> Mapping[str, str]:
+        """The texts of those `names` with an occurrence in `span`, a VEVENT for each."""
+        return await self._threaded(self._expanded, dsid, calendar, list(names), span)
+
     def load(self, dsid: str, calendar: CalendarFacts, texts: Mapping[str, str]) -> list[Stored]:
         """Store many resources at once, as they are: also such as no PUT would be taken for."""
         self._make(dsid, calendar)
@@ -143,22 +147,20 @@ class Backend:
         self._made.add((dsid, calendar.id))
 
     def _between(self, dsid: str, calendar: str, span: Span, as_moved: bool) -> set[str]:  # noqa: FBT001 - threads are given positions.
-        with self._collection(dsid, calendar, "r") as collection:
-            return {item.href for item in _items(collection) if meets(item, span, as_moved=as_moved)}
-
-    async def expanded(self, dsid: str, calendar: str, names: Iterable[str], span: Span) -> Mapping[str, str]:
-        """The texts of those `names` with an occurrence in `span`, a VEVENT for each."""
-        return await self._threaded(self._expanded, dsid, calendar, list(names), span)
+        with self._read(dsid, calendar) as collection:
+            items = () if collection is None else collection.get_all()
+            return {item.href for item in items if meets(item, span, as_moved=as_moved)}
 
     def _expanded(self, dsid: str, calendar: str, names: list[str], span: Span) -> dict[str, str]:
-        with self._collection(dsid, calendar, "r") as collection:
-            found = collection.get_multi(names) if collection is not None else ()
+        with self._read(dsid, calendar) as collection:
+            found = () if collection is None else collection.get_multi(names)
             texts = {name: expanded(item, span) for name, item in found}
         return {name: text for name, text in texts.items() if text}
 
     @contextmanager
-    def _collection(self, dsid: str, calendar: str, mode: str) -> Iterator[Any]:
-        with self._storage.acquire_lock(mode, dsid):
+    def _read(self, dsid: str, calendar: str) -> Iterator[Any]:
+        """Radicale's collection while nobody writes; None before its first resource."""
+        with self._storage.acquire_lock("r", dsid):
             yield next(iter(self._storage.discover(f"/{dsid}/{calendar}/")), None)
 
     def _call(self, dsid: str, method: str, path: str, text: str) -> Answer:
@@ -192,8 +194,3 @@ def _file(folder: Path, name: str) -> Path:
 def _stored(name: str, text: str) -> Stored:
     uids = contents(text).uids
     return Stored(name, min(uids, default=""), radicale_item.get_etag(text))
-
-
-def _items(collection: Any) -> Iterator[radicale_item.Item]:
-    if collection is not None:
-        yield from collection.get_all()
