@@ -26,9 +26,8 @@ CREATE TABLE IF NOT EXISTS resource (
 class Journal:
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
-        self._db.execute(
-            "PRAGMA locking_mode = EXCLUSIVE"
-        )  # What another wrote here would not be known to us.
+        # What another wrote here would not be known to us.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:

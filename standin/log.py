@@ -28,7 +28,7 @@ class Seen:
     status: int
     sent: int  # Bytes of the answer's body.
     fault: str | None  # What was done to this request on purpose.
-    felt: bool  # And came of it: where the honest answer has no body, half of it is all of it.
+    felt: bool  # Whether that changed anything: half of an empty body is all of it.
     seconds: float
 
     @classmethod

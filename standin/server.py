@@ -1,4 +1,4 @@
-"""The stand-in as a server: two listeners on the loopback, the entry host and the partition host."""
+"""The stand-in as a server: listeners on the loopback, one for the entry host and one for each partition host."""
 
 import asyncio
 import contextlib
