@@ -153,9 +153,7 @@ class Schedule:
     faults: Mapping[int, Fault]
 
     @classmethod
-    def drawn(
-        cls, seed: int, *, requests: int, rate: float = 0.2, kinds: Sequence[str] = KINDS
-    ) -> "Schedule":
+    def drawn(cls, seed: int, *, requests: int, rate: float, kinds: Sequence[str]) -> "Schedule":
         """Over the next `requests`, each goes wrong with probability `rate`, in one of the ways in `kinds`."""
         if not kinds:
             raise ValueError("kinds names no fault to draw")

@@ -203,7 +203,7 @@ class Front:
         return _Met(response, member, fault, is_felt=response != honest)
 
     def _twisted(self, request: Request, member: Member, fault: Fault, honest: Response) -> Response:
-        if _hides_a_refusal(fault, request, honest) or fault.kind in {Lie.STALE, Lie.OTHER_CALENDAR}:
+        if _hides_a_refusal(fault, request, honest):
             return honest
         if fault.is_lie:
             calendar = _calendar_of(request, member)

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from urllib.parse import unquote
 
@@ -26,6 +26,7 @@ _ENTITIES = "".join(
     f'<!ENTITY e{level} "{f"&e{level - 1};" * 10}">' if level else '<!ENTITY e0 "ha">' for level in range(10)
 )
 _HREF = re.compile(rb"(<href>)(/[^<]*)(</href>)")
+_OWN = "caldav.icloud.com"
 
 # Ways to write an address that is not the server's: what each leads to is `{host}`, or nothing that can be asked.
 FOREIGN_SPELLINGS = (
@@ -164,10 +165,9 @@ def _cut(root: Element, calendar: Calendar, form: str) -> None:
     root.append(token)
 
 
-def foreign_hrefs(host: str, path: str, *, own: str = "caldav.icloud.com") -> Iterator[str]:
+def foreign_hrefs(host: str, path: str) -> list[str]:
     """The same path on another host, in every spelling."""
-    for spelling in FOREIGN_SPELLINGS:
-        yield spelling.format(host=host, path=path, own=own)
+    return [spelling.format(host=host, path=path, own=_OWN) for spelling in FOREIGN_SPELLINGS]
 
 
 def _elsewhere(found: "re.Match[bytes]", amount: str) -> bytes:
@@ -176,7 +176,7 @@ def _elsewhere(found: "re.Match[bytes]", amount: str) -> bytes:
     path = found[2].decode()
     if at and number.isdecimal():
         spelling = FOREIGN_SPELLINGS[int(number) % len(FOREIGN_SPELLINGS)]
-        path = spelling.format(host=host, path=path, own="caldav.icloud.com")
+        path = spelling.format(host=host, path=path, own=_OWN)
     else:
         path = amount.rstrip("/") + path
     return found[1] + path.replace("&", "&amp;").encode() + found[3]

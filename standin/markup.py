@@ -110,8 +110,8 @@ def propstats(at: str, names: Mapping[str, list[str]]) -> bytes:
     return f'{_PROLOG}<multistatus xmlns="{DAV}">\n{response}</multistatus>\n'.encode()
 
 
-def error(condition: str = "") -> bytes:
-    """A DAV:error body; `condition` is an element's inner name."""
+def error(condition: str) -> bytes:
+    """A DAV:error body; `condition` is an element."""
     return f"<?xml version='1.0' encoding='UTF-8'?><error xmlns='DAV:'>{condition}</error>".encode()
 
 

@@ -90,9 +90,9 @@ def xml(status: int, body: bytes, *headers: tuple[str, str]) -> Response:
     return Response(status, body, (("Content-Type", "text/xml;charset=UTF-8"), *headers))
 
 
-def failed(status: int, condition: str = "") -> Response:
-    """A status alone, or with a DAV:error body that names the condition."""
-    return xml(status, markup.error(condition)) if condition else Response(status)
+def failed(status: int, condition: str) -> Response:
+    """With a DAV:error body that names the condition, an element."""
+    return xml(status, markup.error(condition))
 
 
 def bad_request() -> Response:

@@ -45,9 +45,9 @@ class Owner:
     dsid: str = "111222333"
 
 
-def seed_owner(cloud: Cloud, *, today: date, zone: str, seed: int = 1, owner: Owner | None = None) -> bool:
+def seed_owner(cloud: Cloud, *, today: date, zone: str, seed: int = 1) -> bool:
     """Whether anything was added: an owner who is there already is left as they are."""
-    owner = owner or Owner()
+    owner = Owner()
     if cloud.by_dsid(owner.dsid) is not None:
         return False
     account = Account(
