@@ -6,10 +6,11 @@ from standin import markup
 from standin.backend import can_hold
 from standin.catalog import Calendar, CalendarFacts, Kind
 from standin.cloud import Cloud, Member
+from standin.ics import contents
 from standin.listing import SPECIAL
 from standin.manners import Manners
 from standin.markup import Element, c, cs, d, ical
-from standin.messages import Request, Response, bad_request, failed, xml
+from standin.messages import RefusedError, Request, Response, bad_request, failed, xml
 
 _MOST_CALENDARS = 100  # Apple's limit, lists of reminders included.
 _FACTS: Mapping[str, str] = {
@@ -20,10 +21,8 @@ _FACTS: Mapping[str, str] = {
 
 
 def make_calendar(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
-    match request.path.split("/"):
-        case ["", _, "calendars", id_] | ["", _, "calendars", id_, ""] if (
-            id_.strip(".") and id_ not in SPECIAL
-        ):
+    match request.path.removesuffix("/").split("/"):
+        case ["", _, "calendars", id_] if id_.strip(".") and id_ not in SPECIAL:
             pass
         case _:
             return Response(403)
@@ -33,10 +32,7 @@ def make_calendar(request: Request, member: Member, cloud: Cloud, manners: Manne
         return bad_request()
     if len(member.calendars) >= _MOST_CALENDARS:
         return Response(507)
-    root = markup.parse(request.body) if request.body else None
-    if root is not None and any(comp.get("name") != "VEVENT" for comp in root.iter(c("comp"))):
-        return Response(403)
-    said = {} if root is None else {el.tag: markup.text_of(el) for el in root.iterfind(f".//{d('prop')}/*")}
+    said = _said(markup.parse(request.body)) if request.body else {}
     facts = CalendarFacts(
         id=id_,
         name=said.get(d("displayname")) or id_,
@@ -50,17 +46,25 @@ def make_calendar(request: Request, member: Member, cloud: Cloud, manners: Manne
     return Response(201)
 
 
+def _said(root: Element) -> dict[str, str]:
+    """Each property's text. A calendar of anything else than events is refused."""
+    if any(comp.get("name") != "VEVENT" for comp in root.iter(c("comp"))):
+        raise RefusedError(Response(403))
+    return {prop.tag: markup.text_of(prop) for prop in root.iterfind(f".//{d('prop')}/*")}
+
+
 def _is_free(text: str, member: Member) -> bool:
-    uids = [line[4:].strip() for line in text.splitlines() if line.startswith("UID:")]
-    return not any(member.holder_of(uid) for uid in uids)
+    return not any(member.holder_of(uid) for uid in contents(text).uids)
 
 
 def proppatch(request: Request, member: Member, cloud: Cloud) -> Response:
     """RFC 4918 9.2: all of it, or nothing."""
     root = markup.parse(request.body)
+    if root.tag != d("propertyupdate"):
+        return Response(400)
     calendar = _calendar_at(request, member)
-    if calendar is None or root.tag != d("propertyupdate"):
-        return Response(403 if root.tag == d("propertyupdate") else 400)
+    if calendar is None:
+        return Response(403)
     if not calendar.facts.writable or calendar.facts.kind is Kind.SUBSCRIBED:
         return failed(403, "<need-privileges/>")
     asked = list(_asked(root))
