@@ -32,9 +32,8 @@ async def get(request: Request, member: Member, cloud: Cloud, manners: Manners) 
     if not request.by_owner:
         unknown = member.unsettled.read(calendar.facts.id, name, now=cloud.clock())
     if unknown is not None:
-        return (
-            Response(404) if unknown.old is None else _read(request, unknown.old.resource, unknown.old.text)
-        )
+        old = unknown.old
+        return Response(404) if old is None else _read(request, old.resource, old.text)
     bodies = await cloud.backend.bodies(calendar.dsid, calendar.facts.id, [name])
     return _read(request, held, bodies[name]) if name in bodies else Response(404)
 
@@ -61,7 +60,7 @@ async def put(
         if held is None and member.resources >= _MOST_RESOURCES:
             return Response(507)
         text, facts = _checked_body(request, calendar, manners)
-        uid = next(iter(facts.uids))
+        (uid,) = facts.uids
         holder = member.holder_of(uid) if manners.account_wide_uids else None
         if holder not in (None, (calendar.facts.id, name)) or (held is not None and held.uid != uid):
             return _uid_conflict(manners)
@@ -183,11 +182,9 @@ def _checked_body(request: Request, calendar: Calendar, manners: Manners) -> tup
 
 
 def _invalid(status: int = 403) -> Response:
-    return (
-        bad_request()
-        if status == 400
-        else failed(status, _caldav_condition("valid-calendar-object-resource"))
-    )
+    if status == 400:
+        return bad_request()
+    return failed(status, _caldav_condition("valid-calendar-object-resource"))
 
 
 def _caldav_condition(name: str) -> str:
