@@ -111,21 +111,9 @@ class Front:
             return bad_request()
 
     async def _routed(self, request: Request, member: Member) -> Response:
-        elsewhere = self._elsewhere(request, member)
-        if elsewhere is not None:
-            return elsewhere
-        match request.path.split("/"):
-            case ["", ""] | ["", ".well-known", "caldav"]:
-                if request.method != "PROPFIND":
-                    return bad_request()
-            case ["", dsid, "principal" | "calendars", *_] if dsid == member.account.dsid:
-                pass
-            case ["", dsid, *_] if dsid.isdigit() and dsid != member.account.dsid:
-                return Response(403)
-            case _:
-                return Response(404)
-        if request.method != "MKCALENDAR" and listing.is_collection(f"{request.path}/", member):
-            return bad_request()
+        refusal = self._elsewhere(request, member) or _refused_path(request, member)
+        if refusal is not None:
+            return refusal
         cloud, manners = self._cloud, self._manners_for(request)
         match request.method:
             case "PROPFIND":
@@ -157,8 +145,7 @@ class Front:
         account = member.account
         target = self._partitions.url(account.partition) + (request.raw_path or request.path)
         if request.listener == "entry":
-            is_root = request.path == "/"
-            status = self.manners.redirect_root if is_root else 0
+            status = self.manners.redirect_root if request.path == "/" else 0
             if request.path.startswith(account.home):
                 status = self.manners.redirect_home
             return Response(status, headers=(("Location", target),)) if status else None
@@ -245,6 +232,21 @@ class Front:
 
     def _manners_for(self, request: Request) -> Manners:
         return STRICT if request.by_owner else self.manners
+
+
+def _refused_path(request: Request, member: Member) -> Response | None:
+    """What is said, whatever is asked, where the path leads to nothing that the account has; None where it may."""
+    own = member.account.dsid
+    match request.path.split("/"):
+        case ["", ""] | ["", ".well-known", "caldav"]:
+            return None if request.method == "PROPFIND" else bad_request()
+        case ["", dsid, "principal" | "calendars", *_] if dsid == own:
+            lacks_slash = listing.is_collection(f"{request.path}/", member)
+            return bad_request() if lacks_slash and request.method != "MKCALENDAR" else None
+        case ["", dsid, *_] if dsid.isdigit() and dsid != own:
+            return Response(403)
+        case _:
+            return Response(404)
 
 
 def _hides_a_refusal(fault: Fault, request: Request, honest: Response) -> bool:
