@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from urllib.parse import unquote
 
@@ -91,8 +91,12 @@ def _twisted(fault: Fault, honest: Response, calendar: Calendar | None, form: st
             body = _reworked(honest.body, lambda root: _left_out(root, fault.amount))
         case Lie.CUT_507 if calendar is not None and b"<sync-token" in honest.body:
             body = _reworked(honest.body, lambda root: _cut(root, calendar, form))
-        case kind if kind in _TWISTS:
-            body = _reworked(honest.body, _TWISTS[kind])
+        case Lie.NO_ETAGS:
+            body = _reworked(honest.body, _without_etags)
+        case Lie.DUPLICATED:
+            body = _reworked(honest.body, _doubled)
+        case Lie.REORDERED:
+            body = _reworked(honest.body, _reversed)
         case _:
             return honest
     return Response(honest.status, body, honest.headers)
@@ -137,13 +141,6 @@ def _doubled(root: Element) -> None:
 def _reversed(root: Element) -> None:
     for response in root.findall(d("response")):
         root.insert(0, response)
-
-
-_TWISTS: Mapping[str, Callable[[Element], None]] = {
-    Lie.NO_ETAGS: _without_etags,
-    Lie.DUPLICATED: _doubled,
-    Lie.REORDERED: _reversed,
-}
 
 
 def _cut(root: Element, calendar: Calendar, form: str) -> None:
