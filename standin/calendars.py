@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from standin import markup
 from standin.backend import can_hold
-from standin.catalog import Calendar, CalendarFacts, Kind
+from standin.catalog import SPECIAL, Calendar, CalendarFacts, Kind
 from standin.cloud import Cloud, Member
 from standin.ics import contents
-from standin.listing import SPECIAL
 from standin.manners import Manners
 from standin.markup import Element, c, cs, d, ical
 from standin.messages import RefusedError, Request, Response, bad_request, failed, xml

@@ -17,10 +17,12 @@ _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 ADDRESS = Form(r"[^\s/?#%:@<>&\"]{1,64}@[^\s/?#%:@<>&\"]{1,255}", "an e-mail address")
 DSID = Form(r"[0-9]{1,20}", "1 to 20 digits")
-# As Apple's are: no part of a path that leads elsewhere, no name of what is in every home.
+SPECIAL = ("inbox", "outbox", "notification")  # What is in every home beside its calendars.
+# As Apple's are: no part of a path that leads elsewhere, none of those names.
 CALENDAR_ID = Form(
-    r"(?!(?:inbox|outbox|notification)\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
-    "up to 128 letters, digits, dots, hyphens and underscores, and not inbox, outbox or notification",
+    rf"(?!(?:{'|'.join(SPECIAL)})\Z)[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}",
+    "up to 128 letters, digits, dots, hyphens and underscores, and not "
+    f"{', '.join(SPECIAL[:-1])} or {SPECIAL[-1]}",
 )
 
 

@@ -5,13 +5,11 @@ from dataclasses import replace
 from xml.sax.saxutils import escape
 
 from standin import markup
-from standin.catalog import ISSUED_HERE, Account, Calendar, Kind, Resource, short_etag
+from standin.catalog import ISSUED_HERE, SPECIAL, Account, Calendar, Kind, Resource, short_etag
 from standin.cloud import Member
 from standin.manners import Manners
 from standin.markup import Element, Found, c, cs, d, ical
 from standin.messages import RefusedError, Request, Response, bad_request, failed, xml
-
-SPECIAL = ("inbox", "outbox", "notification")
 
 _READ = ("read", c("read-free-busy"), "read-current-user-privilege-set")
 _WRITE = ("write", "write-properties", "write-content", "bind", "unbind")
@@ -19,6 +17,12 @@ _REPORTS = (
     *("acl-principal-prop-set", "principal-match", "principal-property-search", "sync-collection"),
     *(c("calendar-query"), c("calendar-multiget"), c("free-busy-query"), cs("calendar-search")),
 )
+# Each one's type, and what may be done there beside reading.
+_SPECIAL_TYPES = {
+    "inbox": (c("schedule-inbox"), c("schedule-deliver")),
+    "outbox": (c("schedule-outbox"), c("schedule-send")),
+    "notification": (cs("notification"), "unbind"),
+}
 # What `allprop` gives: neither the resourcetype nor the data.
 _ALLPROP = (d("displayname"), d("getetag"), d("getcontenttype"), d("getlastmodified"), d("creationdate"))
 
@@ -73,13 +77,9 @@ def _members(request: Request, member: Member, partition_url: str, manners: Mann
             if deep:
                 yield from _collections(member, manners)
         case [_, "calendars", id_, ""] if id_ in SPECIAL:
-            yield Found(account.home + id_ + "/", _special(account, id_, manners))
+            yield _special(account, id_, manners)
         case [_, "calendars", id_, ""] if id_ in member.calendars:
-            calendar = member.calendars[id_]
-            yield Found(calendar.path, _calendar(account, calendar, manners))
-            if deep and calendar.facts.kind is not Kind.SUBSCRIBED:
-                for resource in calendar.present():
-                    yield Found(calendar.path + resource.name, resource_properties(resource))
+            yield from _in_calendar(account, member.calendars[id_], manners, deep=deep)
         case [_, "calendars", id_, name]:
             held = member.calendars[id_].get(name) if id_ in member.calendars else None
             if held is None:
@@ -115,7 +115,14 @@ def _collections(member: Member, manners: Manners) -> Iterator[Found]:
     for calendar in sorted(member.calendars.values(), key=lambda known: known.facts.order):
         yield Found(calendar.path, _calendar(account, calendar, manners))
     for id_ in SPECIAL:
-        yield Found(account.home + id_ + "/", _special(account, id_, manners))
+        yield _special(account, id_, manners)
+
+
+def _in_calendar(account: Account, calendar: Calendar, manners: Manners, *, deep: bool) -> Iterator[Found]:
+    yield Found(calendar.path, _calendar(account, calendar, manners))
+    if deep and calendar.facts.kind is not Kind.SUBSCRIBED:
+        for resource in calendar.present():
+            yield Found(calendar.path + resource.name, resource_properties(resource))
 
 
 def _principal_of(account: Account) -> dict[str, str]:
@@ -204,34 +211,22 @@ def _resource_type(kind: Kind) -> str:
             return collection + calendar
 
 
-def _special(account: Account, id_: str, manners: Manners) -> dict[str, str]:
-    collection = markup.element(d("collection"))
-    owner = {**_principal_of(account), d("owner"): _href(account.principal)}
-    match id_:
-        case "inbox":
-            default = f"{account.home}home/"
-            return {
-                **owner,
-                d("resourcetype"): collection + markup.element(c("schedule-inbox")),
-                d("current-user-privilege-set"): _privileges("read", c("schedule-deliver")),
-                cs("getctag"): f"{ISSUED_HERE}Inbox==",
-                # RFC 6638 9.2 asks for an href element.
-                c("schedule-default-calendar-URL"): (
-                    default if manners.bare_default_calendar else _href(default)
-                ),
-            }
-        case "outbox":
-            return {
-                **owner,
-                d("resourcetype"): collection + markup.element(c("schedule-outbox")),
-                d("current-user-privilege-set"): _privileges("read", c("schedule-send")),
-            }
-        case _:
-            return {
-                **owner,
-                d("resourcetype"): collection + markup.element(cs("notification")),
-                d("current-user-privilege-set"): _privileges("read", "unbind"),
-            }
+def _special(account: Account, id_: str, manners: Manners) -> Found:
+    type_, privilege = _SPECIAL_TYPES[id_]
+    found = {
+        **_principal_of(account),
+        d("owner"): _href(account.principal),
+        d("resourcetype"): markup.element(d("collection")) + markup.element(type_),
+        d("current-user-privilege-set"): _privileges("read", privilege),
+    }
+    if id_ == "inbox":
+        default = f"{account.home}home/"
+        found[cs("getctag")] = f"{ISSUED_HERE}Inbox=="
+        # RFC 6638 9.2 asks for an href element.
+        found[c("schedule-default-calendar-URL")] = (
+            default if manners.bare_default_calendar else _href(default)
+        )
+    return Found(f"{account.home}{id_}/", found)
 
 
 def _href(path: str) -> str:

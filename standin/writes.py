@@ -4,11 +4,10 @@ import re
 
 from standin import ics, markup
 from standin.backend import Stored, can_hold
-from standin.catalog import Calendar, Kind, Resource, short_etag
+from standin.catalog import SPECIAL, Calendar, Kind, Resource, short_etag
 from standin.cloud import Cloud, Member
 from standin.faults import Lag
 from standin.lagging import Old
-from standin.listing import SPECIAL
 from standin.manners import Manners
 from standin.markup import c
 from standin.messages import RefusedError, Request, Response, bad_request, failed
