@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
-from operator import itemgetter
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -268,20 +267,20 @@ class Transaction(tortoise_client.SqliteTransactionWrapper):
         if len(rows) <= MOST_ROWS_AT_ONCE:
             await self.execute_many(f"{into}({', '.join('?' * len(columns))})", rows)
             return
-        common = _common(rows)
-        own = [place for place in range(len(columns)) if place not in common]
+        by_column = list(zip(*rows, strict=True))
+        common = _common(by_column)
+        own = [column for place, column in enumerate(by_column) if place not in common]
         values = f"({', '.join(common.get(place, '?') for place in range(len(columns)))})"
         one, several = into + values, into + ", ".join([values] * ROWS_OF_A_STATEMENT)
-        await self._told(one, rows, self._connection.insert(one, several, list(map(itemgetter(*own), rows))))
+        await self._told(one, rows, self._connection.insert(one, several, list(zip(*own, strict=True))))
 
 
-def _common(rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:
-    """By its place, in SQL: what is the same in each row, and plain enough to be written so. Never of the first two."""
-    texts = {place: _literal(value) for place, value in enumerate(rows[0]) if place > 1}
+def _common(columns: Sequence[tuple[Any, ...]]) -> dict[int, str]:
+    """By its place, in SQL: what is the same in each row, and plain enough to be written so. Never the first."""
     return {
         place: text
-        for place, text in texts.items()
-        if text is not None and all(row[place] == rows[0][place] for row in rows)
+        for place, column in enumerate(columns)
+        if place and column.count(column[0]) == len(column) and (text := _literal(column[0])) is not None
     }
 
 
