@@ -166,14 +166,14 @@ class Rows:
         """The events of one resource, each saying whether it blocks, and their slots."""
         subaccount, user, calendar_id = calendar.subaccount_id, calendar.user_id, calendar.id
         events, slots = self.events, self.slots
-        for name, occurrence in _named(calendar, each, salt):
+        for name, uid, occurrence in _named(calendar, each, salt):
             found = pieces(occurrence, policy, copy)
             (
-                uid, key, start, end, busy, is_all_day, start_date, end_date, title, is_recurring, show_as, status,
+                _, key, start, end, busy, is_all_day, start_date, end_date, title, is_recurring, show_as, status,
                 participation, before, after,
             ) = occurrence  # fmt: skip
             events[name] = _new(EventRow, (
-                name, subaccount, user, calendar_id, resource, kept_uid(uid), key, title, start, end, *busy,
+                name, subaccount, user, calendar_id, resource, uid, key, title, start, end, *busy,
                 before, after, is_all_day, start_date, end_date, is_recurring, str(show_as), str(status),
                 None if participation is None else str(participation), bool(found), appointment,
             ))  # fmt: skip
@@ -184,8 +184,8 @@ class Rows:
                 ))  # fmt: skip
 
 
-def _named(calendar: Calendar, each: ReadResource, salt: str) -> Iterator[tuple[str, Occurrence]]:
-    """Each occurrence with its event's id, by which it is known however often it is read anew."""
+def _named(calendar: Calendar, each: ReadResource, salt: str) -> Iterator[tuple[str, str, Occurrence]]:
+    """Each occurrence after its event's id, by which it is known however often it is read anew, and its UID as kept."""
     families: dict[str, tuple[Family, dict[str, int]]] = {}
     own = each.stored_uid
     for occurrence in each.occurrences:
@@ -198,7 +198,7 @@ def _named(calendar: Calendar, each: ReadResource, salt: str) -> Iterator[tuple[
         # A single event is the same one when it is moved; of a series each date is.
         name = occurrence.key if occurrence.is_recurring else ""
         counts[name] = count = counts.get(name, 0) + 1
-        yield family.member(name, count), occurrence
+        yield family.member(name, count), uid, occurrence
 
 
 Pieces = list[tuple[int, Span]]
