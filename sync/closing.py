@@ -121,7 +121,10 @@ class Closing(Ending):
         calendar.update_from_dict({"sync_token": self.token, "listed_token": self._told_as_read})
         calendar.last_synced_at = poll.started
         self._remember_not_given()
-        poll.context.memory.unexplained_polls.pop(calendar.id, None)
+        unexplained = poll.context.memory.unexplained_polls
+        before = unexplained.pop(calendar.id, None)
+        if before is not None and calendar.id in poll.waited_out:
+            unexplained[calendar.id] = before._replace(read_at=poll.started)
         poll.verified.add(calendar.id)
         poll.is_recorded = self.is_recorded
 

@@ -14,7 +14,7 @@ from sync.pages import read_pages
 from sync.plan import PullPlan, plan_pull
 from sync.poll import Poll, is_comparison_due
 from sync.remote import Href, NameTooLong, UnexpectedAnswer
-from sync.told import Told, ask, once_not_given
+from sync.told import Told, ask, moves_for_nothing, once_not_given
 from sync.unseen import look_for_unseen
 
 Spares = Callable[[AbstractSet[Href]], Awaitable[bool]]
@@ -91,6 +91,8 @@ async def _read(
         poll, calendar, listed_token, anew=bool(ungiven), on_part=None if first is None else first.store
     )
     if told is None:
+        if moves_for_nothing(poll, calendar):
+            poll.behind.discard(calendar.id)
         return False
     plan = _plan(poll, calendar, told)
     is_spared = bool(plan.forget) and first is None and await spares(plan.forget)

@@ -104,12 +104,18 @@ def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bo
     if calendar.id not in poll.waited_out:
         # Once in a poll: a token that moves at each look would begin to be waited for anew.
         polls = poll.count_on(poll.context.memory.unexplained_polls, calendar)
-        if polls <= poll.context.settings.most_missing_polls:
+        if polls % (poll.context.settings.most_missing_polls + 1):
             poll.hurry(poll.context.settings.watched_every)
             return False
         poll.waited_out.add(calendar.id)
     calendar.compare_at = poll.started
     return True
+
+
+def moves_for_nothing(poll: Poll, calendar: Calendar) -> bool:
+    """Whether it was believed so before, when it was last read: what is gone elsewhere waits for it no more."""
+    found = poll.context.memory.unexplained_polls.get(calendar.id)
+    return found is not None and found.polls > poll.context.settings.most_missing_polls
 
 
 async def once_not_given(poll: Poll, calendar: Calendar) -> set[Href]:

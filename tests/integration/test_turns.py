@@ -212,6 +212,33 @@ async def test_beside_one_whose_token_moves_at_each_look_it_goes_once_that_is_be
     assert await engine.slots() == []
 
 
+async def test_beside_two_whose_tokens_move_at_each_look_it_goes_also_where_they_are_believed_in_turns(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar
+) -> None:
+    """In no poll were both of them believed."""
+    work.put("x", event("x", *X))
+    zoo = engine.server.add("Zoo")
+    await engine.choose("Home", "Work", "Zoo")
+    await engine.poll()
+    restless = [home]
+
+    async def move_tokens(name: str, _: str) -> None:
+        for each in restless if name == "list" else ():
+            href = each.put("unseen", NEWS)
+            engine.server.untold.add(href)
+            engine.server.unlisted.add(href)
+
+    engine.server.after = move_tokens
+    context = engine.context()
+    await engine.poll(context)
+    restless.append(zoo)
+    await engine.poll(context)
+    work.delete(Href(f"{work.path}x.ics"))
+    for _ in range(2 * engine.settings.most_missing_polls):
+        await engine.poll(context)
+    assert await engine.slots() == []
+
+
 async def test_where_nothing_else_is_read_the_home_is_asked_once(
     engine: Engine, owner: Owner, home: FakeCalendar, work: FakeCalendar
 ) -> None:
