@@ -73,13 +73,7 @@ def decide(
 
 
 def nearest_starts(
-    user: UserTime,
-    rules: Rules,
-    *,
-    around: int,
-    now: int,
-    count: int = MOST_OFFERED,
-    search: int = SEARCHES[0],
+    user: UserTime, rules: Rules, *, around: int, now: int, search: int = SEARCHES[0]
 ) -> list[int]:
     """Open starts near the asked one, soonest first: those at or after it; where none follow, the last before."""
     earliest, latest = now + rules.notice, rules.last_start
@@ -87,10 +81,10 @@ def nearest_starts(
     if latest is not None:
         around = min(around, latest + 1)
     after = Span(around, around + search)
-    if starts := find_starts([user], rules, within=after, now=now, first=count).at:
+    if starts := find_starts([user], rules, within=after, now=now, first=MOST_OFFERED).at:
         return starts
     before = Span(max(around - search, earliest), around)
-    return find_starts([user], rules, within=before, now=now).at[-count:]
+    return find_starts([user], rules, within=before, now=now).at[-MOST_OFFERED:]
 
 
 def _refusals(span: Span, user: UserTime, rules: Rules, now: int) -> set[Refusal]:

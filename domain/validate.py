@@ -66,11 +66,11 @@ def check_instant(instant: int, *, field: str) -> Invalid | None:
     return Invalid(field, "Give a time of the years 1970 to 2199.")
 
 
-def check_slug(text: str, *, field: str = "slug") -> str | Invalid:
+def check_slug(text: str) -> str | Invalid:
     if len(text) <= SLUG_LENGTH and _SLUG.fullmatch(text):
         return text
     return Invalid(
-        field,
+        "slug",
         f"Write the slug in small letters a to z, digits and single hyphens between them, at most {SLUG_LENGTH}.",
     )
 
@@ -108,20 +108,22 @@ def check_notes(text: str | None, *, field: str = "notes") -> str | Invalid | No
     return notes or None
 
 
-def check_idempotency_key(text: str, *, field: str = "idempotencyKey") -> str | Invalid:
+def check_idempotency_key(text: str) -> str | Invalid:
     if len(text) not in KEY_LENGTHS or text != clean_line(text):
-        return Invalid(field, "Give 16 to 200 characters made anew for each booking, such as a UUID.")
+        return Invalid(
+            "idempotencyKey", "Give 16 to 200 characters made anew for each booking, such as a UUID."
+        )
     return text
 
 
-def check_guest(name: str, email: str, phone: str | None, *, field: str = "guest") -> Guest | Invalid:
-    checked_name = check_name(name, field=f"{field}.name")
+def check_guest(name: str, email: str, phone: str | None) -> Guest | Invalid:
+    checked_name = check_name(name, field="guest.name")
     if isinstance(checked_name, Invalid):
         return checked_name
-    checked_email = check_email(email, field=f"{field}.email")
+    checked_email = check_email(email, field="guest.email")
     if isinstance(checked_email, Invalid):
         return checked_email
-    checked_phone = check_phone(phone, field=f"{field}.phone")
+    checked_phone = check_phone(phone, field="guest.phone")
     if isinstance(checked_phone, Invalid):
         return checked_phone
     return Guest(checked_name, checked_email, checked_phone)
