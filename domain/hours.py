@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from domain.edges import Edges, clip, extend, merge
 from domain.memory import BLOCK
-from domain.zones import DAY, EPOCH_ORDINAL, stretches
+from domain.zone_table import EPOCH_ORDINAL
+from domain.zones import DAY, stretches
 
 MINUTES_A_DAY = 1440
 MOST_WEEKLY_SPANS = 50

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from domain.rule import Rule
+from domain.zone_table import EPOCH_ORDINAL
 
-_EPOCH = 719_163  # date(1970, 1, 1).toordinal()
 _MONTH_STARTS = (
     (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365),
     (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335, 366),
@@ -26,7 +26,7 @@ class Civil(NamedTuple):
 
 
 def civil(day: int) -> Civil:
-    at = date.fromordinal(day + _EPOCH)
+    at = date.fromordinal(day + EPOCH_ORDINAL)
     return Civil(at.year, at.month, at.day)
 
 
@@ -37,7 +37,7 @@ def _is_leap(year: int) -> bool:
 def _year(year: int) -> range:
     """The days of a year. By arithmetic: the year after 9999 is asked for too."""
     before = year - 1
-    start = 365 * before + before // 4 - before // 100 + before // 400 + 1 - _EPOCH
+    start = 365 * before + before // 4 - before // 100 + before // 400 + 1 - EPOCH_ORDINAL
     return range(start, start + 365 + _is_leap(year))
 
 

@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 DAY = 86_400
+EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal()
 FIRST_INSTANT = -62_135_596_800  # 0001-01-01T00:00:00Z
 LAST_INSTANT = 253_402_300_799  # 9999-12-31T23:59:59Z
 NEVER = 2**62

@@ -10,10 +10,9 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from domain.edges import Edges, merge
-from domain.zone_table import Zone, find_zone
+from domain.zone_table import EPOCH_ORDINAL, Zone, find_zone
 
 DAY = 86_400
-EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal()
 
 
 class Stretch(NamedTuple):

@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 
 from domain.busy import EventStatus, Occurrence, ShowAs
 from domain.interval import Span
-from domain.zone_table import DAY
-from sync.ical.event import LONGEST_TRAVEL
+from domain.zone_table import DAY, EPOCH_ORDINAL
+from sync.ical.event import LONGEST_TEXT, LONGEST_TRAVEL
 from sync.ical.resource import Problem, ProblemCode, Reading, read_resource
 from sync.ical.text import plain_text, unfold
 from sync.ical.times import MOST_AHEAD
@@ -226,7 +226,7 @@ def given_up(request: Request) -> Reading:
     window = request.window
     start = max(_first_start(request.text, window), window.start)
     named = _SOME_UID.search(request.text)
-    uid = plain_text(named[1].strip(), 1_000) if named else ""
+    uid = plain_text(named[1].strip(), LONGEST_TEXT) if named else ""
     busy = Span(start, window.end)
     problem = Problem(
         uid or None,
@@ -252,7 +252,7 @@ def _first_start(text: str, window: Span) -> int:
     if not found or _SOME_EXTRA.search(text):  # An extra date may be before the first.
         return window.start
     travel = LONGEST_TRAVEL if _SOME_TRAVEL.search(text) else 0
-    return (min(found) - date(1970, 1, 1).toordinal()) * DAY - MOST_AHEAD - travel
+    return (min(found) - EPOCH_ORDINAL) * DAY - MOST_AHEAD - travel
 
 
 def _closing(uid: str, busy: Span) -> Occurrence:

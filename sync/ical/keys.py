@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
-from domain.zone_table import DAY, FIRST_INSTANT, LAST_INSTANT
+from domain.zone_table import DAY, EPOCH_ORDINAL, FIRST_INSTANT, LAST_INSTANT
 from sync.ical.times import Place
-
-_EPOCH = 719_163  # date(1970, 1, 1).toordinal()
 
 
 def keys_at(walls: Sequence[int], place: Place, *, is_date: bool) -> list[str]:
@@ -44,12 +42,17 @@ def within_time(instant: int) -> int:
 
 @lru_cache(maxsize=8192)
 def day_key(day: int) -> str:
-    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).strftime("%Y%m%d").zfill(8)
+    return _date(day).strftime("%Y%m%d").zfill(8)
 
 
 @lru_cache(maxsize=8192)
 def iso_day(day: int) -> str:
-    return date.fromordinal(min(max(day + _EPOCH, 1), date.max.toordinal())).isoformat()
+    return _date(day).isoformat()
+
+
+def _date(day: int) -> date:
+    """Or the nearest that there is."""
+    return date.fromordinal(min(max(day + EPOCH_ORDINAL, 1), date.max.toordinal()))
 
 
 @lru_cache(maxsize=2048)

@@ -12,14 +12,13 @@ from typing import NamedTuple
 from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, expand
 from domain.rule import BadRuleError, Frequency, parse_rule
-from domain.zone_table import DAY, UTC_ZONE, Zone, zone_of_changes
+from domain.zone_table import DAY, EPOCH_ORDINAL, UTC_ZONE, Zone, zone_of_changes
 from sync.ical.text import Component, Property, plain_text
 
 HOUR = 3_600
 # What a wall time of an unknown zone can mean: any offset from UTC+14 (Kiritimati) to UTC-12.
 MOST_AHEAD, MOST_BEHIND = 14 * HOUR, 12 * HOUR
 
-_EPOCH = 719_163  # date(1970, 1, 1).toordinal()
 _DURATION = re.compile(
     r"([+-]?)P(?=.*\d)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?"
 )
@@ -178,7 +177,7 @@ def day_of(value: str) -> int:
     """Of eight digits, from 1970 on. The events of a calendar share its days."""
     if not value.isdecimal():
         raise ValueError("a date cannot be read")
-    return date(int(value[:4]), int(value[4:6]), int(value[6:8])).toordinal() - _EPOCH
+    return date(int(value[:4]), int(value[4:6]), int(value[6:8])).toordinal() - EPOCH_ORDINAL
 
 
 @lru_cache(maxsize=2048)
