@@ -12,12 +12,7 @@ from domain.interval import Span
 from domain.zone_table import DAY
 from sync.ical.dates import Fault, Length, ProblemCode, read_dates, read_recurrence_id, unreadable
 from sync.ical.text import Component, Property, plain_text
-from sync.ical.times import (
-    Place,
-    Places,
-    When,
-    read_duration,
-)
+from sync.ical.times import Place, Places, When, read_duration
 
 LONGEST_TEXT = 1_000
 LONGEST_TRAVEL = 7 * DAY
@@ -160,7 +155,10 @@ def _answer(attendee: Property) -> Participation:
 
 
 def _said(component: Component, name: str, *, opens: tuple[str, ...]) -> str:
-    """What may stand once (RFC 5545 3.6.1), and of several at odds the one that opens least; `opens` from the most."""
+    """Of a property that may stand once (RFC 5545 3.6.1) and stands more often, the value that closes most.
+
+    `opens`: the values that open time, first the one that opens most.
+    """
     values = [given.value.strip() for given in component.every(name)]
     return max(
         values,

@@ -59,14 +59,13 @@ def find_instances(master: Event, reach: Span, places: Places, budget: Budget) -
             rule, last = _read_rule(given.value, master)
         except BadRuleError as error:
             _report(
-                master,
-                f"repeats by a rule that cannot be followed ({error}): its first date alone blocks",
+                master, f"repeats by a rule that cannot be followed ({error}): its first date alone blocks"
             )
-        else:
-            if rule.breach is not None:
-                _report(master, f"repeats by a rule that RFC 5545 forbids: it has {rule.breach}")
-            for each, end in _readings(rule, last):
-                _follow(each, end, master, instances, reach=reach, budget=budget)
+            continue
+        if rule.breach is not None:
+            _report(master, f"repeats by a rule that RFC 5545 forbids: it has {rule.breach}")
+        for each, end in _readings(rule, last):
+            _follow(each, end, master, instances, reach=reach, budget=budget)
     if instances.rest is not None:
         report_too_many(master, "repeats too often to be gone through")
         start, last = instances.rest

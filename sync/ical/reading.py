@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 from domain.busy import Occurrence
@@ -11,6 +12,10 @@ from sync.ical.dates import ProblemCode
 
 FORM = 3
 """To be counted up where a text comes to close other time than it did: what is stored is then read again, once."""
+
+
+IN_ORDER = itemgetter(2, 1)
+"""Of a Reading's occurrences: by start and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Reading(NamedTuple):
 
     uid: str | None
     occurrences: tuple[Occurrence, ...]
-    """Those that meet the window, by start and key."""
+    """Those that meet the window, IN_ORDER."""
     problems: tuple[Problem, ...]
     is_readable: bool
     """False where something may be missing: what was held before stays. Occurrences that could be dated all the

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right, insort
-from operator import itemgetter
 from typing import NamedTuple
 
 from domain.busy import Occurrence
@@ -20,13 +19,12 @@ from sync.ical.dates import REACH
 from sync.ical.instances import last_start
 from sync.ical.keys import day_key, instant_key, iso_day, time_key
 from sync.ical.plain import Dates, Facts, Plain, Setting, dates_of, excepted_by, facts_of, original_of, uid_of
-from sync.ical.reading import Reading
+from sync.ical.reading import IN_ORDER, Reading
 from sync.ical.single import meets, occurrence_of
 from sync.ical.times import Place, When
 
 _RULE = re.compile(r":([A-Z0-9=;,+-]{1,300})")
 _MOST, _FARTHEST = 1_000, 1_000
-_IN_ORDER = itemgetter(2, 1)  # Start and key.
 _new = tuple.__new__  # What a NamedTuple does in the end, in a third of the time.
 
 
@@ -60,7 +58,7 @@ def read_regular(events: list[Plain], setting: Setting) -> Reading | None:
     for key, dates, event in changes:
         if meets(dates, setting):
             found = occurrence_of(event, dates, setting, uid=series.uid, key=key, is_recurring=True)
-            insort(occurrences, found, key=_IN_ORDER)
+            insort(occurrences, found, key=IN_ORDER)
         goes_on = goes_on or dates.span.start >= setting.window.end
     return _new(Reading, (series.uid or None, tuple(occurrences), (), True, goes_on))
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 
 import icalendar
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
@@ -17,10 +16,10 @@ from domain.zone_table import UTC_ZONE, Zone, find_zone
 from sync.ical.dates import Fault, ProblemCode
 from sync.ical.event import LONGEST_TEXT, Event, read_event
 from sync.ical.frame import Framed, take_apart
-from sync.ical.instances import Budget
+from sync.ical.instances import Budget, repeats
 from sync.ical.patch import lines_of, splice
 from sync.ical.plain import Setting, plain_of
-from sync.ical.reading import Problem, Reading
+from sync.ical.reading import IN_ORDER, Problem, Reading
 from sync.ical.regular import read_regular
 from sync.ical.series import Scope, read_series
 from sync.ical.single import read_single
@@ -46,7 +45,6 @@ _LONGEST_NOTE = 10_000
 _LONGEST_TZID = 255
 _PATCHED = ("DTSTART", "DTEND", "SEQUENCE", "STATUS", "LAST-MODIFIED", "DTSTAMP")
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
-_IN_ORDER = itemgetter(2, 1)  # Start and key.
 _NO_ONE: frozenset[str] = frozenset()
 _STRICTEST = BusyPolicy(declined=BusyRule.BLOCK, all_day_free=BusyRule.BLOCK)
 _UNDATED = Fault(ProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
@@ -147,16 +145,16 @@ def patch_written(text: str, appointment: AppointmentText) -> str | None:
     return patched if is_so else None
 
 
-def read_written(text: bytes | str, *, zone: str = "UTC") -> Written | None:
-    """The first event as it stands, whoever edited it; None where it can't be read. `zone` as in read_resource."""
+def read_written(text: bytes | str) -> Written | None:
+    """The first event as it stands, whoever edited it; None where it can't be read. What floats counts as UTC."""
     document = read_document(text)
-    places = Places(find_zone(zone), _named_zone, document.zones)
+    places = Places(UTC_ZONE, _named_zone, document.zones)
     events, _ = _read_events(document.events, places, _NO_ONE)
     event = next((event for event in events if event.recurrence_id is None and not event.is_guess), None)
     if event is None or not document.is_whole:
         return None
     start, end, _ = event.times(event.start.wall, event.length)
-    is_recurring = not event.component.properties.keys().isdisjoint(("RRULE", "RDATE"))
+    is_recurring = repeats(event)
     return Written(
         uid=event.uid,
         sequence=event.sequence,
@@ -202,7 +200,7 @@ def _read(document: Document, owner: Zone | None, addresses: frozenset[str], win
             _problem(uid, event.title, fault, _hull(found.occurrences, window))
             for event, fault in found.faults
         ]
-    occurrences.sort(key=_IN_ORDER)
+    occurrences.sort(key=IN_ORDER)
     if document.fault is not None:
         problems.append(_document_problem(document, events, _hull(occurrences, window)))
     known = next((event.uid for event in events if event.uid), None)

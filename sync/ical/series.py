@@ -235,11 +235,8 @@ def _steady(
     uid, title, is_date = event.uid, event.title, event.start.is_date
     show_as, status, participation = event.show_as, event.status, event.participation
     before, after = event.travel_before, event.travel_after
-    new, kind, span = (
-        tuple.__new__,
-        Occurrence,
-        Span,
-    )  # What a NamedTuple does in the end, in a third of the time.
+    # What a NamedTuple does in the end, in a third of the time.
+    new, kind, span = tuple.__new__, Occurrence, Span
     start, end, busy = times
     lasting, busy_from, busy_to = end - start, busy.start - start, busy.end - start
     starts = [wall + start - origin for wall in walls]
