@@ -31,7 +31,7 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 
-async def dial(host: str, port: int, *, by: Resolve = resolve) -> socket.socket:
+async def dial(host: str, port: int, *, by: Resolve) -> socket.socket:
     """Connected to the first address that takes us. Has no end of its own where none answers; raises OSError."""
     waiting = taking_turns(await by(host, port))
     tried: list[asyncio.Task[socket.socket]] = []

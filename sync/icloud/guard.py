@@ -97,8 +97,9 @@ class Guard:
 
     def _addresses(self) -> set[str]:
         entry = urlsplit(self.entry)
-        own = _with_port((entry.hostname or ""), entry.port, entry.scheme)
-        return {own, *(_with_port(*_host_and_port(text)) for text in self.hosts)}
+        own = _with_port(entry.hostname or "", entry.port, entry.scheme)
+        others = (urlsplit(f"//{text.strip()}") for text in self.hosts)
+        return {own, *(_with_port(each.hostname or "", each.port, "https") for each in others)}
 
 
 @lru_cache(maxsize=1024)
@@ -116,18 +117,17 @@ def is_loopback(host: str) -> bool:
 
 
 def raw_path(base: str, href: str) -> Href:
-    """The path as the server spells it, whatever host it names; raises UnexpectedAnswer for none of a resource's.
+    """An href's path as the server spells it, whatever host it names. What no address may have is escaped (RFC 3987
+    section 3.1): some servers forget to.
 
-    NameTooLong where there is one, and it can't be kept. What no address may have is escaped (RFC 3987 section 3.1):
-    some servers forget to.
+    Raises UnexpectedAnswer where it is no resource's path, NameTooLong where it can't be kept.
     """
-    if len(href) <= LONGEST:
-        if PLAIN.fullmatch(href):
-            return Href(href)
-        if simple := _SIMPLE.fullmatch(href):
-            return Href(simple[2])
     if len(href) > LONGEST:
         raise NameTooLong("an href that is too long to be kept")
+    if PLAIN.fullmatch(href):
+        return Href(href)
+    if simple := _SIMPLE.fullmatch(href):
+        return Href(simple[2])
     try:
         parts = urlsplit(urljoin(base, _ODD.sub(lambda odd: quote(odd[0]), href)))
     except ValueError:
@@ -155,13 +155,8 @@ def is_member(path: str, key: str, collection: str) -> bool:
     return parent == collection and name not in {"", ".", ".."} and not path.endswith("/")
 
 
-def _with_port(host: str, port: int | None, scheme: str = "https") -> str:
+def _with_port(host: str, port: int | None, scheme: str) -> str:
     return f"{host}:{_USUAL[scheme] if port is None else port}"
-
-
-def _host_and_port(text: str) -> tuple[str, int | None]:
-    parts = urlsplit(f"//{text.strip()}")
-    return parts.hostname or "", parts.port
 
 
 def _plain(parts: SplitResult, host: str, port: int | None) -> str:

@@ -146,13 +146,12 @@ class Account:
     async def list_changes(self, calendar: str, token: SyncToken | None) -> Changes:
         url = self._url(calendar)
         answer = await self._look(url, "REPORT", queries.changes_query(token))
-        if answer.status_code in {400, 403, 405, 409, 410, 412, 415, 501, 507}:
-            if answer.status_code == 403 and multistatus.VALID_SYNC_TOKEN not in multistatus.read_error(
-                answer.body
-            ):
+        status = answer.status_code
+        if status in {400, 403, 405, 409, 410, 412, 415, 501, 507}:
+            if status == 403 and multistatus.VALID_SYNC_TOKEN not in multistatus.read_error(answer.body):
                 # A bare 403 can be the token's, or the calendar's: the calendar tells which.
                 await self.check_calendar(calendar)
-            raise TokenRefused(f"{answer.status_code} for a token")
+            raise TokenRefused(f"{status} for a token")
         return await self._read(answer, lambda body: members.read_changes(read_members(body), url))
 
     async def list_resources(self, calendar: str) -> Changes:
@@ -219,10 +218,7 @@ class Account:
     async def _propfind(self, url: str, body: str, *, depth: int) -> tuple[Multistatus, str]:
         """What was answered, and by which address: hrefs are relative to that one."""
         answer = await self._ask(url, "PROPFIND", body, {"Depth": str(depth)})
-        return await self._parsed(answer, lambda found: found), answer.url
-
-    async def _parsed(self, answer: Answer, read: Callable[[Multistatus], T]) -> T:
-        return await self._read(answer, lambda body: read(read_multistatus(body)))
+        return await self._read(answer, read_multistatus), answer.url
 
     async def _read(self, answer: Answer, read: Callable[[bytes], T]) -> T:
         expect_multistatus(answer)
