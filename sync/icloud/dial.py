@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
@@ -20,15 +18,7 @@ class Address(NamedTuple):
 
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
-
-
-async def resolve(host: str, port: int) -> Sequence[Address]:
-    """In the order of the system's resolver; raises OSError."""
-    with suppress(ValueError):
-        version = ip_address(host).version  # No thread for what needs no resolver.
-        return [Address(socket.AF_INET6 if version == 6 else socket.AF_INET, (host, port))]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+"""A host's addresses for a port, the best first; raises OSError."""
 
 
 async def dial(host: str, port: int, *, by: Resolve) -> socket.socket:

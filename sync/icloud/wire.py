@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from sync.icloud.answers import Answer, is_refused_at_all
-from sync.icloud.dial import Resolve, dial, resolve
+from sync.icloud.dial import Resolve, dial
 from sync.icloud.guard import Admitted
+from sync.icloud.names import Resolver
 from sync.icloud.trust import verifying
 from sync.remote import UnexpectedAnswer, Unreachable
 
@@ -71,9 +72,9 @@ class Pool:
         most_bytes: int,
         user_agent: str,
         ca_file: Path | None = None,
-        by: Resolve = resolve,
+        by: Resolve | None = None,
     ) -> None:
-        self._resolve = by
+        self._resolve = by or Resolver()
         self._ca_file = ca_file
         self._most_bytes = most_bytes
         self._user_agent = user_agent

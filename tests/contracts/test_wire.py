@@ -6,8 +6,11 @@ import asyncio
 import gzip
 import socket
 import ssl
+import subprocess
+import sys
+import threading
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from sync.icloud import wire
 from sync.icloud.answers import Answer
 from sync.icloud.dial import Address, Resolve, dial, taking_turns
 from sync.icloud.guard import Admitted, Guard
+from sync.icloud.names import Resolver
 from sync.icloud.server import ICloud
 from sync.icloud.settings import TransportSettings
 from sync.icloud.wire import Asked, Pool, inflate
@@ -493,26 +497,18 @@ async def test_a_wait_for_addresses_that_say_nothing_ends_with_who_waits() -> No
     hole.close()
 
 
-class _TwoAddresses:
-    """An event loop's own resolver, for `localhost`: the first address says nothing."""
-
-    async def getaddrinfo(self, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
-        hosts = ("127.0.0.2", "127.0.0.1") if host == "localhost" else (host,)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in hosts]
+def _two_addresses(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+    """The system's resolver, for `localhost`: the first address says nothing."""
+    hosts = ("127.0.0.2", "127.0.0.1") if host == "localhost" else (host,)
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in hosts]
 
 
-class _Asyncio(_TwoAddresses, asyncio.SelectorEventLoop):  # type: ignore[misc]  # It answers what we ask of it.
-    pass
-
-
-class _Uvloop(_TwoAddresses, uvloop.Loop):  # type: ignore[misc]
-    pass
-
-
-@pytest.mark.parametrize("loop", [_Asyncio, _Uvloop])
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_what_is_asked_by_the_library_is_not_hidden_either(
-    loop: Callable[[], asyncio.AbstractEventLoop],
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[Coroutine[Any, Any, list[str]]], list[str]]
 ) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", _two_addresses)
+
     async def asked() -> list[str]:
         hole, liar = Hole("127.0.0.2"), Liar(answers=[http(401)])
         server = await asyncio.start_server(liar.serve, "127.0.0.1", hole.port)
@@ -529,5 +525,98 @@ def test_what_is_asked_by_the_library_is_not_hidden_either(
             hole.close()
         return [each.method for each in liar.asked]
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        assert runner.run(asked()) == ["PROPFIND", "PROPFIND"]
+    assert run(asked()) == ["PROPFIND", "PROPFIND"]
+
+
+# --- Names
+
+
+class Silence:
+    """A resolver that says nothing of any name but this machine's until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.over = threading.Event()
+
+    def getaddrinfo(self, host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+        self.asked.append(host)
+        if host != "localhost":
+            assert self.over.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+@pytest.fixture
+def silence() -> Iterator[Silence]:
+    silence = Silence()
+    yield silence
+    silence.over.set()
+
+
+async def test_names_that_nobody_answers_for_keep_no_thread_from_others(
+    monkeypatch: pytest.MonkeyPatch, silence: Silence
+) -> None:
+    """The database is looked up by the loop's own threads, and texts are read in them."""
+    monkeypatch.setattr(socket, "getaddrinfo", silence.getaddrinfo)
+    pool = Pool(connections=100, most_bytes=MOST, user_agent="Test/1")
+    hosts = [f"p{number}-caldav.icloud.com" for number in range(50)]
+    asking = [
+        asyncio.create_task(pool.ask(Asked(Admitted(f"http://{host}/1/", "Basic x"), "REPORT", {}, b"")))
+        for host in hosts
+    ]
+    while not silence.asked:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(asyncio.to_thread(int) for _ in range(100)))
+        assert await asyncio.get_running_loop().getaddrinfo("localhost", 1)
+    assert not any(task.done() for task in asking)
+    silence.over.set()
+    ended = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(each) for each in ended] == [Unreachable] * len(hosts)
+    assert sorted(silence.asked) == sorted([*hosts, "localhost"])
+    await pool.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_name_is_looked_up_once_for_all_who_ask_meanwhile(
+    silence: Silence, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    async def asked() -> None:
+        resolver = Resolver(silence.getaddrinfo)
+        given_up = asyncio.create_task(resolver("a.test", 443))
+        asking = [asyncio.create_task(resolver("a.test", 443)) for _ in range(20)]
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        silence.over.set()
+        ended = await asyncio.gather(*asking, return_exceptions=True)
+        assert [type(each) for each in ended] == [socket.gaierror] * 20
+        assert silence.asked == ["a.test"]
+        with pytest.raises(socket.gaierror):
+            await resolver("a.test", 443)
+        assert silence.asked == ["a.test", "a.test"]
+
+    run(asked())
+
+
+_ENDS = """
+import asyncio, time, uvloop
+from contextlib import suppress
+from sync.icloud.names import Resolver
+
+async def ask() -> None:
+    resolver = Resolver(lambda *_, **__: time.sleep(600))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(*(resolver(f"{number}.test", 1) for number in range(20))), 0.1)
+
+asyncio.run(ask())
+uvloop.run(ask())
+"""
+
+
+def test_a_process_ends_whatever_names_it_waits_for() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _ENDS], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
