@@ -47,7 +47,7 @@ class Timeline(Model):
     user_id = fields.CharField(max_length=32, primary_key=True)
     subaccount_id = fields.CharField(max_length=32)
     seq = fields.BigIntField(default=0)
-    # Rows up to here were dropped as too old.
+    # Rows up to here were dropped as too old: they need not be looked for again.
     floor = fields.BigIntField(default=0)
 
     class Meta:
@@ -205,12 +205,6 @@ async def read_position(db: Db, user: UserRef) -> int:
         raise NoSuchUserError(user.user)
     position: int = rows[0]["seq"]
     return position
-
-
-async def read_floor(db: Db, user: UserRef) -> int:
-    """The highest position whose row is no longer kept; what comes after it can be read."""
-    rows = await fetch(db, "SELECT floor FROM timeline WHERE user_id = $1", user.user)
-    return int(rows[0]["floor"]) if rows else 0
 
 
 async def read_after(db: Db, user: UserRef, after: int, *, limit: int = 1000) -> list[LogRow]:

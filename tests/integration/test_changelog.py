@@ -9,14 +9,19 @@ import pytest
 from domain.actor import UserRef
 from domain.changes import BlockedSlotSource, ChangeKind, Slot
 from models.bell import Bell
-from models.changelog import NoSuchUserError, Timeline, changing, read_after, read_floor, read_position, trim
-from models.database import Database, fetch
+from models.changelog import NoSuchUserError, Timeline, changing, read_after, read_position, trim
+from models.database import Database, Db, fetch
 
 USER = UserRef("sub_1", "usr_1")
 
 
 def slot(number: int) -> Slot:
     return Slot(f"blk_{number}", number, number + 1, False, BlockedSlotSource.MANUAL, None)
+
+
+async def read_floor(db: Db, user: UserRef) -> int:
+    """Up to where the log is trimmed."""
+    return int((await Timeline.get(user_id=user.user, using_db=db)).floor)
 
 
 @pytest.fixture(autouse=True)
