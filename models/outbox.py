@@ -72,16 +72,7 @@ async def queue_again(
 
 async def queue_tidying(db: Db, user: UserRef, appointment_id: str, *, now: float, wait: float) -> None:
     """Only what was left behind of its copies is to be looked at; a write that waits does that too."""
-    await execute(
-        db,
-        "INSERT INTO pending_write (appointment_id, subaccount_id, user_id, due_at, attempts, created_at)"
-        " VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (appointment_id) DO NOTHING",
-        appointment_id,
-        user.subaccount,
-        user.user,
-        now + wait,
-        now,
-    )
+    await queue_again(db, user, appointment_id, now=now, due_at=now + wait, attempts=0)
 
 
 _MAY_BE_ASKED = (
