@@ -145,9 +145,9 @@ def occurrence_of(event: Row) -> Occurrence:
     )
 
 
-def chunks(names: Iterable[str], size: int = MOST_NAMES) -> Iterable[list[str]]:
+def chunks(names: Iterable[str]) -> Iterable[list[str]]:
     every = list(names)
-    return (every[start : start + size] for start in range(0, len(every), size))
+    return (every[start : start + MOST_NAMES] for start in range(0, len(every), MOST_NAMES))
 
 
 async def own_copies(db: Db, resources: set[str]) -> dict[str, OwnCopy]:
