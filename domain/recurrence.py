@@ -56,37 +56,33 @@ def expand(
     last, left = _bounds(rule, first, until)
     stop = within.end if last is None else min(within.end, last + 1)
     start = max(first, within.start)
+    goes_on = last is None or last >= within.end
     if stop <= start:
-        return Expansion([], goes_on=last is None or last >= within.end, is_cut=False)
+        return Expansion([], goes_on, is_cut=False)
+    walked, is_uncounted = 0, False
     strides = _strides(rule, first) if left is None else ()
     if strides:
         found = _along(strides, start, stop, most)
-        if len(found) > most:
-            return Expansion(found[: most + 1], goes_on=True, is_cut=True)
-        return Expansion(found, goes_on=last is None or last >= within.end, is_cut=False)
-    periods = _periods(rule, first)
-    initial, final = periods.at(start // DAY), periods.at((stop - 1) // DAY)
-    walked, is_uncounted = 0, False
-    if left is not None:
-        left, walked = _left_after(initial, left, rule, periods, first=first, walk=walk)
-        is_uncounted = left is None
-        if left == 0:
-            return Expansion([], goes_on=False, is_cut=False, walked=walked)
-    found = []
-    for index in range(initial, final + 1):
-        given = periods.starts(index)
+    else:
+        periods = _periods(rule, first)
+        initial, final = periods.at(start // DAY), periods.at((stop - 1) // DAY)
         if left is not None:
-            given = [s for s in given if s >= first][:left]
-            left -= len(given)
-        found += [s for s in given if start <= s < stop]
-        if len(found) > most:
-            cut = Expansion(found[: most + 1], goes_on=True, is_cut=True)
-            return cut._replace(walked=walked, is_uncounted=is_uncounted)
+            left, walked = _left_after(initial, left, rule, periods, first=first, walk=walk)
+            is_uncounted = left is None
+        found = []
+        given: Sequence[int] = ()
+        for index in range(initial, final + 1):
+            if left == 0 or len(found) > most:
+                break
+            given = periods.starts(index)
+            if left is not None:
+                given = [s for s in given if s >= first][:left]
+                left -= len(given)
+            found += [s for s in given if start <= s < stop]
         if left == 0:
             goes_on = bool(given) and given[-1] >= within.end
-            return Expansion(found, goes_on=goes_on, is_cut=False, walked=walked)
-    whole = Expansion(found, goes_on=last is None or last >= within.end, is_cut=False)
-    return whole._replace(walked=walked, is_uncounted=is_uncounted)
+    is_cut = len(found) > most
+    return Expansion(found[: most + 1], goes_on or is_cut, is_cut, walked, is_uncounted)
 
 
 def _left_after(
