@@ -183,7 +183,7 @@ async def store_listing(
     twins = [each for each in rows if known.setdefault(path_key(each.path), each) is not each]
     changed = False
     for item in listed:
-        facts = {
+        facts: dict[str, object] = {
             "name": item.name,
             "color": item.color,
             "kind": str(item.kind),
@@ -191,30 +191,34 @@ async def store_listing(
             "is_gone": False,
         }
         calendar = known.pop(path_key(item.path), None)
-        if calendar is None:
-            changed = True
-            await Calendar.create(
-                using_db=db,
-                id=new_id(Kind.CALENDAR, now=now, entropy=os.urandom(10)),
-                subaccount_id=account.subaccount_id,
-                user_id=account.user_id,
-                account_id=account.id,
-                path=item.path,
-                **facts,
-            )
-        elif any(getattr(calendar, name) != value for name, value in facts.items()):
-            changed = True
-            await calendar.update_from_dict(facts).save(using_db=db, update_fields=list(facts))
+        if calendar is not None:
+            changed |= await _bring_to(db, calendar, facts)
+            continue
+        changed = True
+        await Calendar.create(
+            using_db=db,
+            id=new_id(Kind.CALENDAR, now=now, entropy=os.urandom(10)),
+            subaccount_id=account.subaccount_id,
+            user_id=account.user_id,
+            account_id=account.id,
+            path=item.path,
+            **facts,
+        )
     for calendar in (*known.values(), *twins):
         if calendar.is_linked or calendar.is_conflict:
-            if not calendar.is_gone:
-                changed = True
-                calendar.is_gone = True
-                await calendar.save(using_db=db, update_fields=["is_gone"])
+            changed |= await _bring_to(db, calendar, {"is_gone": True})
         else:
             changed = True
             await calendar.delete(using_db=db)
     return changed
+
+
+async def _bring_to(db: Db, calendar: Calendar, facts: dict[str, object]) -> bool:
+    """Whether any of them was another."""
+    if all(getattr(calendar, name) == value for name, value in facts.items()):
+        return False
+    await calendar.update_from_dict(facts).save(using_db=db, update_fields=list(facts))
+    return True
 
 
 async def rewind(db: Db, calendar: Calendar) -> None:
