@@ -229,7 +229,7 @@ def _less_full_days(edges: Edges, user: UserTime, rules: Rules) -> Edges:
 
 
 def _lasting(user: UserTime, start: int, end: int, *, before: int, after: int) -> Edges:
-    """Free time as it is but for holds, which end by themselves."""
+    """Free time, holds apart: those end by themselves, so that nothing that is remembered may hang on them."""
 
     def work_out(low: int, high: int) -> Edges:
         gaps = _gaps(user.busy, low, high, before=before, after=after)

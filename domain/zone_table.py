@@ -34,7 +34,11 @@ _NOT_OURS = ("right/",)  # Some hosts have the zones once more, by a clock that 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """`offsets[i]` holds from change `i - 1` to change `i`; the breaks are what the clock shows then."""
+    """`offsets[i]` holds from change `i - 1` to change `i`.
+
+    On the wall's clock the offset before a change can be meant up to its `first_breaks`, the one after it from its
+    `last_breaks` on. Of a gap both are the end; a fold lies between them, from the last to the first.
+    """
 
     name: str
     offsets: tuple[int, ...]
@@ -51,7 +55,7 @@ class Zone:
         return wall - self.offsets[bisect_right(self.last_breaks, wall)]
 
     def steady_until(self, wall: int) -> int:
-        """Wall times from this one to before that mean an instant each, by one offset; inside a fold there are none."""
+        """Up to here each wall time from this one on means one instant, by one offset. In a fold: this one itself."""
         nth = bisect_right(self.last_breaks, wall)
         if nth != bisect_right(self.first_breaks, wall):
             return wall

@@ -19,7 +19,10 @@ CLOCKS_DIFFER = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ahead:
-    """By this machine's clock: after these instants nothing can lie that another of them has stored."""
+    """The latest that a stored stamp of each kind can be, by this machine's clock.
+
+    What lies later was stored by another's that is ahead, or before this one was set back.
+    """
 
     now: float
     past: float

@@ -6,7 +6,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 UNKNOWN_ZONE = ""
-"""Of stored events that were read for more than one zone, or for other addresses of the owner's: to expand anew."""
+"""`expanded_zone` where events were read for more than one zone, or for other addresses of the owner's."""
 
 
 class ICloudAccount(Model):

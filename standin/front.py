@@ -265,7 +265,7 @@ def _delivery(fault: Fault) -> Delivery:
             return Delivery(cut_at=int(fault.amount))
         case Failing.TWICE:
             return Delivery(twice=True)
-        case _:
+        case _:  # Lost.
             return Delivery(cut_at=-1)
 
 

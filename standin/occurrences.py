@@ -15,7 +15,7 @@ from standin.markup import MalformedError
 
 _TIME_RANGE = "{urn:ietf:params:xml:ns:caldav}time-range"
 _MOMENT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
-_ONE_DATE = ("RRULE", "RDATE", "RECURRENCE-ID")
+_MORE_DATES = ("RRULE", "RDATE", "RECURRENCE-ID")
 _DATES = ("dtstart", "dtend", "recurrence_id", "exdate", "rdate")
 _IN_UTC = re.compile(r"^((?:DTSTART|DTEND|RECURRENCE-ID)[;:].*\d)Z(?=\r?$)", re.MULTILINE)
 _FIRST, _LAST = "00010101T000000Z", "99991231T235959Z"
@@ -71,7 +71,7 @@ def _meets(item: radicale_item.Item, span: Span, *, as_moved: bool) -> bool:
     if last <= start or end <= first:
         return False
     text = item.serialize()
-    if not any(word in text for word in _ONE_DATE):
+    if not any(word in text for word in _MORE_DATES):
         return True
     original = None if as_moved else without_overrides(text)
     asked = item
