@@ -36,6 +36,8 @@ _LONGEST_WAIT = 20.0
 _LONGEST_END = 5.0
 """Seconds from a worker's last word to its end; more, and it is killed."""
 _AT_ONCE = 2
+_LONGEST_TURN = 3.0
+"""Seconds after which no further text is read, and the next account has its turn: bombs by the hundred take an hour."""
 _LIMITS = Limits()
 _NOT_BY_THE_TEXT = (-signal.SIGTERM, -signal.SIGINT, 1)
 """How a worker ends that is told to, or that never began: told to while Python starts, it ends with 1."""
@@ -71,10 +73,9 @@ async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) ->
     for at in range(0, len(plain), _SLICE):
         async with _turn_at_reading(len(plain)):
             found |= await asyncio.to_thread(_read_these, requests, plain[at : at + _SLICE])
-    odd = [number for number in range(len(requests)) if number not in found]
-    if odd:
+    while odd := {number: each for number, each in enumerate(requests) if number not in found}:
         async with _turn():
-            found |= await _read_apart({number: requests[number] for number in odd}, limits)
+            found |= await _read_apart(odd, limits)
     return [found[number] for number in range(len(requests))]
 
 
@@ -133,11 +134,15 @@ def _turn_at_reading(texts: int) -> AbstractAsyncContextManager[object]:
 
 
 async def _read_apart(requests: dict[int, Request], limits: Limits) -> dict[int, Reading]:
-    """One worker after the other: the next where one was ended."""
+    """The first of them, as many as a turn lasts. One worker after the other: the next where one was ended."""
+    clock = asyncio.get_running_loop().time
     found: dict[int, Reading] = {}
     worker: Process | None = None
+    ends = clock() + _LONGEST_TURN
     try:
         for number, request in requests.items():
+            if found and clock() > ends:
+                break
             worker = worker or await _start(limits)
             reading = await _ask(worker, request)
             if reading is None and (first := await _ended_by(worker)) in {*_NOT_BY_THE_TEXT, _KILLED}:

@@ -98,6 +98,22 @@ LARGE = calendar(PLAIN, "X-A:" + "x" * 80_000_000)
 ODD = calendar(PLAIN, "X-A:" + "x" * 40_000)
 
 
+async def test_an_odd_text_waits_for_its_turn_and_not_for_all_the_bombs_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ical_guarded, "_LONGEST_TURN", 0.0)
+    bombs_of_one = [request(HEAVY)] * 5
+    bombed = [
+        asyncio.create_task(read_guarded(bombs_of_one, Limits(cpu_seconds=0.1)))
+        for _ in range(ical_guarded._AT_ONCE)
+    ]
+    await asyncio.sleep(0)
+    assert await read_guarded([request(ODD)]) == [read(request(ODD))]
+    assert not any(task.done() for task in bombed)
+    for readings in await asyncio.gather(*bombed):
+        assert [closes(reading) for reading in readings] == [True] * 5
+
+
 @pytest.mark.parametrize(
     ("text", "limits"),
     [(HEAVY, Limits(cpu_seconds=0.5)), (LARGE, Limits(memory=200 * 2**20))],
