@@ -80,6 +80,12 @@ class Answer:
         """How many root fields there are in the data."""
         return self.fields if self.data is None else len(self.data)
 
+    @property
+    def is_for_later(self) -> bool:
+        """Whether nothing is wrong with the request: the same can be asked again in a while."""
+        codes = {(problem.extensions or {}).get("code") for problem in self.errors}
+        return not self.began and codes == {Code.UNAVAILABLE}
+
     def as_bytes(self) -> bytes:
         """As a body or a payload: what a transport sends, whole."""
         return orjson.dumps(self.as_json()) if self.encoded is None else self.encoded

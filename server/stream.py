@@ -33,6 +33,7 @@ class End(StrEnum):
     COMPLETE = "complete"
     GONE = "gone"
     TOO_SLOW = "too slow"
+    UNAVAILABLE = "unavailable"
     REVOKED = "revoked"
     RESTART = "restart"
 
@@ -69,7 +70,7 @@ class Stream(Response):
             with self.held:
                 keep_little(scope)
                 why = await self._go_on(receive)
-                if why in {End.RESTART, End.TOO_SLOW}:
+                if why in {End.RESTART, End.TOO_SLOW, End.UNAVAILABLE}:
                     # Cut short, and seen to be: clients come back from what broke, not from what was completed.
                     cut(scope)
                     await _gone(receive)
@@ -94,7 +95,7 @@ class Stream(Response):
             await asyncio.gather(telling, leaving, return_exceptions=True)
         return await self._last_word() if why is End.REVOKED else why
 
-    async def _first_of(self, telling: asyncio.Task[None], leaving: asyncio.Task[None]) -> End:
+    async def _first_of(self, telling: asyncio.Task[End], leaving: asyncio.Task[None]) -> End:
         every = self._framing.beat_every
         ends: tuple[asyncio.Future[Any], ...] = (telling, leaving, self._ended)
         while True:
@@ -105,20 +106,22 @@ class Stream(Response):
             if self._ended.done():
                 return self._ended.result()
             if telling.done():
-                telling.result()
-                return End.COMPLETE
+                return telling.result()
             if time.monotonic() - self._sent_at >= every:
                 await self._write(self._framing.beat)
 
-    async def _tell(self) -> None:
+    async def _tell(self) -> End:
         await self._write(self._framing.opening)
         async with aclosing(self._answers):
             async for answer in self._answers:
-                await self._write(self._framing.event(answer))
-                self._events += 1
                 if codes := codes_of(answer):
                     self._said["codes"] = codes
+                if answer.is_for_later:
+                    return End.UNAVAILABLE
+                await self._write(self._framing.event(answer))
+                self._events += 1
         await self._write(self._framing.ending, is_last=True)
+        return End.COMPLETE
 
     async def _last_word(self) -> End:
         """The client is told, and told not to come back with the same key."""

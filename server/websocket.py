@@ -39,6 +39,7 @@ MOST_ANSWERING = 4
 # Long enough for a slow reader to come by what was sent and learn why it was let go.
 LINGER = 30.0
 _LONGEST_ID = 200
+_LATER = "Try again later"
 _PING = b'{"type":"ping"}'
 _PONG = b'{"type":"pong"}'
 _ACK = b'{"type":"connection_ack"}'
@@ -159,7 +160,7 @@ class _Connection:
         except Exception:
             # The database, mostly: the key may be good.
             log.exception("A key can't be looked at.")
-            raise ClosedError(closing.AGAIN_LATER, "Try again later") from None
+            raise ClosedError(closing.AGAIN_LATER, _LATER) from None
         if isinstance(admitted, Denied):
             raise ClosedError(closing.FORBIDDEN, admitted.message)
         try:
@@ -225,6 +226,10 @@ class _Connection:
         answers, head = self._front.engine.subscribe(ready.prepared, ready.request, operation), _head(name)
         async with aclosing(answers):
             async for answer in answers:
+                if answer.is_for_later:
+                    # An error would end it for good: clients come back to what is lost.
+                    self._close(closing.AGAIN_LATER, _LATER)
+                    return codes_of(answer)
                 if not answer.began:
                     self._forget(name)
                     await self._refuse(name, answer)

@@ -19,7 +19,9 @@ from resolvers import events
 from resolvers.keyring import TRUSTED_FOR
 from resolvers.views import SlotView
 from server import sockets, stream
+from server.database import open_database
 from server.framing import EventStream, Parts
+from tests.clients.proxy import wire_to_database
 from tests.e2e.serving import Json, Served, serving, settings_with
 from tests.integration.world import NOW, world_on
 
@@ -299,6 +301,25 @@ async def test_connections_have_their_caps(database: Database, bell: Bell) -> No
                         await refused.wait_closed()
                         assert refused.close_code == 1013
         await none_is_open(served)
+
+
+@pytest.mark.parametrize("accept", [EVENTS, PARTS])
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_database_that_hangs_up_cuts_its_streams_and_completes_none(
+    database_url: str, bell: Bell, accept: str
+) -> None:
+    async with (
+        wire_to_database(database_url) as (wire, through),
+        open_database(through) as database,
+        serving(await world_on(database, bell)) as served,
+        following(served, accept) as reader,
+    ):
+        await served.world.followed()
+        wire.cut()
+        await bell.ring(served.world.anna.user)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await reader.rest()
+        wire.mend()
 
 
 async def test_a_server_that_stops_cuts_its_streams_and_tells_its_sockets_1012(

@@ -22,7 +22,9 @@ from resolvers.views import GuestView, SlotView
 from schema.build import build
 from schema.operation import Operation
 from server import outgoing, websocket
+from server.database import open_database
 from server.engine import Engine, Prepared, Request
+from tests.clients.proxy import wire_to_database
 from tests.e2e.serving import REFUSED, Served, issue, receive, send, serving
 from tests.integration.world import NOW, owner_of, world_on
 from tests.work import at_most
@@ -374,6 +376,29 @@ async def test_a_reader_that_takes_nothing_is_let_go_with_4410(
             while not any(record.message == "websocket closed" for record in caplog.records):
                 await asyncio.sleep(0.05)
         assert (await closed_with(opened))[0] == 4410
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_database_that_hangs_up_closes_what_is_followed_with_1013_and_it_goes_on_after_that(
+    database_url: str, bell: Bell
+) -> None:
+    async with (
+        wire_to_database(database_url) as (wire, through),
+        open_database(through) as database,
+        serving(await world_on(database, bell)) as served,
+    ):
+        before = write_cursor("e1", served.world.anna, await served.world.position())
+        async with served.socket(served.owner) as opened:
+            await follow(served, opened, after=before)
+            await served.world.followed()
+            wire.cut()
+            await bell.ring(served.world.anna.user)
+            assert (await closed_with(opened))[0] == 1013
+        wire.mend()
+        await block(served, int(NOW))
+        async with served.socket(served.owner) as opened:
+            await follow(served, opened, after=before)
+            assert (await receive(opened))["payload"]["data"]["blockedSlotChanges"]["kind"] == "ADDED"
 
 
 async def test_a_booking_keys_page_must_be_of_its_origins(served: Served) -> None:
