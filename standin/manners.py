@@ -233,10 +233,10 @@ def _read_value(manner: "Field[Any]", text: str) -> object:
         match manner.default:
             case bool():
                 return switched[text]
-            case int() | float() if text in {"on", "off"}:
-                return manner.metadata["hostile"] if text == "on" else 0
+            case int() | float() if text == "on":
+                return manner.metadata["hostile"]
             case int() | float():
-                return _within(manner.name, type(manner.default)(text))
+                return _within(manner.name, type(manner.default)("0" if text == "off" else text))
     except (KeyError, ValueError):
         raise ValueError(f"{name} is {_range_of(manner)}, not {text!a}") from None
     choices = manner.metadata["choices"]

@@ -524,7 +524,15 @@ async def test_a_web_page_reaches_no_admin_api(headers: dict[str, str], status: 
 
 
 @pytest.mark.parametrize(
-    "flag", ["lag-polls=-1", "redirect-root=7", "endless-status=200", "realm=é", "lag-seconds=nan"]
+    "flag",
+    [
+        "lag-polls=-1",
+        "redirect-root=7",
+        "endless-status=200",
+        "no-endless-status",
+        "realm=é",
+        "lag-seconds=nan",
+    ],
 )
 async def test_no_manner_is_set_to_what_no_answer_can_be(flag: str) -> None:
     async with served() as dav:
