@@ -37,41 +37,24 @@ class Ahead:
     hold: float
 
 
-_ACCOUNT = (
+_ACCOUNT_IS_AHEAD = (
     "(last_polled_at > :past OR poll_asked_at > :past OR lease_until > :lease"
     " OR next_poll_at > :poll AND failures = 0 OR next_poll_at > :retry"
     # All that is left of a poll that began by it and never ended.
     " OR expanded_until > :window AND expanded_zone <> '')"
 )
-_WRITE = "(due_at > :past AND attempts = 0 OR due_at > :write OR lease_until > :lease)"
+_WRITE_IS_AHEAD = "(due_at > :past AND attempts = 0 OR due_at > :write OR lease_until > :lease)"
 # What was to be waited for is waited for anew: iCloud may have told us to.
 _ANEW = (
     "CASE WHEN last_polled_at > :past AND retry_at > last_polled_at THEN :now + retry_at - last_polled_at"
     " ELSE :now END"
 )
-
-
-async def is_ahead(db: Db, ahead: Ahead) -> bool:
-    """Whether anything is. Calendars are many: what is amiss with one shows on its account."""
-    for table, condition in (("icloud_account", _ACCOUNT), ("pending_write", _WRITE), ("hold", _HOLD)):
-        if await fetch(db, *_bound(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", ahead)):  # noqa: S608
-            return True
-    return False
-
-
-async def bring_back(db: Db, ahead: Ahead) -> None:
-    """All of it is due, and its age unknown. What others have locked waits for the next time."""
-    for statement in (_WRITES, _ACCOUNTS, _CALENDARS):
-        text, *values = _bound(statement.replace(":skip", _skip(db)), ahead)
-        await execute(db, text, *values, is_long=True)
-
-
-_HOLD = "expires_at > :hold"
+_HOLD_IS_AHEAD = "expires_at > :hold"
 _WRITES = (
     "UPDATE pending_write SET due_at = CASE WHEN due_at > :now THEN :now ELSE due_at END,"  # noqa: S608
     " lease_until = CASE WHEN lease_until > :lease THEN :past ELSE lease_until END"
-    f" WHERE appointment_id IN (SELECT appointment_id FROM pending_write WHERE {_WRITE}"
-    f" OR user_id IN (SELECT user_id FROM icloud_account WHERE {_ACCOUNT}) :skip)"
+    f" WHERE appointment_id IN (SELECT appointment_id FROM pending_write WHERE {_WRITE_IS_AHEAD}"
+    f" OR user_id IN (SELECT user_id FROM icloud_account WHERE {_ACCOUNT_IS_AHEAD}) :skip)"
 )
 # Another revision: what processes remember of it counts no more, and the next poll is a whole one.
 _ACCOUNTS = (
@@ -85,7 +68,7 @@ _ACCOUNTS = (
     " last_changed_at = CASE WHEN last_changed_at > :past THEN :now ELSE last_changed_at END,"
     # What a later window did not hold any more is expanded again; until then time is closed.
     " expanded_zone = CASE WHEN expanded_until > :window THEN '' ELSE expanded_zone END"
-    f" WHERE id IN (SELECT id FROM icloud_account WHERE {_ACCOUNT} :skip)"
+    f" WHERE id IN (SELECT id FROM icloud_account WHERE {_ACCOUNT_IS_AHEAD} :skip)"
 )
 # Null would be: never read. When it was connected is too early, and never too late.
 _CALENDARS = (
@@ -97,6 +80,26 @@ _CALENDARS = (
     " WHERE id IN (SELECT c.id FROM calendar c JOIN icloud_account a ON a.id = c.account_id"
     " WHERE c.last_synced_at > :past OR c.compare_at > :comparison :skip)"
 )
+_NAME = re.compile(r"(?<!:):(\w+)")
+
+
+async def is_ahead(db: Db, ahead: Ahead) -> bool:
+    """Whether anything is. Calendars are many: what is amiss with one shows on its account."""
+    for table, condition in (
+        ("icloud_account", _ACCOUNT_IS_AHEAD),
+        ("pending_write", _WRITE_IS_AHEAD),
+        ("hold", _HOLD_IS_AHEAD),
+    ):
+        if await fetch(db, *_bound(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", ahead)):  # noqa: S608
+            return True
+    return False
+
+
+async def bring_back(db: Db, ahead: Ahead) -> None:
+    """All of it is due, and its age unknown. What others have locked waits for the next time."""
+    for statement in (_WRITES, _ACCOUNTS, _CALENDARS):
+        text, *values = _bound(statement.replace(":skip", _skip(db)), ahead)
+        await execute(db, text, *values, is_long=True)
 
 
 async def forget_ages(db: Db, account_id: str, *, before: float) -> None:
@@ -116,7 +119,7 @@ async def forget_ages(db: Db, account_id: str, *, before: float) -> None:
 
 async def users_held(db: Db, ahead: Ahead) -> list[UserRef]:
     """Whose time guests hold for longer than they can."""
-    statement = f"SELECT DISTINCT subaccount_id, user_id FROM hold WHERE {_HOLD}"  # noqa: S608
+    statement = f"SELECT DISTINCT subaccount_id, user_id FROM hold WHERE {_HOLD_IS_AHEAD}"  # noqa: S608
     rows = await fetch(db, *_bound(statement, ahead))
     return [UserRef(row["subaccount_id"], row["user_id"]) for row in rows]
 
@@ -136,9 +139,6 @@ async def shorten_holds(ledger: Ledger, ahead: Ahead) -> None:
 
 def _skip(db: Db) -> str:
     return "FOR UPDATE SKIP LOCKED" if db.capabilities.dialect == "postgres" else ""
-
-
-_NAME = re.compile(r"(?<!:):(\w+)")
 
 
 def _bound(statement: str, ahead: Ahead) -> tuple[str, *tuple[object, ...]]:
