@@ -120,13 +120,11 @@ async def _move(phone: Phone, told: Told) -> None:
 
 
 async def _override(phone: Phone, told: Told) -> None:
-    times = (told.moment("occurrence"), *told.span())
-    await phone.override(told.text("path"), *times)
+    await phone.override(told.text("path"), told.moment("occurrence"), *told.span())
 
 
 async def _future(phone: Phone, told: Told) -> str:
-    times = (told.moment("occurrence"), *told.span())
-    return await phone.this_and_future(told.text("path"), *times)
+    return await phone.this_and_future(told.text("path"), told.moment("occurrence"), *told.span())
 
 
 async def _leave_out(phone: Phone, told: Told) -> None:

@@ -84,7 +84,7 @@ def declining(email: str) -> Edit:
 def leaving_out(occurrence: date | datetime) -> Edit:
     def edited(lines: list[str]) -> list[str]:
         found = Object.of(lines).without_occurrence(occurrence)
-        _rule(found.master)
+        _rule(found.master)  # It has to recur.
         _require_form(found.master, occurrence)
         return found.with_master(_with(found.master, [f"EXDATE{moment(occurrence)}"])).lines
 

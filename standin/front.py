@@ -20,6 +20,7 @@ from standin.partitions import Partitions
 
 _DAV = "1, access-control, calendar-access, calendar-schedule, calendar-auto-schedule, calendarserver-sharing"
 _ALLOW = "OPTIONS, GET, HEAD, POST, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MOVE"
+_TOKEN = re.compile(rb"(?<=sync-token>)[^<]+(?=</)")
 _MOST_KEPT = 64 * 1024
 _MOST_QUESTIONS = 256  # Of an account, whose last answers are kept.
 
@@ -303,6 +304,3 @@ def _of_another(request: Request, member: Member) -> Request | None:
         raw_path=request.raw_path.replace(asked.path, other),
         body=_TOKEN.sub(b"", request.body.replace(asked.path.encode(), other.encode())),
     )
-
-
-_TOKEN = re.compile(rb"(?<=sync-token>)[^<]+(?=</)")

@@ -252,7 +252,7 @@ class Phone:
     async def _exchange(
         self, method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None
     ) -> tuple[str, dict[str, str]]:
-        return await asyncio.to_thread(self._exchange_now, method, path, body, {**(headers or {})})
+        return await asyncio.to_thread(self._exchange_now, method, path, body, headers or {})
 
     def _exchange_now(
         self, method: str, path: str, body: str, headers: Mapping[str, str]

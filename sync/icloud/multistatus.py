@@ -17,6 +17,10 @@ from sync.remote import NameTooLong, NotThere, SyncToken, UnexpectedAnswer
 DAV, CALDAV = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
 _D, _C = DAV, CALDAV
 _CS, _A = "{http://calendarserver.org/ns/}", "{http://apple.com/ns/ical/}"
+# Preconditions that an error names.
+VALID_SYNC_TOKEN = f"{_D}valid-sync-token"
+MAX_SIZE = f"{_C}max-resource-size"
+UID_CONFLICT = frozenset({f"{_C}no-uid-conflict", f"{_C}unique-scheduling-object-resource"})
 _STATUS = re.compile(r"[0-9]{3}")
 _BLANKS = re.compile(r"\s*")
 _SKIPPED = (("<?", "?>"), ("<!--", "-->"))
@@ -73,11 +77,6 @@ def read_error(body: bytes) -> frozenset[str]:
     except UnexpectedAnswer:
         return frozenset()
     return frozenset(child.tag for child in root) if root.tag == f"{_D}error" else frozenset()
-
-
-VALID_SYNC_TOKEN = f"{_D}valid-sync-token"
-MAX_SIZE = f"{_C}max-resource-size"
-UID_CONFLICT = frozenset({f"{_C}no-uid-conflict", f"{_C}unique-scheduling-object-resource"})
 
 
 def read_principal(answer: Multistatus) -> str | None:
