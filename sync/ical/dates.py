@@ -87,7 +87,7 @@ def read_dates(
         return start, ONE_DAY if start.is_date else ONE_HOUR, True
     if not _are_at_odds(component.every("DTSTART")):
         return starts[0], _length_or_least(component, starts[0], places, faults), False
-    if "RRULE" in component.properties or "RDATE" in component.properties:
+    if component.repeats:
         faults.append(unreadable("has more than one start, of which the first that can be read counts"))
         return starts[0], _length_or_least(component, starts[0], places, faults), False
     faults.append(unreadable("has more than one start: it is blocked from the earliest to its latest end"))

@@ -48,10 +48,6 @@ class Instances:
     """Where it is too much to go through: busy from here on, to the last day where that is known."""
 
 
-def repeats(master: Event) -> bool:
-    return not master.component.properties.keys().isdisjoint(("RRULE", "RDATE"))
-
-
 def find_instances(master: Event, reach: Span, places: Places, budget: Budget) -> Instances:
     instances = Instances({master.start.wall})
     for given in master.component.every("RRULE"):
@@ -259,7 +255,7 @@ def same_in_gap(master: Event, wall: int) -> Iterable[int]:
 def report_own_rules(overrides: Iterable[Event]) -> None:
     """A changed date has none (RFC 5545 3.8.4.4); without its series nobody tells what is meant."""
     for override in overrides:
-        if repeats(override):
+        if override.component.repeats:
             _report(override, "is a changed date that repeats by itself: its first date alone blocks")
 
 

@@ -16,7 +16,7 @@ from domain.zone_table import UTC_ZONE, Zone, find_zone
 from sync.ical.dates import Fault, ProblemCode
 from sync.ical.event import LONGEST_TEXT, Event, read_event
 from sync.ical.frame import Framed, take_apart
-from sync.ical.instances import Budget, repeats
+from sync.ical.instances import Budget
 from sync.ical.patch import lines_of, splice
 from sync.ical.plain import Setting, plain_of
 from sync.ical.reading import IN_ORDER, Problem, Reading
@@ -154,7 +154,7 @@ def read_written(text: bytes | str) -> Written | None:
     if event is None or not document.is_whole:
         return None
     start, end, _ = event.times(event.start.wall, event.length)
-    is_recurring = repeats(event)
+    is_recurring = event.component.repeats
     return Written(
         uid=event.uid,
         sequence=event.sequence,

@@ -17,7 +17,6 @@ from sync.ical.instances import (
     Budget,
     find_exceptions,
     find_instances,
-    repeats,
     report_changed_twice,
     report_own_rules,
     report_too_many,
@@ -130,7 +129,7 @@ def _read_master(
     reach = _reach(master, shifts, scope.window)
     instances = find_instances(master, reach, scope.places, scope.budget)
     walls = _kept(master, overrides, instances.walls, scope.places, keys)
-    is_recurring = repeats(master) or bool(overrides)
+    is_recurring = master.component.repeats or bool(overrides)
     known = len(found.occurrences)
     for event, by, length, part in _alike(master, walls, instances.lengths, shifts):
         original = None if event is master else _keys(master, part)

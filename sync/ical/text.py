@@ -60,6 +60,10 @@ class Component:
     parts: list[Component] = field(default_factory=list)
     """What lies inside: a zone's STANDARD and DAYLIGHT."""
 
+    @property
+    def repeats(self) -> bool:
+        return not self.properties.keys().isdisjoint(("RRULE", "RDATE"))
+
     def first(self, name: str) -> Property | None:
         found = self.properties.get(name)
         return found[0] if found else None
