@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from standin import markup
 from standin.backend import can_hold
-from standin.catalog import SPECIAL, Calendar, CalendarFacts, Kind
+from standin.catalog import SPECIAL, CalendarFacts, Kind
 from standin.cloud import Cloud, Member
 from standin.ics import contents
 from standin.manners import Manners
@@ -61,7 +61,7 @@ def proppatch(request: Request, member: Member, cloud: Cloud) -> Response:
     root = markup.parse(request.body)
     if root.tag != d("propertyupdate"):
         return Response(400)
-    calendar = _calendar_at(request, member)
+    calendar = member.calendar_at(request.path)
     if calendar is None:
         return Response(403)
     if not calendar.facts.writable or calendar.facts.kind is Kind.SUBSCRIBED:
@@ -95,7 +95,7 @@ def _are_sound(changes: Mapping[str, str | None]) -> bool:
 def share(request: Request, member: Member, cloud: Cloud) -> Response:
     """CalendarServer's sharing: `set` invites somebody, `remove` the last of them ends it."""
     root = markup.parse(request.body)
-    calendar = _calendar_at(request, member)
+    calendar = member.calendar_at(request.path)
     if calendar is None or root.tag != cs("share"):
         return bad_request()
     if calendar.facts.kind not in {Kind.OWN, Kind.SHARED_OUT}:
@@ -103,11 +103,3 @@ def share(request: Request, member: Member, cloud: Cloud) -> Response:
     invited = root.find(cs("set")) is not None
     cloud.describe(calendar, kind=Kind.SHARED_OUT if invited else Kind.OWN)
     return Response(200)
-
-
-def _calendar_at(request: Request, member: Member) -> Calendar | None:
-    match request.path.split("/"):
-        case ["", _, "calendars", id_, ""]:
-            return member.calendars.get(id_)
-        case _:
-            return None

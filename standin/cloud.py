@@ -47,6 +47,10 @@ class Member:
             raise LookupError(f"{self.account.apple_id} has no calendar {wanted!r}")
         return found
 
+    def calendar_at(self, path: str) -> Calendar | None:
+        """The one whose collection this is."""
+        return next((known for known in self.calendars.values() if known.path == path), None)
+
     def holder_of(self, uid: str) -> tuple[str, str] | None:
         """The calendar and the name of the resource that has `uid`, anywhere in the account."""
         for calendar in self.calendars.values():

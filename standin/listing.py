@@ -92,7 +92,7 @@ def _members(request: Request, member: Member, partition_url: str, manners: Mann
 def is_collection(path: str, member: Member) -> bool:
     account = member.account
     special = {account.principal, account.home, *(f"{account.home}{id_}/" for id_ in SPECIAL)}
-    return path in special or path in {known.path for known in member.calendars.values()}
+    return path in special or member.calendar_at(path) is not None
 
 
 def _is_deep(request: Request) -> bool:

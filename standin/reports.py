@@ -39,13 +39,11 @@ async def report(request: Request, member: Member, cloud: Cloud, manners: Manner
 
 
 def _target(request: Request, member: Member) -> Calendar:
-    match request.path.split("/"):
-        case ["", _, "calendars", id_, ""] if id_ in member.calendars:
-            return member.calendars[id_]
-        case _ if is_collection(request.path, member):
-            raise RefusedError(failed(403, "<supported-report/>"))
-        case _:
-            raise RefusedError(Response(404))
+    calendar = member.calendar_at(request.path)
+    if calendar is not None:
+        return calendar
+    is_other = is_collection(request.path, member)
+    raise RefusedError(failed(403, "<supported-report/>") if is_other else Response(404))
 
 
 async def _sync(root: Element, calendar: Calendar, cloud: Cloud, manners: Manners) -> Response:

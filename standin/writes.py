@@ -99,13 +99,13 @@ async def _old(calendar: Calendar, held: Resource | None, cloud: Cloud) -> Old |
 async def delete(request: Request, member: Member, cloud: Cloud, manners: Manners) -> Response:
     if manners.delete_depth_refused and request.depth is not None:
         return bad_request()
-    match request.path.split("/"):
-        case ["", _, "calendars", id_, ""] if id_ in member.calendars:
-            try:
-                await cloud.delete_calendar(member, member.calendars[id_])
-            except LookupError:
-                return Response(404)
-            return Response(204)
+    collection = member.calendar_at(request.path)
+    if collection is not None:
+        try:
+            await cloud.delete_calendar(member, collection)
+        except LookupError:
+            return Response(404)
+        return Response(204)
     calendar, name = _resource_at(request, member, manners)
     async with cloud.writing:
         held = _held(calendar, name, cloud)
