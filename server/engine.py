@@ -82,9 +82,8 @@ class Answer:
 
     @property
     def is_for_later(self) -> bool:
-        """Whether nothing is wrong with the request: the same can be asked again in a while."""
-        codes = {(problem.extensions or {}).get("code") for problem in self.errors}
-        return not self.began and codes == {Code.UNAVAILABLE}
+        """Whether some of it, or all, could not be had just now: the same can be asked again in a while."""
+        return any((problem.extensions or {}).get("code") == Code.UNAVAILABLE for problem in self.errors)
 
     def as_bytes(self) -> bytes:
         """As a body or a payload: what a transport sends, whole."""

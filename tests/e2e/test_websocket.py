@@ -13,8 +13,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from domain.actor import Role
+from domain.changes import BlockedSlotSource, Slot
 from models.bell import Bell
-from models.database import Database
+from models.changelog import changing
+from models.database import Database, Snapshot
 from resolvers import booking, events
 from resolvers.context import Context
 from resolvers.cursors import write_cursor
@@ -399,6 +401,31 @@ async def test_a_database_that_hangs_up_closes_what_is_followed_with_1013_and_it
         async with served.socket(served.owner) as opened:
             await follow(served, opened, after=before)
             assert (await receive(opened))["payload"]["data"]["blockedSlotChanges"]["kind"] == "ADDED"
+
+
+async def test_a_change_that_can_be_told_only_in_part_is_told_whole_after_1013(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> Snapshot:
+        raise OSError
+
+    async with served.socket(served.owner) as opened:
+        await follow(served, opened, after=write_cursor("e1", served.world.anna, 0))
+        await block(served, int(NOW))
+        cursor = (await receive(opened))["payload"]["data"]["blockedSlotChanges"]["cursor"]
+        monkeypatch.setattr(served.services.database, "open_snapshot", away)
+        now, bell = served.services.clock(), served.services.bell
+        async with changing(served.services.database, bell, served.world.anna, now=now) as ledger:
+            ledger.slot_added(Slot("blk_1", 1, 2, False, BlockedSlotSource.ICLOUD, "Dentist", "evt_1"))
+        with pytest.raises(ConnectionClosed):
+            await receive(opened)
+        assert opened.close_code == 1013
+    monkeypatch.undo()
+    async with served.socket(served.owner) as opened:
+        await follow(served, opened, after=cursor)
+        told = (await receive(opened))["payload"]
+        assert "errors" not in told
+        assert told["data"]["blockedSlotChanges"]["slot"]["title"] == "Dentist"
 
 
 async def test_a_booking_keys_page_must_be_of_its_origins(served: Served) -> None:
