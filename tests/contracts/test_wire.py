@@ -21,12 +21,13 @@ import uvloop
 from models.seal import Secret
 from sync.icloud import wire
 from sync.icloud.answers import Answer
+from sync.icloud.coding import inflate
 from sync.icloud.dial import Address, Resolve, dial, taking_turns
 from sync.icloud.guard import Admitted, Guard
 from sync.icloud.names import Resolver
 from sync.icloud.server import ICloud
 from sync.icloud.settings import TransportSettings
-from sync.icloud.wire import Asked, Pool, inflate
+from sync.icloud.wire import Asked, Pool
 from sync.remote import ForeignHost, PasswordRefused, UnexpectedAnswer, Unreachable
 from tests.contracts.test_remote_transport import Asked as Received
 from tests.contracts.test_remote_transport import Liar, http
