@@ -37,8 +37,6 @@ _CUTS = (
 _CUT_AT_ONCE = 50
 """Users. A transaction for each would be a wait for the disk for each."""
 _SLOT_FACTS = tuple(each.name for each in fields_of(Slot))
-
-
 _Slots = tuple[Slot | None, Slot | None]
 """A slot as it is now, and as it was."""
 

@@ -34,12 +34,8 @@ async def own_appointments(
 
 async def placed_at(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> list[Appointment]:
     """The appointments whose copies stand there. Of most pages none, and plain SQL finds that out quickly."""
-    rows = await of_names(
-        db,
-        "SELECT id FROM appointment WHERE calendar_id = $1 AND href IN",
-        hrefs,
-        calendar.id,
-    )
+    statement = "SELECT id FROM appointment WHERE calendar_id = $1 AND href IN"
+    rows = await of_names(db, statement, hrefs, calendar.id)
     return await _appointments(db, calendar, [row["id"] for row in rows])
 
 

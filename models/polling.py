@@ -53,6 +53,7 @@ class Places:
 
 _STAMPED, _KEPT, _TAKEN = 0, 1, 2
 _TOLD = ("id", "kind", "revision", "started", "lag", "asked", "planned", "watched", "seen")
+"""What `_stamped` says, in its order; of what is only kept, the first two."""
 _LEASED = "id, subaccount_id, user_id, next_poll_at, failures, revision, poll_asked_at"
 
 

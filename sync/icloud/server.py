@@ -189,7 +189,7 @@ class Account:
         answer = await self._put(href, body, {"If-None-Match": "*"})
         etag = etag_of(answer)
         if etag is None and answer.status_code != _CREATED:
-            # Whatever it was that succeeded: this is looked for, and written anew where it is not (section 9.3.4).
+            # Whatever it was that succeeded: this is looked for, and written anew where it is not (RFC 9110, 9.3.4).
             raise UnexpectedAnswer(f"{answer.status_code} for what was to be created")
         return etag
 
