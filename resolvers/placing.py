@@ -194,7 +194,7 @@ async def store_booked(
     ctx: Context, ledger: Ledger, row: Appointment, place: Place, *, hold: Hold | None
 ) -> Appointment:
     """A new appointment, to be written to the calendar that is linked now, if one is."""
-    linked = await Calendar.filter(user_id=row.user_id, is_linked=True).using_db(ledger.db).first()
+    linked = await _linked(ledger)
     row.calendar_id = None if linked is None else linked.id
     row.write_state = str(WriteState.NOT_LINKED if linked is None else WriteState.PENDING)
     with _backstop(place):
@@ -274,18 +274,26 @@ def _is_deleted(row: Appointment) -> bool:
     )
 
 
-_SAID = ["modified_at", "revision", "write_state", "write_problem"]
+async def _linked(ledger: Ledger) -> Calendar | None:
+    return await Calendar.filter(user_id=ledger.user.user, is_linked=True).using_db(ledger.db).first()
+
+
+_SAID = ["modified_at", "revision", "calendar_id", "write_state", "write_problem"]
 
 
 async def _say(ctx: Context, ledger: Ledger, row: Appointment) -> None:
     """Something new is said to the guest: its copy in iCloud, if it has or should have one, is to say it too."""
     row.modified_at, row.revision = ctx.now, row.revision + 1
     if row.calendar_id is None:
-        if row.written_at is not None:
+        if row.written_at is None:
+            return
+        linked = None if row.status == CANCELLED else await _linked(ledger)
+        if linked is None:
             # Not as what is there should be: where it is found again, it is brought up to date.
             problem = None if _is_deleted(row) else _STAYS_IN_ICLOUD
             row.write_state, row.write_problem = str(WriteState.NOT_LINKED), problem
-        return
+            return
+        row.calendar_id, row.write_state = linked.id, str(WriteState.PENDING)
     if row.write_state != WriteState.NOT_LINKED:
         row.write_state, row.write_problem = str(WriteState.PENDING), None
         await queue_write(ledger.db, ledger.user, row.id, now=ctx.now)

@@ -12,7 +12,7 @@ from models.changelog import Ledger
 from models.copies import copies_of, deleted_copies, placed_at
 from models.outbox import UNSENT, WriteState, queue_tidying, queue_write
 from models.rows import ReadResource
-from sync.appointment_text import is_as_written, is_left_behind
+from sync.appointment_text import is_as_written, is_left_behind, is_older
 from sync.places import stand_at, why_unusable
 from sync.poll import Poll
 from sync.remote import ETag
@@ -44,6 +44,9 @@ async def _note_copy(ledger: Ledger, calendar: Calendar, each: ReadResource, own
         if not is_right or await _takes_events(ledger, own.calendar_id):
             await queue_tidying(ledger.db, ledger.user, own.id, now=ledger.now, wait=_A_MOVE_LASTS)
             return
+    if own.href is None and own.write_state == WriteState.WRITTEN and is_older(own, each.body):
+        # It was written to another Apple account since: nobody changed this one, and it is brought up to date.
+        own.write_state = WriteState.NOT_LINKED
     if is_elsewhere or own.href is None:
         # After a new connection, or moved by the owner to another calendar: from now on this is its place.
         own.calendar_id, own.href, own.uid = calendar.id, each.href, each.uid

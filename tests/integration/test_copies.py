@@ -151,6 +151,60 @@ async def test_a_copy_that_its_owner_had_deleted_is_not_said_to_stay_in_icloud(w
         assert await states(whole, view) == [(WriteState.NOT_LINKED, False)]
 
 
+@pytest.mark.parametrize("is_moved_before", [True, False])
+async def test_one_that_a_new_connection_does_not_find_is_written_anew_with_its_next_move(
+    whole: Whole, *, is_moved_before: bool
+) -> None:
+    """Its owner deleted it meanwhile, or connected another Apple account."""
+    view, later = await booked(whole.world), (NINE + 2 * HOUR, NINE + 3 * HOUR)
+    await whole.push()
+    await whole.world.owner(accounts.disconnect, user_id=whole.world.anna.user)
+    if is_moved_before:
+        await move(whole.world, view.manage_token, NINE + 4 * HOUR)
+    whole.home.delete(*whole.home.texts)
+    whole.world.clock.now += 1
+    await whole.connect()
+    await move(whole.world, view.manage_token, later[0], key="another-key-made-anew")
+    assert await states(whole, view) == [(WriteState.PENDING, False)]
+    await whole.push()
+    assert (spans(whole.home), await states(whole, view)) == ([later], [(WriteState.WRITTEN, False)])
+
+
+async def test_one_that_was_written_to_another_account_since_is_brought_up_to_date_where_it_is_found_again(
+    whole: Whole,
+) -> None:
+    """Its owner connected another Apple account and this one again, and changed nothing in it."""
+    view, later = await booked(whole.world), (NINE + 2 * HOUR, NINE + 3 * HOUR)
+    await whole.push()
+    [(href, (_, body))] = whole.home.texts.items()
+    await whole.world.owner(accounts.disconnect, user_id=whole.world.anna.user)
+    whole.home.delete(href)
+    whole.world.clock.now += 1
+    await whole.connect()
+    await move(whole.world, view.manage_token, later[0])
+    await whole.push()
+    await whole.world.owner(accounts.disconnect, user_id=whole.world.anna.user)
+    whole.home.put(href.rpartition("/")[2].removesuffix(".ics"), body)
+    whole.world.clock.now += 1
+    await whole.connect()
+    assert await states(whole, view) == [(WriteState.PENDING, False)]
+    await whole.push()
+    assert (spans(whole.home), await states(whole, view)) == ([later], [(WriteState.WRITTEN, False)])
+
+
+async def test_a_cancellation_of_one_that_a_new_connection_does_not_find_says_that_it_may_stand_there(
+    whole: Whole,
+) -> None:
+    view = await booked(whole.world)
+    await whole.push()
+    await whole.world.owner(accounts.disconnect, user_id=whole.world.anna.user)
+    whole.home.delete(*whole.home.texts)
+    whole.world.clock.now += 1
+    await whole.connect()
+    await cancel(whole.world, view.manage_token)
+    assert await states(whole, view) == [(WriteState.NOT_LINKED, True)]
+
+
 async def states(whole: Whole, view: BookingView) -> list[tuple[str, bool]]:
     rows = await whole.world.rows("SELECT write_state, write_problem FROM appointment WHERE id = $1", view.id)
     return [(row["write_state"], row["write_problem"] is not None) for row in rows]
