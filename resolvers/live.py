@@ -90,7 +90,8 @@ async def account_changes(ctx: Context, user_id: str) -> AsyncGenerator[AccountV
             if isinstance(entry, LogRow) and entry.kind not in _ACCOUNT_KINDS:
                 continue
             current = await feed.once.of("account", entry, partial(_apart, ctx, partial(_account, user=user)))
-            if current != shown:
+            # The view does not hold its calendars: what may have changed of them is told unseen.
+            if current != shown or isinstance(entry, Reset) or entry.kind is ChangeKind.CALENDARS:
                 shown = current
                 yield shown
 

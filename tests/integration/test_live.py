@@ -13,6 +13,7 @@ import pytest
 
 from domain.actor import Actor, Role, UserRef
 from domain.availability import Match
+from domain.busy import BusyRule
 from domain.changes import BlockedSlotSource, Slot
 from domain.interval import Span
 from models.bell import Bell
@@ -371,6 +372,21 @@ async def test_the_account_is_shown_now_and_at_each_change_of_it(world: World) -
         assert shown == connected
         await note(world, slot(1))
         await page(world)
+        await world.admin(accounts.disconnect, user_id=world.anna.user)
+        assert await first(frames) == [None]
+
+
+async def test_what_changes_of_its_calendars_alone_is_told(world: World) -> None:
+    await world.connect()
+    home = (await world.calendars())["Home"]
+    async with following(world, account_changes, world.anna.user) as frames:
+        [shown] = await first(frames)
+        for rule in (BusyRule.BLOCK, BusyRule.IGNORE):
+            await world.admin(calendars.set_policy, calendar_id=home.id, declined=rule)
+            assert await first(frames) == [shown]
+        told = asyncio.ensure_future(first(frames))
+        await world.admin(calendars.set_conflict, user_id=world.anna.user, calendar_ids=[home.id])
+        await told
         await world.admin(accounts.disconnect, user_id=world.anna.user)
         assert await first(frames) == [None]
 
