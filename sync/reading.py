@@ -24,7 +24,7 @@ async def read_all(poll: Poll, calendar: Calendar, fetched: Iterable[Fetched]) -
     async with poll.context.database.reading() as db:
         held = await held_bodies(db, calendar, [found[at].href for at in unreadable])
     doubtful = [at for at in unreadable if found[at].href in held]
-    before = await read_guarded(_requests(poll, [held[found[at].href] for at in doubtful]))
+    before = await _read(poll, [held[found[at].href] for at in doubtful])
     for at, reading in zip(doubtful, before, strict=True):
         found[at] = replace(found[at], keeps_events=reading.is_readable)
     return found
@@ -33,13 +33,15 @@ async def read_all(poll: Poll, calendar: Calendar, fetched: Iterable[Fetched]) -
 async def read_kept(poll: Poll, kept: Iterable[Fetched]) -> list[ReadResource]:
     """Texts that have been read before, for another window or zone: under the same guard."""
     texts = list(kept)
-    readings = await read_guarded(_requests(poll, [each.body for each in texts]))
+    readings = await _read(poll, [each.body for each in texts])
     return [_as_read(each, reading) for each, reading in zip(texts, readings, strict=True)]
 
 
-def _requests(poll: Poll, bodies: Iterable[str]) -> list[Request]:
+async def _read(poll: Poll, bodies: Iterable[str]) -> list[Reading]:
+    """Who waits for a worker leaves the others its place: many accounts may have texts that take seconds each."""
     addresses = frozenset(poll.account.addresses)
-    return [Request(body, poll.zone, addresses, poll.window) for body in bodies]
+    requests = [Request(body, poll.zone, addresses, poll.window) for body in bodies]
+    return await read_guarded(requests, wait=poll.place.answer)
 
 
 def _as_read(fetched: Fetched, reading: Reading) -> ReadResource:

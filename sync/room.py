@@ -1,4 +1,4 @@
-"""Places to work at: who waits long for iCloud leaves theirs to another, and works on when there is one again."""
+"""Places to work at: who waits long for iCloud, or a worker, leaves theirs to another, and goes on at the next free."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Place:
             self._room.turn.release()
 
     async def answer(self, asked: Awaitable[T]) -> T:
-        """What iCloud says; past a moment it is waited for without the place."""
+        """What iCloud says, or a worker reads; past a moment it is waited for without the place."""
         room, here = self._room, asyncio.current_task()
         if room is None or here is None or here is not self._worker:
             # What is asked ahead, in another task, is waited for where it is taken up.

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import date
 from pathlib import Path
@@ -56,15 +56,19 @@ _SOME_UID = re.compile(r"^UID:([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 _slices: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
+Wait = Callable[[Awaitable[dict[int, Reading]]], Awaitable[dict[int, Reading]]]
+
 
 class WorkerUnavailableError(Exception):
     """The machine starts no process now, or lets it get nowhere. No OSError: the database is not to blame."""
 
 
-async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) -> list[Reading]:
+async def read_guarded(
+    requests: Sequence[Request], limits: Limits = _LIMITS, *, wait: Wait | None = None
+) -> list[Reading]:
     """In order. One that costs over 2 s of CPU or 512 MB is ended, reported, and blocks all that it could mean.
 
-    Raises WorkerUnavailableError.
+    `wait`: how what a worker reads is waited for, which may be long. Raises WorkerUnavailableError.
     """
     if is_brief([request.text for request in requests]):
         return [read(request) for request in requests]
@@ -73,10 +77,18 @@ async def read_guarded(requests: Sequence[Request], limits: Limits = _LIMITS) ->
     for at in range(0, len(plain), _SLICE):
         async with _turn_at_reading(len(plain)):
             found |= await asyncio.to_thread(_read_these, requests, plain[at : at + _SLICE])
-    while odd := {number: each for number, each in enumerate(requests) if number not in found}:
-        async with _turn():
-            found |= await _read_apart(odd, limits)
+    if odd := {number: each for number, each in enumerate(requests) if number not in found}:
+        reading = _read_odd(odd, limits)
+        found |= await (reading if wait is None else wait(reading))
     return [found[number] for number in range(len(requests))]
+
+
+async def _read_odd(requests: dict[int, Request], limits: Limits) -> dict[int, Reading]:
+    found: dict[int, Reading] = {}
+    while left := {number: each for number, each in requests.items() if number not in found}:
+        async with _turn():
+            found |= await _read_apart(left, limits)
+    return found
 
 
 def is_brief(texts: Sequence[str]) -> bool:

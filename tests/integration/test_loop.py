@@ -27,7 +27,10 @@ from models.people import User
 from models.polling import Places, ask_for_poll, lease_account, trade_leases
 from models.seal import Secret
 from sync.housekeeping import keep_house
+from sync.ical import guarded
 from sync.ical.guarded import ORDINARY_CHARACTERS
+from sync.ical.resource import Reading
+from sync.ical.worker import Limits, Request
 from sync.leases import Leases
 from sync.poll import begin
 from sync.pull import pull
@@ -460,6 +463,47 @@ async def test_first_reads_leave_the_places_to_those_who_find_a_change(engine: E
     may_be_read.set()
     await until(are_read)
     assert most == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await sync.close()
+
+
+async def test_who_waits_for_a_worker_leaves_its_place_to_those_who_find_a_change(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SyncSettings(look_every=0.02, drain=0.1, concurrent_polls=1, usual_every=0.1)
+    engine.server.passwords["odd@icloud.com"] = PASSWORD
+    other = replace(engine, account_id="acc_2", user=UserRef("sub_1", "usr_2"))
+    await other.set_up(apple_id="odd@icloud.com")
+    for each, calendar in ((engine, "Home"), (other, "Work")):
+        await each.choose(calendar)
+        await each.poll()
+    is_waiting, may_be_read, read_apart = asyncio.Event(), asyncio.Event(), guarded._read_apart
+
+    async def linger(requests: dict[int, Request], limits: Limits) -> dict[int, Reading]:
+        is_waiting.set()
+        await may_be_read.wait()
+        return await read_apart(requests, limits)
+
+    monkeypatch.setattr(guarded, "_read_apart", linger)
+    sync = sync_on(engine, settings)
+    task = asyncio.create_task(sync.run())
+    span, odd = (soon(24), soon(25)), (soon(30), soon(31))
+    long = event("odd", *odd, extra=f"X-A:{'x' * ORDINARY_CHARACTERS}")
+    engine.server.calendars["/1/calendars/work/"].put("odd", long)
+    async with asyncio.timeout(60):
+        await is_waiting.wait()
+    engine.server.calendars["/1/calendars/home/"].put("new", event("new", *span))
+
+    async def is_other_closed() -> bool:
+        return await engine.slots() == [span]
+
+    async def are_both_closed() -> bool:
+        return await engine.slots() == [span, odd]
+
+    await until(is_other_closed)
+    may_be_read.set()
+    await until(are_both_closed)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await sync.close()
