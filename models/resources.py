@@ -33,7 +33,7 @@ from models.settle import (
     update_rows,
 )
 
-_SLICE = 100
+_SLICE = 25
 """Resources whose rows are made in one go: a few milliseconds."""
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from models.database import Database, execute, execute_many, fetch, is_unavailable
+from models.database import Database, execute, execute_many, fetch, insert_many, is_unavailable
 from server.services import open_parts
 from tests.e2e.serving import settings_with
 
@@ -27,6 +29,40 @@ async def test_marks_take_their_values_by_number_in_any_order_and_more_than_once
             *("x", "2", "b", "a"),
         )
     assert rows == [{"name": "b", "value": "2"}]
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_the_event_loop_has_turns_while_thousands_of_rows_are_put_into_bytes(
+    database: Database,
+) -> None:
+    taken = Counter[int]()
+    turn = 0
+
+    class Watched(list[tuple[object, ...]]):
+        """Counts what is taken of it in each turn of the loop."""
+
+        def __iter__(self) -> Iterator[tuple[object, ...]]:
+            for row in super().__iter__():
+                taken[turn] += 1
+                yield row
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    counting = asyncio.create_task(count())
+    rows = Watched((f"name-{number}", "value") for number in range(3_000))
+    async with database.writing() as db:
+        await insert_many(db, "deployment_fact", ("name", "value"), rows)
+    counting.cancel()
+    async with database.reading() as db:
+        [found] = await fetch(db, "SELECT COUNT(*) AS number FROM deployment_fact WHERE value = 'value'")
+    assert found["number"] == sum(taken.values()) == 3_000
+    assert max(taken.values()) <= 100
 
 
 @pytest.mark.parametrize(
