@@ -18,8 +18,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from server.app import make_app, make_watch_app
-from server.collector import settle
 from server.config import ConfigError, Settings
+from server.interpreter import settle
 from server.metrics import Metrics
 from server.request import MOST_BYTES
 from server.services import Parts, open_parts

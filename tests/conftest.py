@@ -17,8 +17,8 @@ import pytest
 from benchmarks.own_postgres import is_installed, server_in_memory
 from models.bell import Bell
 from models.database import Database
-from server.collector import settle
 from server.database import migrate, open_database
+from server.interpreter import settle
 from tests.memory import memory
 
 if os.environ.get("CI") == "true":

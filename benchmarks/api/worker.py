@@ -36,8 +36,8 @@ from schema.query import Query
 from schema.scalars import SCALARS
 from server import logs
 from server.app import make_app
-from server.collector import settle
 from server.config import read_settings
+from server.interpreter import settle
 from server.run import config_of
 from server.run import run as run_loop
 from server.services import Parts, open_parts

@@ -25,7 +25,7 @@ from domain.work import Watch, Work
 from models.database import execute, fetch
 from models.outbox import take_due
 from models.seal import Secret
-from server.collector import settle
+from server.interpreter import settle
 from sync.context import Memory, SyncContext
 from sync.ical.resource import AppointmentText, write_appointment
 from sync.icloud import queries

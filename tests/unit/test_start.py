@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.collector import settle
+from server.interpreter import settle
 
 
 @pytest.fixture(autouse=True)
