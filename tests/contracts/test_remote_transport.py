@@ -14,8 +14,8 @@ from types import ModuleType
 import pytest
 
 from models.seal import Secret
+from sync.icloud import coding
 from sync.icloud import server as icloud_server
-from sync.icloud import wire
 from sync.icloud.budget import Budgets
 from sync.icloud.guard import Guard
 from sync.icloud.server import Account, ICloud
@@ -275,7 +275,7 @@ async def test_what_is_big_is_unpacked_and_read_apart_from_the_event_loop(
 
         monkeypatch.setattr(module, name, noted)
 
-    noting(wire, "inflate")
+    noting(coding, "inflate")
     noting(icloud_server, "read_members")
     members = "".join(MEMBER.format(f"{CALENDAR}{number}.ics", f'"{number}"') for number in range(4000))
     big = CHANGES.replace(b"<sync-token>", f"{members}<sync-token>".encode())
