@@ -45,7 +45,7 @@ class Seen:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bombs", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="of each of the two stretches")
+    parser.add_argument("--seconds", type=float, default=20, help="of each stretch")
     parser.add_argument(
         "--bombed", type=int, nargs="+", default=[1, 70], help="accounts, one stretch after the other"
     )

@@ -24,8 +24,6 @@ Db = BaseDBAsyncClient
 """A connection inside a transaction or a snapshot. Handed from function to function, never found by context."""
 
 Row = dict[str, Any]
-_COPIED_IN_ONE_GO = 100
-"""Rows."""
 M = TypeVar("M", bound=Model)
 
 _UNAVAILABLE = (
@@ -65,6 +63,8 @@ _LONGEST = 600.0
 """Seconds of a statement that may change many rows: by them no silent server is known."""
 _WORTH_COPYING = 20
 """Rows. PostgreSQL's COPY takes half the CPU of INSERT at both ends, and one more round trip."""
+_COPIED_IN_ONE_GO = 100
+"""Rows put into bytes before the event loop has a turn."""
 _MARK = re.compile(r"\$(\d+)")
 
 
@@ -434,7 +434,7 @@ async def insert_many(db: Db, table: str, columns: Sequence[str], rows: Sequence
 
 
 async def _in_turns(rows: Sequence[tuple[object, ...]]) -> AsyncIterator[tuple[object, ...]]:
-    """A turn of the event loop between some and some: the driver puts thousands into bytes before it sends any."""
+    """With a turn of the event loop now and then: the driver puts thousands into bytes before it sends any."""
     for number, row in enumerate(rows, 1):
         if number % _COPIED_IN_ONE_GO == 0:
             await asyncio.sleep(0)

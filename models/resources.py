@@ -34,7 +34,7 @@ from models.settle import (
 )
 
 _SLICE = 25
-"""Resources whose rows are made in one go: a few milliseconds."""
+"""Resources whose rows are made in one go: a millisecond or so."""
 
 
 async def store_resources(

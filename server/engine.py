@@ -81,9 +81,14 @@ class Answer:
         return self.fields if self.data is None else len(self.data)
 
     @property
+    def codes(self) -> list[object]:
+        """For a log: what was wrong, without what was sent."""
+        return [problem.extensions["code"] for problem in self.errors if problem.extensions]
+
+    @property
     def is_for_later(self) -> bool:
         """Whether some of it, or all, could not be had just now: the same can be asked again in a while."""
-        return any((problem.extensions or {}).get("code") == Code.UNAVAILABLE for problem in self.errors)
+        return Code.UNAVAILABLE in self.codes
 
     def as_bytes(self) -> bytes:
         """As a body or a payload: what a transport sends, whole."""

@@ -90,8 +90,3 @@ def _is_to_keep(asked: Asked, ready: Ready, body: bytes) -> bool:
 
 def wrong(message: str) -> Answer:
     return Answer(None, (error(Code.BAD_REQUEST, message),), began=False)
-
-
-def codes_of(answer: Answer) -> list[object]:
-    """For a log: what was wrong, without what was sent."""
-    return [problem.extensions["code"] for problem in answer.errors if problem.extensions]

@@ -22,7 +22,7 @@ from server.access import Caller, Denied, bearer
 from server.coding import SMALLEST, coded
 from server.engine import Answer
 from server.framing import FRAMINGS
-from server.front import Front, Ready, codes_of, wrong
+from server.front import Front, Ready, wrong
 from server.logs import tell
 from server.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, MULTIPART, Accepted, accepted
 from server.request import MOST_BYTES, Asked, read_parameters
@@ -195,7 +195,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _answered(answer: Answer, accepts: Accepted, exchange: _Exchange) -> Response:
-    if answer.errors and (codes := codes_of(answer)):
+    if codes := answer.codes:
         exchange.said["codes"] = codes
     media_type = accepts.streams(is_subscription=False)
     return (

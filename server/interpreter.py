@@ -10,7 +10,7 @@ _MADE_BETWEEN = 10_000
 a time: at Python's 700 each was gone through twice before. What hangs together in circles lies longer: a few MB."""
 _TURN = 0.0005
 """Seconds that a thread that reads texts keeps the event loop from going on. It waits so long for each of a request's
-steps, for a socket or a database: with Python's 0.005, a question beside first reads took several times as long."""
+steps, for a socket or a database; with Python's 0.005 that added up (`python -m benchmarks.bombs`)."""
 
 
 def settle() -> None:

@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 from schema.errors import Code, error
 from server.engine import Answer
 from server.framing import Framing
-from server.front import codes_of
 from server.sockets import Ending
 from server.wire import cut, keep_little
 
@@ -114,7 +113,7 @@ class Stream(Response):
         await self._write(self._framing.opening)
         async with aclosing(self._answers):
             async for answer in self._answers:
-                if codes := codes_of(answer):
+                if codes := answer.codes:
                     self._said["codes"] = codes
                 if answer.is_for_later:
                     return End.UNAVAILABLE

@@ -20,7 +20,7 @@ from server import closing
 from server.access import Caller, Denied, authorization_of, bearer
 from server.closing import ClosedError
 from server.engine import Answer, refused_by
-from server.front import Front, Ready, codes_of
+from server.front import Front, Ready
 from server.outgoing import Outgoing
 from server.request import read_request
 from server.sockets import Ending, TooManyError
@@ -209,7 +209,7 @@ class _Connection:
                     await self._out.calm()
                     with self._front.watch(work):
                         answer = await self._front.engine.execute(ready.prepared, ready.request, operation)
-                        work.outcome = outcome_of(codes_of(answer))
+                        work.outcome = outcome_of(answer.codes)
                     await self._tell(name, answer)
         except ClosedError as closed:
             self._close(closed.code, closed.reason)
@@ -229,11 +229,11 @@ class _Connection:
                 if answer.is_for_later:
                     # An error would end it for good: clients come back to what is lost.
                     self._close(closing.AGAIN_LATER, _LATER)
-                    return codes_of(answer)
+                    return answer.codes
                 if not answer.began:
                     self._forget(name)
                     await self._refuse(name, answer)
-                    return codes_of(answer)
+                    return answer.codes
                 text = head + answer.as_bytes() + b"}"
                 # A thousand sockets come through here for one change.
                 if not self._out.send_at_once(text):
@@ -254,7 +254,7 @@ class _Connection:
 
     async def _refuse(self, name: str, answer: Answer) -> None:
         """One operation's end, and no other's: clients take a socket that is closed for it as one that is lost."""
-        self._say("websocket operation", codes=codes_of(answer))
+        self._say("websocket operation", codes=answer.codes)
         await self._out.send(_error(name, answer))
 
     def _forget(self, name: str) -> None:

@@ -102,7 +102,8 @@ def _is_believed(poll: Poll, calendar: Calendar, listed_token: str | None) -> bo
         # Where it is to be read on from further back, a write of ours, at least, is to be told of.
         return True
     if calendar.id not in poll.waited_out:
-        # Once in a poll: a token that moves at each look would begin to be waited for anew.
+        # Once in a poll: a token that moves at each look would begin to be waited for anew. Believed after so many
+        # polls, and then each time after as many more: the count tells whether it was before.
         polls = poll.count_on(poll.context.memory.unexplained_polls, calendar)
         if polls % (poll.context.settings.most_missing_polls + 1):
             poll.hurry(poll.context.settings.watched_every)
