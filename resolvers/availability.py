@@ -41,7 +41,7 @@ __all__ = ["AvailabilityQuestion", "StalePolicy", "availability", "closed_spans"
 async def availability(
     ctx: Context, question: AvailabilityQuestion
 ) -> AvailabilityView | RateLimited | InvalidInput | NotFound | Forbidden:
-    if refusal := limited(ctx):
+    if refusal := _limited(ctx):
         return refusal
     now = ctx.now
     moment = moment_of(question, ctx.services, now=now, rules_now=int(now), refreshed_at=None)
@@ -52,7 +52,7 @@ async def availability(
     return await _answer(ctx, await ctx.db(), question, refreshed_at=None)
 
 
-def limited(ctx: Context) -> RateLimited | None:
+def _limited(ctx: Context) -> RateLimited | None:
     """Counts one more question of a guest's address."""
     if not ctx.is_booking:
         return None

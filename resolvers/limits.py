@@ -13,6 +13,7 @@ class Rule(StrEnum):
     """What is limited, and whose calls are counted together."""
 
     AVAILABILITY = "availability"  # An address at a subaccount, with BOOKING keys.
+    FOLLOWING = "following"  # The same: availability as it changes. What comes beyond it takes its turn.
     BOOKING = "booking"  # An address at a subaccount, with BOOKING keys: book, reschedule, cancel.
     HOLD = "hold"  # An address at a subaccount, with BOOKING keys; how many live at once is counted in the database.
     CONNECT = "connect"  # A user: refusals by Apple alone (`refund` what was not refused).
@@ -35,6 +36,7 @@ class Rate:
 
 RATES: Mapping[Rule, Rate] = {
     Rule.AVAILABILITY: Rate(60, 60),
+    Rule.FOLLOWING: Rate(60, 60),
     Rule.BOOKING: Rate(10, 60),
     Rule.HOLD: Rate(30, 60),
     Rule.CONNECT: Rate(3, 3600),
@@ -72,6 +74,12 @@ class Limits:
             bucket.tokens -= 1
             return None
         return self._clock() + (1 - bucket.tokens) * rate.refill
+
+    def queue(self, rule: Rule, who: str) -> float:
+        """Counts one call in any case: seconds until its turn. `refund` it where it is not made after all."""
+        bucket = self._filled(rule, who)
+        bucket.tokens -= 1
+        return max(-bucket.tokens, 0.0) * self._rates[rule].refill
 
     def refund(self, rule: Rule, who: str) -> None:
         """Gives back one call that turned out not to count."""

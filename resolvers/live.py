@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -13,10 +14,11 @@ from models.booking import Appointment
 from models.changelog import LogRow, NoSuchUserError, read_position
 from resolvers import accounts, scope
 from resolvers.appointments import appointment_view
-from resolvers.availability import AvailabilityQuestion, limited
+from resolvers.availability import AvailabilityQuestion
 from resolvers.context import Context
 from resolvers.cursors import ForeignCursorError, read_cursor, write_cursor
 from resolvers.feeds import Feed, Reset
+from resolvers.limits import Rule
 from resolvers.outcomes import InvalidInput, NotFound, Refusal
 from resolvers.sources import Source, source_of
 from resolvers.views import (
@@ -113,8 +115,7 @@ async def availability_changes(
     ctx: Context, question: AvailabilityQuestion
 ) -> AsyncGenerator[AvailabilityUpdateView, None]:
     """The availability now, then whenever it is another one. Computed once for all who ask the same."""
-    if refusal := limited(ctx):
-        raise RefusedError(refusal)
+    await _turn(ctx)
     shared = await source_of(ctx, question)
     if isinstance(shared, Refusal):
         raise RefusedError(shared)
@@ -127,6 +128,21 @@ async def availability_changes(
                     raise RefusedError(update)
                 yield update
                 await ctx.renew()
+
+
+async def _turn(ctx: Context) -> None:
+    """After a restart all guests of an address come at once. The later ones wait: to clients a refusal is the end."""
+    if not ctx.is_booking:
+        return
+    limits, who = ctx.services.limits, ctx.counted_as
+    seconds = limits.queue(Rule.FOLLOWING, who)
+    if not seconds:
+        return
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        limits.refund(Rule.FOLLOWING, who)
+        raise
 
 
 async def _followed(ctx: Context, user_id: str) -> UserRef:

@@ -24,6 +24,7 @@ from resolvers.availability import AvailabilityQuestion, StalePolicy
 from resolvers.context import Context
 from resolvers.cursors import read_cursor, write_cursor
 from resolvers.feeds import Rings
+from resolvers.limits import Limits, Rate, Rule
 from resolvers.live import (
     RefusedError,
     account_changes,
@@ -31,7 +32,7 @@ from resolvers.live import (
     availability_changes,
     blocked_slot_changes,
 )
-from resolvers.outcomes import InvalidInput, NotFound, RateLimited
+from resolvers.outcomes import InvalidInput, NotFound
 from resolvers.settings import ResolverSettings
 from resolvers.views import AvailabilityUpdateView, SlotChangeView
 from sync.service import RefreshOutcome
@@ -688,15 +689,24 @@ async def test_what_a_question_is_refused_for_a_subscription_is_too(world: World
     assert len(world.services.sources) == 0
 
 
-async def test_beginning_counts_as_a_question_of_the_guests_address(world: World) -> None:
+async def test_guests_of_one_address_who_come_at_once_are_all_shown_what_is_free(world: World) -> None:
     await page(world)
-    for _ in range(60):
+    world.services = replace(world.services, limits=Limits(world.clock, {Rule.FOLLOWING: Rate(2, 0.02)}))
+    for _ in range(4):
         async with following(world, availability_changes, QUESTION, actor=key_of(world)) as frames:
-            await update(frames)
+            assert (await update(frames)).is_snapshot
+
+
+async def test_a_guest_who_leaves_before_its_turn_leaves_it_to_others(world: World) -> None:
+    limits = Limits(world.clock, {Rule.FOLLOWING: Rate(1, 3600)})
+    world.services = replace(world.services, limits=limits)
+    limits.queue(Rule.FOLLOWING, f"{world.subaccount} 192.0.2.1")
     async with following(world, availability_changes, QUESTION, actor=key_of(world)) as frames:
-        with pytest.raises(RefusedError) as refused:
-            await update(frames)
-        assert isinstance(refused.value.refusal, RateLimited)
+        waiting = asyncio.ensure_future(update(frames))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert limits.queue(Rule.FOLLOWING, f"{world.subaccount} 192.0.2.1") == 3600
 
 
 async def test_whoever_is_followed_is_watched(world: World) -> None:

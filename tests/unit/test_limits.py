@@ -29,6 +29,7 @@ def test_exactly_as_many_calls_pass_at_once_as_the_table_says(rule: Rule, clock:
 
 def test_the_promised_numbers_stand_in_the_table() -> None:
     assert RATES[Rule.AVAILABILITY] == Rate(60, 60)
+    assert RATES[Rule.FOLLOWING] == Rate(60, 60)
     assert RATES[Rule.BOOKING] == Rate(10, 60)
     assert RATES[Rule.CONNECT] == Rate(3, 3600)
     assert RATES[Rule.REFRESH] == Rate(1, 10)
@@ -63,6 +64,13 @@ def test_a_refund_gives_back_one_call_and_never_more_than_all(clock: Clock) -> N
     limits.refund(Rule.CONNECT, "usr_1")
     assert limits.take(Rule.CONNECT, "usr_1") is None
     assert limits.take(Rule.CONNECT, "usr_1") is not None
+
+
+def test_who_takes_its_turn_waits_as_long_as_those_before_it_take(clock: Clock) -> None:
+    limits = Limits(clock, {Rule.FOLLOWING: Rate(2, 20)})
+    assert [limits.queue(Rule.FOLLOWING, "who") for _ in range(4)] == [0, 0, 10, 20]
+    clock.now += 15
+    assert limits.queue(Rule.FOLLOWING, "who") == pytest.approx(15)
 
 
 def test_a_clock_set_back_grants_nothing(clock: Clock) -> None:
