@@ -1,4 +1,6 @@
 // graphql-ws, the client that Apollo, urql, Relay and GraphiQL use over websockets.
+import { readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import { CHANGES, VIEWER, assert, block, connectionParams, cursor, equal, socketUrl, tell, user, within } from './harness.mjs';
@@ -18,6 +20,21 @@ const closing = (options) =>
     const client = make({ ...options, on: { closed: resolve } });
     client.subscribe({ query: VIEWER }, { next() {}, error() {}, complete() {} });
   });
+
+/** A port that refuses until it is opened: then it leads to the server. */
+async function closedPort() {
+  const server = createServer((from) => {
+    const to = connect(Number(new URL(socketUrl).port), '127.0.0.1');
+    from.pipe(to).pipe(from);
+  });
+  const listen = (at) => new Promise((resolve) => server.listen(at, '127.0.0.1', () => resolve(server.address().port)));
+  const port = await listen(0);
+  await new Promise((resolve) => server.close(resolve));
+  return { port, open: () => listen(port) };
+}
+
+const manual = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
+const [, ofTheManual] = manual.match(/createClient\((\{.*?\n\})\);/s);
 
 await tell({
   'a query and its answer': async () => {
@@ -84,6 +101,19 @@ await tell({
     made.push(await block(), await block());
     while (seen.length < made.length) await new Promise((resolve) => setTimeout(resolve, 20));
     equal(seen, made, 'changes');
+    await client.dispose();
+  },
+
+  'made as the manual says, it comes back to a server that was away': async () => {
+    const { port, open } = await closedPort();
+    let opened;
+    const client = make({
+      ...new Function('key', `return ${ofTheManual}`)(connectionParams.authorization.slice('Bearer '.length)),
+      url: `ws://127.0.0.1:${port}/graphql`,
+      retryWait: async () => (opened ||= await open()),
+    });
+    equal(await one(client, { query: VIEWER }), { data: { viewer: { role: 'OWNER' } } }, 'answer');
+    equal(opened, port, 'opened');
     await client.dispose();
   },
 });

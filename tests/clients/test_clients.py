@@ -34,6 +34,7 @@ CLAIMS = {
         "a payload of null is an init without a key",
         "it pings the server and is answered",
         FOLLOWS,
+        "made as the manual says, it comes back to a server that was away",
     ),
     "graphql_sse.mjs": (
         "a query and a mutation, each answered and completed",
