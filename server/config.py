@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sync.icloud.guard import Guard, is_loopback
 from sync.icloud.trust import verifying
@@ -143,23 +143,43 @@ def _networks(value: str) -> tuple[Network, ...]:
 
 
 def _database_url(value: str) -> str:
-    if not value.startswith(("sqlite:///", "postgres://", "postgresql://")):
-        raise ConfigError("give sqlite:///path or postgres://user@host/name")
+    if value.startswith("sqlite:///"):
+        # SQLite opens a database that nothing outlives, where it is given no path or this one.
+        is_one = value.removeprefix("sqlite:///").partition("?")[0] not in {"", ":memory:"}
+    else:
+        is_one = value.startswith(("postgres://", "postgresql://")) and _has_hosts(value)
+    if not is_one:
+        raise ConfigError(
+            "give sqlite:///path or postgres://user@host/name, where / in a password is %2F, # is %23 and so on"
+        )
     return value
 
 
+def _has_hosts(url: str) -> bool:
+    """PostgreSQL's URLs may name several, or none: that is a socket on this machine."""
+    try:
+        hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    except ValueError:
+        return False
+    return all(host == "" or _address(f"https://{host}") for host in hosts)
+
+
+def _web_address(value: str) -> SplitResult | None:
+    parts = urlsplit(value) if _address(value) else None
+    return parts if parts and parts.scheme in {"http", "https"} else None
+
+
 def _caldav_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+    parts = _web_address(value)
+    if parts is None:
         raise ConfigError("give an address such as https://caldav.icloud.com/")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigError("plain http is for this machine alone: give an https address")
     return value if parts.path else value + "/"
 
 
 def _traces_url(value: str) -> str:
-    parts = urlsplit(value)
-    if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None):
+    if value and _web_address(value) is None:
         raise ConfigError("give an OTLP/HTTP address such as http://127.0.0.1:4318/v1/traces")
     return value
 

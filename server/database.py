@@ -14,7 +14,6 @@ from typing import Any
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException, OperationalError
 from tortoise.migrations.executor import MigrationExecutor
@@ -120,7 +119,8 @@ async def _connected(
             for client in clients:
                 await asyncio.wait_for(client.create_connection(with_db=True), 15)
         except (OSError, TimeoutError, BaseORMException, ssl.SSLError) as error:
-            raise DatabaseUnusableError(f"The database can't be reached: {_one_line(error)}") from error
+            reason = _one_line(error.__cause__ or error)  # Tortoise's own words name what it was not told.
+            raise DatabaseUnusableError(f"The database can't be reached: {reason}") from error
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in {"asyncpg", "sqlite3"}:
                 raise
@@ -160,15 +160,23 @@ def _connections(
             name: {"engine": "models.sqlite", "credentials": {"file_path": path, **settings}}
             for name, settings in names.items()
         }
-    expanded = expand_db_url(url.replace("postgresql://", "postgres://", 1))
     # One of them glances for as long as the process lives.
-    expanded["credentials"] |= {
+    credentials = {
+        "connect": partial(_connect_to, url),
         "minsize": 1, "maxsize": max(pool_size, 2), "connection_class": _Lasting,
         "command_timeout": answers_within, "timeout": min(answers_within or _CONNECTS_WITHIN, _CONNECTS_WITHIN),
     }  # fmt: skip
     if stands_still is not None:
-        expanded["credentials"]["init"] = partial(_end_what_stands_still, after=stands_still)
-    return {"postgres": expanded}
+        credentials["init"] = partial(_end_what_stands_still, after=stands_still)
+    return {"postgres": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}}
+
+
+async def _connect_to(url: str, _: None, **settings: Any) -> asyncpg.Connection[Any]:
+    """By the URL as asyncpg reads it, for the bell too: Tortoise knows no `sslmode`, and hands on its own defaults."""
+    for name in ("host", "port", "user", "password", "database"):
+        settings.pop(name)
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(url, **settings)
+    return connection
 
 
 async def _end_what_stands_still(connection: asyncpg.Connection, *, after: float) -> None:

@@ -12,9 +12,12 @@ import asyncpg
 import pytest
 
 from models.database import Database, execute, execute_many, fetch, insert_many, is_unavailable
+from server.database import DatabaseUnusableError, open_database
 from server.services import open_parts
 from tests.e2e.serving import settings_with
 
+SSL_REQUEST = (8).to_bytes(4) + (80_877_103).to_bytes(4)
+"""PostgreSQL's protocol, 55.2.10: what a client sends before all else where it wants TLS."""
 INSERT = "INSERT INTO deployment_fact (name, value) VALUES ($2, $1)"
 
 
@@ -29,6 +32,34 @@ async def test_marks_take_their_values_by_number_in_any_order_and_more_than_once
             *("x", "2", "b", "a"),
         )
     assert rows == [{"name": "b", "value": "2"}]
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_the_url_of_a_postgresql_takes_what_libpqs_take(database_url: str) -> None:
+    async with open_database(f"{database_url}?sslmode=disable") as database, database.reading() as db:
+        assert await fetch(db, "SELECT 1 AS one") == [{"one": 1}]
+    with pytest.raises(DatabaseUnusableError, match="verify-full"):
+        async with open_database(f"{database_url}?sslmode=perhaps"):
+            pass
+
+
+async def test_a_postgresql_without_tls_is_not_spoken_to_where_the_url_asks_for_it() -> None:
+    heard = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readexactly(8))
+        writer.write(b"N")
+        heard.append(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DatabaseUnusableError, match="rejected SSL"):
+            async with open_database(f"postgres://u:hunter2@127.0.0.1:{port}/x?sslmode=require"):
+                pass
+    assert heard == [SSL_REQUEST, b""]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ def test_an_empty_variable_is_the_default() -> None:
         ("ALLOWED_ORIGINS", "https://app.example.com/"), ("ALLOWED_ORIGINS", "app.example.com"),
         ("ALLOWED_ORIGINS", "https://user:pass@app.example.com"), ("CALDAV_HOSTS", "a b"),
         ("CALDAV_HOSTS", "p1.example:99999"), ("CALDAV_HOSTS", "https://p1.example"), ("CALDAV_CA_FILE", "README.md"),
+        ("CALDAV_URL", "https://[::1/"), ("CALDAV_URL", "https://p1.example:99999/"), ("CALDAV_URL", "https://a b/"),
+        ("TRACES_URL", "http://[::1/v1/traces"), ("TRACES_URL", "http://otel:http/v1/traces"),
+        ("DATABASE_URL", "sqlite:///"), ("DATABASE_URL", "sqlite:///:memory:"),
+        ("DATABASE_URL", "postgres://u:p#ss@db/x"), ("DATABASE_URL", "postgres://[::1/x"),
+        ("DATABASE_URL", "postgres://db:99999/x"), ("DATABASE_URL", "postgres://one,two:http/x"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_in_one_line_that_does_not_repeat_it(name: str, value: str) -> None:
@@ -47,6 +52,18 @@ def test_a_wrong_value_is_told_in_one_line_that_does_not_repeat_it(name: str, va
     assert str(told.value).startswith(f"SLOTWIRE_{name} can't be used: ")
     assert "\n" not in str(told.value)
     assert "pass@" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///slotwire.sqlite3", "sqlite:////var/lib/slotwire.sqlite3", "postgres://u@db/x",
+        "postgresql://u:p%23ss@[::1]:5433/x?sslmode=verify-full", "postgres://u@one:5432,two/x?target_session_attrs=primary",
+        "postgres:///x?host=/run/postgresql",
+    ],
+)  # fmt: skip
+def test_a_database_is_named_as_its_own_tools_name_it(url: str) -> None:
+    assert read_settings({"SLOTWIRE_DATABASE_URL": url}).database_url == url
 
 
 def test_a_name_that_is_nearly_a_settings_is_told_and_what_is_not_ours_is_not() -> None:
