@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from domain.copies import appointment_of
 from models.booking import Appointment
-from models.calendar import Calendar, Resource
+from models.calendar import Calendar, Resource, why_unlinkable
 from models.changelog import Ledger
 from models.copies import copies_of
 from models.held import resource_id
@@ -129,6 +129,7 @@ async def stand_at(ledger: Ledger, own: Appointment, copy: Resource) -> None:
 
 
 def why_unusable(calendar: Calendar) -> str | None:
+    """A subscription can say that it takes writes, and so can what holds no events any more."""
     if calendar.is_gone:
         return CALENDAR_GONE
-    return None if calendar.can_write else READ_ONLY
+    return None if why_unlinkable(calendar) is None else READ_ONLY

@@ -109,8 +109,9 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
         if calendar is None:
             await _settle_without(ledger, taken, own, WriteState.NOT_LINKED)
             return None
-        has_others_to_remove = own.status != "CONFIRMED" and bool(strays)
-        if (problem := why_unusable(calendar)) is not None and not has_others_to_remove:
+        # What holds no events any more may let go of one that it has.
+        may_remove = own.status != "CONFIRMED" and (bool(strays) or calendar.can_write)
+        if (problem := why_unusable(calendar)) is not None and not may_remove:
             await _give_up(context, ledger, taken, own, problem)
             return None
         if own.href is None:

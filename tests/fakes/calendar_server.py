@@ -226,7 +226,7 @@ class FakeAccount:
 
     async def create(self, href: Href, body: str) -> ETag | None:
         await self._step("create")
-        calendar = self._writable(href)
+        calendar = self._taking(href)
         uid = _uid(body)
         taken = {_uid(text) for each in self.server.calendars.values() for _, text in each.texts.values()}
         if href in calendar.texts or uid in taken:
@@ -237,7 +237,7 @@ class FakeAccount:
 
     async def replace(self, href: Href, body: str, etag: ETag) -> ETag | None:
         await self._step("replace")
-        calendar = self._writable(href)
+        calendar = self._taking(href)
         if href not in calendar.texts or calendar.texts[href][0] != etag:
             raise StaleWrite
         new_etag = self._store(calendar, href, body)
@@ -260,6 +260,12 @@ class FakeAccount:
             self.server.drops_put_answers -= 1
             raise Unreachable("the answer was lost")
         return calendar.texts[href][0] if self.server.tells_etags else None
+
+    def _taking(self, href: Href) -> FakeCalendar:
+        calendar = self._writable(href)
+        if calendar.kind is not CalendarKind.EVENTS:
+            raise Forbidden
+        return calendar
 
     def _writable(self, href: Href) -> FakeCalendar:
         calendar = self.server.calendar_of(href)

@@ -7,11 +7,13 @@ import pytest
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind
 from models.bell import Bell
-from models.database import Database
+from models.database import Database, execute
+from models.outbox import WriteState
 from sync.quiet import look
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar
-from tests.integration.engine import DAY, Engine, at, engine_on, event
+from tests.integration.engine import DAY, HOUR, Engine, at, engine_on, event
+from tests.integration.test_push import spans
 from tests.integration.test_quiet import leased
 
 
@@ -138,3 +140,64 @@ async def test_one_that_was_never_read_before_it_turned_is_waited_for_no_more(en
     assert account.status == AccountStatus.CONNECTED
     assert (account.next_poll_at or 0) - engine.now >= engine.settings.usual_every
     assert (await engine.calendar("Work")).last_synced_at is None
+
+
+TAKES_NO_EVENTS = pytest.mark.parametrize("kind", [CalendarKind.REMINDERS, CalendarKind.SUBSCRIPTION])
+BOOKED, MOVED = (at(4, 9), at(4, 10)), (at(4, 14), at(4, 15))
+
+
+async def booked(engine: Engine) -> str:
+    """To be written to Home."""
+    name, home = await engine.book(*BOOKED), await engine.calendar("Home")
+    async with engine.database.writing() as db:
+        await execute(db, "UPDATE appointment SET calendar_id = $1 WHERE id = $2", home.id, name)
+    return name
+
+
+@TAKES_NO_EVENTS
+async def test_what_waits_for_one_that_takes_no_events_is_written_once_it_does(
+    engine: Engine, kind: CalendarKind
+) -> None:
+    home = home_of(engine)
+    home.kind = kind
+    await engine.poll()
+    name = await booked(engine)
+    await engine.push()
+    assert (await engine.appointment(name)).write_state == WriteState.FAILED
+    engine.now += 60
+    home.kind = CalendarKind.EVENTS
+    await engine.poll()
+    await engine.push()
+    assert BOOKED in spans(home)
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+@TAKES_NO_EVENTS
+async def test_one_that_is_moved_while_its_calendar_takes_no_events_goes_to_the_one_that_is_linked_since(
+    engine: Engine, kind: CalendarKind
+) -> None:
+    """For its name is taken where it stood, it has another one there."""
+    name = await booked(engine)
+    await engine.push()
+    home, work = home_of(engine), engine.server.calendars["/1/calendars/work/"]
+    home.kind = kind
+    await engine.poll()
+    await engine.choose(linked="Work")
+    await engine.change(name, starts=MOVED[0], ends=MOVED[1])
+    for _ in range(3):
+        await engine.push()
+        engine.now += HOUR
+    assert spans(work) == [MOVED]
+    assert (await engine.appointment(name)).write_state == WriteState.WRITTEN
+
+
+async def test_one_that_is_cancelled_goes_from_what_holds_no_events_any_more(engine: Engine) -> None:
+    name = await booked(engine)
+    await engine.push()
+    home = home_of(engine)
+    home.kind = CalendarKind.REMINDERS
+    await engine.poll()
+    await engine.change(name, status="CANCELLED")
+    await engine.push()
+    assert BOOKED not in spans(home)
+    assert (await engine.appointment(name)).write_state == WriteState.REMOVED
