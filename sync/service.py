@@ -14,7 +14,7 @@ from domain.actor import UserRef
 from domain.calendars import ListedCalendar
 from domain.work import Watch, unwatched
 from models.bell import SYNC, Bell
-from models.changelog import read_position
+from models.changelog import NoSuchUserError, read_position
 from models.database import Database, fetch
 from models.icloud import ICloudAccount
 from models.polling import ask_for_poll
@@ -114,6 +114,9 @@ class Sync:
                 return await self._look(user, asked)
         except TimeoutError:
             return RefreshOutcome(is_complete=False, changes=0, error=None)
+        except NoSuchUserError:
+            # Removed meanwhile: as without an account, there is nothing to look at.
+            return RefreshOutcome(is_complete=True, changes=0, error=None)
 
     def forget(self, account_id: str) -> None:
         """After a disconnect: the password goes at once."""

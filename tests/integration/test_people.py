@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from domain.actor import Role
 from domain.changes import ChangeKind
 from domain.hours import DEFAULT_HOURS
 from domain.ids import Kind
-from models.bell import SYNC
+from models.bell import SYNC, Bell
 from models.booking import Appointment, PendingWrite
 from models.changelog import NoSuchUserError
+from models.database import Database
 from models.people import Key
 from resolvers import accounts, audit, calendars, events, health, keys, nodes, people
 from resolvers.outcomes import Forbidden, HasUpcomingAppointments, InvalidInput, NotFound
 from resolvers.views import Page, SubaccountView, UserView, ViewerView
+from sync.service import Sync
+from tests.integration.whole import whole_on
 from tests.integration.world import NOW, World, booking_of, owner_of
+from tests.machine.doom import Doom
+from tests.machine.process import Door
 
 
 async def book(world: World, *, starts: int, status: str = "CONFIRMED") -> str:
@@ -246,6 +253,31 @@ async def test_what_comes_after_the_removal_finds_nobody(world: World) -> None:
     assert await world.rows("SELECT * FROM apple_principal") == []
     async with world.services.database.reading() as db:
         assert await Key.all().using_db(db).count() == 0
+
+
+async def test_a_look_at_icloud_that_is_overtaken_by_the_removal_finds_nobody(
+    database: Database, bell: Bell
+) -> None:
+    whole, doom = await whole_on(database, bell), Doom()
+    world, context = whole.world, whole.sync.context
+
+    async def remove(_: str) -> None:
+        """Once the account was found, and is to be taken."""
+        doom.between = None
+        await world.admin(people.remove_user, user_id=world.anna.user)
+
+    doom.between = remove
+    sync = Sync(
+        database=Door(database, doom),
+        bell=bell,
+        sealer=context.sealer,
+        settings=context.settings,
+        clock=context.clock,
+        server=whole.server,
+    )
+    world.services = replace(world.services, icloud=sync)
+    assert isinstance(await world.admin(accounts.refresh, user_id=world.anna.user), NotFound)
+    assert doom.between is None
 
 
 async def test_a_node_is_found_by_its_id_alone(world: World) -> None:
