@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.copies import next_uid
 from models.booking import Appointment
@@ -187,53 +188,84 @@ async def _require_home(remote: RemoteCalendars, intent: Intent) -> None:
         raise UnexpectedAnswer("the account's home is not where it was") from None
 
 
+class _Aim(NamedTuple):
+    """Under which name it is to be written, and what of ours stands there by the last look."""
+
+    uid: str
+    href: Href
+    stands: Held | None
+
+
 async def _write(context: SyncContext, remote: RemoteCalendars, intent: Intent) -> Result:
     own = intent.own
     assert own.uid is not None
     assert own.href is not None
     uid, href = own.uid, Href(own.href)
-    stands = await _look(remote, href, uid, intent.held) if own.etag or intent.held else None
+    aim = _Aim(uid, href, await _look(remote, href, uid, intent.held) if own.etag or intent.held else None)
     for _ in range(_MOST_ROUNDS):
-        own.uid = uid
-        if stands is not None and whose(stands.body, uid) is Whose.ANOTHERS:
-            stands = None
-        if stands is not None and (refused := _why_left_alone(stands.body, uid, intent)) is not None:
-            return refused
-        body = write_appointment(text_of(own)) if stands is None else patched(own, stands.body)
-        if body is None:
-            return GivenUp(NOT_ALONE)
-        try:
-            context.at("write sent")
-            told = await _put(remote, href, body, stands)
-            is_doubted = _is_doubted(intent)
-            if told is not None and not is_doubted:
-                return Written(uid, href, told, body)
-            found = await _find(remote, href)
-            if stands is not None and not _was_replaced(own, found, before=stands.etag, put=body):
-                return Later(UnexpectedAnswer("a success, and nothing was replaced"))
-            if is_doubted and found is None:
-                return Later(UnexpectedAnswer("a success, and nothing was written"))
-            return _as_found(uid, href, found, put=body)
-        except NotThere:
-            if stands is None:
-                return await _why_not_there(remote, intent)
-            stands = None  # The owner deleted it; the booking stands, and so does its event.
-        except StaleWrite:
-            found = await _find(remote, href)
-            is_ours = found is not None and whose(found.body, uid) is not Whose.ANOTHERS
-            if found is not None and is_ours and is_in_its_time(own, found.body):
-                return Written(uid, href, found.etag, found.body)  # Ours, whose answer was lost.
-            if is_ours:
-                stands = found
-            elif stands is None and found is None and not _is_sure_of_conflict(context, intent):
-                return Later(StaleWrite("it is taken, and nothing is there"))
-            elif stands is None:
-                # Nothing of ours here, and yet the name is taken: elsewhere in the account.
-                uid = next_uid(uid, own.id)
-                href = Href(href_of(intent.calendar.path, uid))
-            else:
-                stands = None
+        next_step = await _write_once(context, remote, intent, aim)
+        if not isinstance(next_step, _Aim):
+            return next_step
+        aim = next_step
     return Later(StaleWrite("it changed under every try"))
+
+
+async def _write_once(
+    context: SyncContext, remote: RemoteCalendars, intent: Intent, aim: _Aim
+) -> Result | _Aim:
+    """What came of it, or at what the next try is to aim."""
+    own = intent.own
+    own.uid = aim.uid
+    if aim.stands is not None and whose(aim.stands.body, aim.uid) is Whose.ANOTHERS:
+        aim = aim._replace(stands=None)
+    if aim.stands is not None and (refused := _why_left_alone(aim.stands.body, aim.uid, intent)) is not None:
+        return refused
+    body = write_appointment(text_of(own)) if aim.stands is None else patched(own, aim.stands.body)
+    if body is None:
+        return GivenUp(NOT_ALONE)
+    context.at("write sent")
+    try:
+        told = await _put(remote, aim.href, body, aim.stands)
+    except NotThere:
+        if aim.stands is None:
+            return await _why_not_there(remote, intent)
+        return aim._replace(stands=None)  # The owner deleted it; the booking stands, and so does its event.
+    except StaleWrite:
+        return await _after_refusal(context, remote, intent, aim)
+    return await _after_success(remote, intent, aim, put=body, told=told)
+
+
+async def _after_success(
+    remote: RemoteCalendars, intent: Intent, aim: _Aim, *, put: str, told: ETag | None
+) -> Written | Later:
+    """Believed where its ETag is told; else what is seen there decides."""
+    is_doubted = _is_doubted(intent)
+    if told is not None and not is_doubted:
+        return Written(aim.uid, aim.href, told, put)
+    found = await _find(remote, aim.href)
+    if aim.stands is not None and not _was_replaced(intent.own, found, before=aim.stands.etag, put=put):
+        return Later(UnexpectedAnswer("a success, and nothing was replaced"))
+    if is_doubted and found is None:
+        return Later(UnexpectedAnswer("a success, and nothing was written"))
+    return _as_found(aim.uid, aim.href, found, put=put)
+
+
+async def _after_refusal(
+    context: SyncContext, remote: RemoteCalendars, intent: Intent, aim: _Aim
+) -> Written | Later | _Aim:
+    """Something else stands there than was thought."""
+    found = await _find(remote, aim.href)
+    if found is not None and whose(found.body, aim.uid) is not Whose.ANOTHERS:
+        if is_in_its_time(intent.own, found.body):
+            return Written(aim.uid, aim.href, found.etag, found.body)  # Ours, whose answer was lost.
+        return aim._replace(stands=found)
+    if aim.stands is not None:
+        return aim._replace(stands=None)
+    if found is None and not _is_sure_of_conflict(context, intent):
+        return Later(StaleWrite("it is taken, and nothing is there"))
+    # Nothing of ours here, and yet the name is taken: elsewhere in the account.
+    uid = next_uid(aim.uid, intent.own.id)
+    return _Aim(uid, Href(href_of(intent.calendar.path, uid)), None)
 
 
 async def _look(remote: RemoteCalendars, href: Href, uid: str, held: Held | None) -> Held | None:
