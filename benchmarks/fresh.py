@@ -10,10 +10,11 @@ from pathlib import Path
 from benchmarks.world import APPLE_ID, PASSWORD, World
 from models.bell import Bell
 from models.calendar import store_listing
-from models.database import Database, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.people import User
 from models.seal import Secret
+from models.sql import fetch
 from server.database import migrate, open_database
 from sync.icloud.guard import Guard
 from sync.icloud.server import ICloud

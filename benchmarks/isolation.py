@@ -38,8 +38,9 @@ from benchmarks.sync.accounts import add_accounts, book
 from benchmarks.sync.replay import a_replay
 from benchmarks.world import Process
 from models.calendar import Calendar
-from models.database import Database, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
+from models.sql import fetch
 from schema.scalars import format_date_time
 from server.database import open_database
 from server.demo_seed import People, seed_in_loop

@@ -12,8 +12,8 @@ from tortoise.models import Model
 from domain.calendars import CalendarKind, ListedCalendar, NotSelectableReason, why_not_linked
 from domain.ids import Kind, new_id
 from domain.paths import path_key
-from models.database import Db, execute, fetch, models_of
 from models.icloud import ICloudAccount
+from models.sql import Db, execute, fetch, models_of
 
 
 class Calendar(Model):

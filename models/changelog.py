@@ -19,7 +19,8 @@ from tortoise.models import Model
 from domain.actor import UserRef
 from domain.changes import MOST_SLOTS_AT_ONCE, SLOT_KINDS, BlockedSlotSource, ChangeKind, Slot
 from models.bell import Bell
-from models.database import Database, Db, Row, execute, execute_many, fetch
+from models.database import Database
+from models.sql import Db, Row, execute, execute_many, fetch
 
 Reads = Callable[..., Awaitable[list[Row]]]
 """A statement and its values; the rows of a snapshot, or of a glance."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.changelog import Ledger
-from models.database import Db, execute, fetch
+from models.sql import Db, execute, fetch
 
 CLOCKS_DIFFER = 60.0
 """Seconds: the clocks of machines may differ by so much, or be set back, without anything being done about it."""

@@ -8,7 +8,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 from models.clocks import CLOCKS_DIFFER
-from models.database import Db, execute, fetch
+from models.sql import Db, execute, fetch
 
 
 class Fact(Model):

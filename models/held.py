@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from domain.ids import Kind, derived_id
 from models.calendar import Calendar
-from models.database import Database, Db, Row, fetch, marks
+from models.database import Database
 from models.settle import chunks
+from models.sql import Db, Row, fetch, marks
 
 
 def resource_id(calendar: Calendar, href: str) -> str:

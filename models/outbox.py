@@ -9,7 +9,7 @@ from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.database import Db, execute, fetch
+from models.sql import Db, execute, fetch
 
 
 class WriteState(StrEnum):

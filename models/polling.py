@@ -11,7 +11,7 @@ import orjson
 
 from domain.accounts import APPLES_WAITS, AccountStatus
 from domain.actor import UserRef
-from models.database import Db, Row, execute, fetch, marks
+from models.sql import Db, Row, execute, fetch, marks
 
 
 class Lease(NamedTuple):

@@ -10,7 +10,6 @@ from domain.copies import appointment_of
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
-from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
 from models.held import of_names, resource_id, stored_rows
 from models.rows import (
     EventRow,
@@ -32,6 +31,7 @@ from models.settle import (
     settle_events,
     update_rows,
 )
+from models.sql import Db, Row, execute, execute_many, fetch, insert_many, marks
 
 _SLICE = 25
 """Resources whose rows are made in one go: a millisecond or so."""

@@ -12,7 +12,7 @@ from domain.changes import BlockedSlotSource, Slot
 from domain.ids import Family, Kind, derived_id, renamed
 from domain.interval import Span
 from models.calendar import Calendar
-from models.database import Row
+from models.sql import Row
 
 LONGEST_UID = 1000
 """Bytes of UTF-8: PostgreSQL's indexes take no more than 2,704 in one entry, and a letter has up to four."""

@@ -12,10 +12,10 @@ from domain.interval import Span
 from models.blocked import OVERLAPS_FAR, OVERLAPS_NEAR
 from models.calendar import Calendar
 from models.changelog import Ledger, erase_icloud_texts
-from models.database import Db, Row, execute, execute_many, fetch, insert_many, marks
 from models.icloud import ICloudAccount
 from models.outbox import UNSENT, drop_writes
 from models.rows import LASTING, OwnCopy, R, SlotRow, changed_rows, pieces, slot_rows
+from models.sql import Db, Row, execute, execute_many, fetch, insert_many, marks
 
 MOST_NAMES = 500
 """How many ids one statement names: PostgreSQL and SQLite both bound them."""

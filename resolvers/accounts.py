@@ -10,11 +10,11 @@ from domain.changes import ChangeKind
 from domain.ids import Kind
 from models.bell import SYNC
 from models.calendar import calendars_of, store_listing
-from models.database import Db
 from models.icloud import ICloudAccount
 from models.outbox import hasten_writes
 from models.people import User
 from models.seal import Secret, derive
+from models.sql import Db
 from resolvers import audit, scope
 from resolvers.account_state import HEALED, account_view, forget, heal
 from resolvers.context import Context

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from domain.availability import Match, Rules, Starts, UserTime, find_free, find_starts, next_change
 from domain.interval import Span
 from domain.zones import DAY
-from models.database import Db
+from models.sql import Db
 from resolvers import scope
 from resolvers.asked import NO_SUCH_PAGE, Asked, Concerned, read_asked, rules_asked
 from resolvers.context import Services

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from domain.actor import UserRef
 from models.booking import Appointment, AppointmentType
-from models.database import Db, fetch
 from models.people import User
+from models.sql import Db, fetch
 from resolvers import reach, scope
 from resolvers.context import Context
 from resolvers.outcomes import InvalidInput, NotFound

@@ -9,7 +9,7 @@ from domain.actor import Actor, Role, UserRef
 from domain.availability import Rules
 from domain.ids import Kind, is_id
 from models.booking import Appointment, AppointmentType
-from models.database import Db
+from models.sql import Db
 from resolvers import reach, scope
 from resolvers.context import Services
 from resolvers.kept import key_of_type

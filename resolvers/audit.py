@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.ids import Kind
 from models.audit import AuditEntry
-from models.database import Db
+from models.sql import Db
 from resolvers import scope
 from resolvers.context import Context, Services
 from resolvers.outcomes import Forbidden, InvalidInput, NotFound

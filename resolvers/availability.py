@@ -13,7 +13,7 @@ from domain.interval import Span
 from models.blocked import BlockedSlot
 from models.booking import Appointment
 from models.changelog import slots_of
-from models.database import Db
+from models.sql import Db
 from resolvers import calendars, scope
 from resolvers.answers import Moment, already, answer
 from resolvers.appointments import appointment_view

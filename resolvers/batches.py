@@ -9,9 +9,9 @@ from domain.actor import UserRef
 from models.blocked import OVERLAPS_FAR, OVERLAPS_NEAR
 from models.booking import Appointment
 from models.changelog import Timeline, slots_of
-from models.database import fetch, marks
 from models.icloud import ICloudAccount
 from models.people import User
+from models.sql import fetch, marks
 from resolvers import scope
 from resolvers.account_state import account_view
 from resolvers.appointments import appointment_view

@@ -19,10 +19,10 @@ from domain.changes import ChangeKind
 from domain.interval import Span
 from models.bell import SYNC
 from models.calendar import Calendar, Event, calendars_of, why_unlinkable
-from models.database import fetch, marks
 from models.icloud import ICloudAccount
 from models.people import User
 from models.settle import closes_time, policy_of, settle_calendar
+from models.sql import fetch, marks
 from resolvers import audit, scope
 from resolvers.accounts import NOT_CONNECTED
 from resolvers.choosing import Choice, choice_of, choose

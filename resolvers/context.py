@@ -13,8 +13,10 @@ from domain.actor import Actor, Role, UserRef
 from domain.ids import Kind, new_id
 from models.bell import Bell
 from models.changelog import Ledger, changing
-from models.database import Database, Db, Snapshot
+from models.database import Database
 from models.seal import Sealer, Secret
+from models.sql import Db
+from models.transactions import Snapshot
 from resolvers.feeds import Closing, Feed, Shares
 from resolvers.kept import Kept, KnownType
 from resolvers.keyring import Keyring

@@ -15,7 +15,9 @@ from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.changelog import LogRow, read_after, read_news, read_position
-from models.database import Database, Db, GlanceError, fetch
+from models.database import Database
+from models.glances import GlanceError
+from models.sql import Db, fetch
 
 _RING = 1000
 _BATCH = 500

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from domain.actor import UserRef
 from domain.availability import Closure, NothingChosen, Stale
 from models.clocks import CLOCKS_DIFFER
-from models.database import Db, Row, fetch, marks
+from models.sql import Db, Row, fetch, marks
 
 
 @dataclass(frozen=True, slots=True)

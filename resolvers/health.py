@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from domain.accounts import AccountStatus
-from models.database import fetch
+from models.sql import fetch
 from resolvers import scope
 from resolvers.context import Context
 from resolvers.outcomes import Forbidden

@@ -12,8 +12,8 @@ from domain.changes import ChangeKind
 from domain.ids import Kind
 from models.booking import Appointment, AppointmentType, Hold
 from models.changelog import Ledger, NoSuchUserError
-from models.database import Db
 from models.seal import derive
+from models.sql import Db
 from resolvers import reach, scope
 from resolvers.appointments import is_changeable
 from resolvers.asked import NO_SUCH_BOOKING, NO_SUCH_PAGE

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from domain.actor import Actor, UserRef
 from models.booking import IdempotentCall
-from models.database import Db
+from models.sql import Db
 from resolvers.outcomes import IdempotencyConflict
 
 CONFLICT = IdempotencyConflict(

@@ -11,8 +11,9 @@ from domain.actor import Actor, Role, UserRef
 from domain.ids import Kind
 from domain.validate import Invalid, check_name
 from models.changelog import NoSuchUserError, lock
-from models.database import Db, execute, fetch, where_it_can
 from models.people import Key, Subaccount
+from models.sql import Db, execute, fetch
+from models.unavailable import where_it_can
 from resolvers import audit, scope
 from resolvers.context import Context, Services
 from resolvers.inputs import invalid

@@ -10,7 +10,7 @@ from domain.actor import UserRef
 from models.blocked import BlockedSlot
 from models.booking import Appointment
 from models.calendar import Event
-from models.database import fetch, marks
+from models.sql import fetch, marks
 from resolvers import appointments, events
 from resolvers.appointments import appointment_view
 from resolvers.context import Context

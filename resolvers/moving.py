@@ -10,7 +10,7 @@ from domain.actor import UserRef
 from domain.availability import Rules
 from models.booking import Appointment, AppointmentType
 from models.changelog import Ledger
-from models.database import Db
+from models.sql import Db
 from resolvers.appointments import is_changeable
 from resolvers.asked import NO_SUCH_APPOINTMENT
 from resolvers.context import Context

@@ -9,7 +9,7 @@ from domain.actor import UserRef
 from domain.changes import APPOINTMENT_KINDS, ChangeKind
 from domain.edges import Edges, merge
 from models.changelog import LogRow, read_after
-from models.database import Db
+from models.sql import Db
 
 MOST_ROWS = 64
 """What many rows changed is sooner read anew than piece by piece."""

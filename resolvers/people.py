@@ -12,10 +12,10 @@ from models.bell import SYNC
 from models.blocked import BlockedSlot
 from models.booking import Appointment, AppointmentType, Hold, IdempotentCall, PendingWrite
 from models.changelog import Change, Timeline, lock
-from models.database import fetch
 from models.icloud import ICloudAccount
 from models.people import Key, Subaccount, User
 from models.polling import ask_for_poll
+from models.sql import fetch
 from resolvers import audit, scope
 from resolvers.account_state import forget
 from resolvers.context import Context, Services

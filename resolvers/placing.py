@@ -21,10 +21,10 @@ from models.bell import SYNC
 from models.booking import Appointment, Hold
 from models.calendar import Calendar
 from models.changelog import Ledger, NoSuchUserError
-from models.database import Db
 from models.outbox import WriteState, queue_write
 from models.resources import settle_copies
 from models.settle import settle_conflicts
+from models.sql import Db
 from resolvers import audit
 from resolvers.appointments import CANCELLED, is_changeable
 from resolvers.context import Context, Services

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.database import Db, execute, fetch
+from models.sql import Db, execute, fetch
 
 
 async def claim(db: Db, principal: str, subaccount: str) -> str:

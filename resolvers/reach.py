@@ -9,8 +9,8 @@ from domain.actor import Actor
 from domain.ids import Kind, is_id
 from domain.validate import Invalid, check_slug
 from models.booking import Appointment, AppointmentType, Hold
-from models.database import Db
 from models.seal import derive
+from models.sql import Db
 
 _HOLD_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAC = 32

@@ -12,7 +12,8 @@ from functools import partial
 
 from domain.actor import Actor, Role, UserRef
 from models.booking import AppointmentType
-from models.database import GlanceError, fetch
+from models.glances import GlanceError
+from models.sql import fetch
 from resolvers.answers import Answer, Moment, answer_for
 from resolvers.asked import Asked, Concerned, concerned_of, of_page, of_users, type_asked
 from resolvers.context import Context, Services

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from domain.actor import UserRef
 from models.changelog import Reads
-from models.database import Row, marks
+from models.sql import Row, marks
 from resolvers.freshness import NO_ACCOUNT, SyncState, known_at
 
 _STAMPS = (

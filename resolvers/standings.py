@@ -13,8 +13,8 @@ from domain.hours import WorkingHours
 from domain.interval import Span
 from domain.memory import Memory
 from domain.zones import DAY, day_at
-from models.database import Db, Row, fetch
 from models.people import User
+from models.sql import Db, Row, fetch
 from resolvers.passage import read_passage
 from resolvers.stamps import Stamp
 from resolvers.stored_hours import hours_of

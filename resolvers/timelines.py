@@ -10,7 +10,7 @@ from domain.actor import UserRef
 from domain.availability import Busy, merge_busy
 from domain.edges import Edges
 from domain.interval import Span
-from models.database import Db, fetch
+from models.sql import Db, fetch
 from resolvers.passage import Passage, read_passage
 
 MOST_EDGES = 8_000_000

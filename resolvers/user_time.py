@@ -12,8 +12,8 @@ from domain.availability import Booked, Busy, Closure, UserTime
 from domain.hours import WorkingHours
 from domain.interval import Span
 from domain.zones import DAY, day_at
-from models.database import Db, fetch, marks
 from models.people import User
+from models.sql import Db, fetch, marks
 from resolvers.freshness import SyncState, read_sync_states
 from resolvers.stamps import Stamp, read_stamps
 from resolvers.standings import Standing, Standings, booked_of, follow_standing, read_standing

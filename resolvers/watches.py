@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from domain.actor import UserRef
 from models.bell import SYNC, Bell
-from models.database import Database, Db, fetch, where_it_can
+from models.database import Database
+from models.sql import Db, fetch
+from models.unavailable import where_it_can
 from resolvers.settings import ResolverSettings
 
 _MOST_REMEMBERED = 50_000

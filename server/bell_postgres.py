@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from models.bell import Bell
-from models.database import BY_POSTGRES
+from models.unavailable import BY_POSTGRES
 
 log = logging.getLogger(__name__)
 

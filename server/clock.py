@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from models.database import Database, GlanceError
+from models.database import Database
+from models.glances import GlanceError
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,9 @@ from tortoise.migrations.executor import MigrationExecutor
 
 import migrations
 from models import MODULES
-from models.database import GOODBYE, Database, fetch
+from models.database import Database
+from models.sql import fetch
+from models.transactions import GOODBYE
 
 APP = "slotwire"
 SQLITE_READERS = 4

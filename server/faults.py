@@ -7,7 +7,7 @@ import re
 
 from graphql import GraphQLError
 
-from models.database import is_unavailable
+from models.unavailable import is_unavailable
 from schema.errors import Code, error
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from prometheus_client import (
 )
 
 from domain.work import Work
-from models.database import fetch
+from models.sql import fetch
 from resolvers.context import Services
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

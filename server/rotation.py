@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.database import Database, execute
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.seal import Sealer
+from models.sql import execute
 from server.config import Settings
 from server.database import open_database
 from server.secret_keys import add_key, drop_keys, load_keys

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.database import execute
 from models.held import has_given, held_bodies
 from models.resources import forget_resources, note_not_given
 from models.settle import settle_conflicts
+from models.sql import execute
 from sync.absence import Removal
 from sync.context import Ungiven
 from sync.ending import Ending

@@ -8,9 +8,9 @@ from collections.abc import Set as AbstractSet
 
 from models.calendar import Calendar
 from models.copies import unsent_copies
-from models.database import execute
 from models.held import known_etags, unreadable
 from models.resources import forget_etags
+from models.sql import execute
 from sync.pages import fetch_all
 from sync.plan import plan_comparison, plan_pull
 from sync.poll import Poll

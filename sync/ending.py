@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.database import execute
 from models.resources import note_not_given
 from models.rows import ReadResource
+from models.sql import execute
 from sync.poll import Poll
 from sync.remote import Href, SyncToken
 

@@ -13,12 +13,12 @@ from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.clocks import forget_ages
 from models.copies import own_appointments
-from models.database import execute
 from models.deployment import zone_rules_in_force
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
 from models.resources import drop_past, store_resources
 from models.rows import ReadResource, StoredProblem
 from models.settle import Roll, settle_conflicts
+from models.sql import execute
 from sync.context import SyncContext
 from sync.plan import latest_window, loses_today, window_start
 from sync.poll import Poll

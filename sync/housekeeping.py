@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from models.changelog import trim
-from models.database import Db, execute, fetch, marks
 from models.deployment import note_zone_rules, zone_rules_in_force
 from models.settle import chunks
+from models.sql import Db, execute, fetch, marks
 from sync.context import SyncContext
 
 log = logging.getLogger(__name__)

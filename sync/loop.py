@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from domain.work import Work
 from models.bell import SYNC
-from models.database import is_unavailable
 from models.outbox import TakenWrite, take_due
 from models.polling import Lease, Places, Stamp
+from models.unavailable import is_unavailable
 from sync.clocks import WallClock
 from sync.context import SyncContext
 from sync.faults import Faults

@@ -16,12 +16,12 @@ from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.copies import own_appointments
-from models.database import execute
 from models.held import given_beside
 from models.icloud import ICloudAccount
 from models.resources import store_resources
 from models.rows import ReadResource
 from models.settle import settle_conflicts
+from models.sql import execute
 from sync.ending import Ending
 from sync.own import note_seen
 from sync.poll import Poll

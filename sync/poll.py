@@ -14,12 +14,12 @@ from models.booking import Appointment
 from models.calendar import Calendar, Facts, is_readable, known_calendars
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.clocks import CLOCKS_DIFFER
-from models.database import Db, execute, fetch, models_of
 from models.icloud import ICloudAccount
 from models.outbox import refusing_calendars
 from models.polling import Lease
 from models.seal import UnsealError
 from models.settle import closes_time
+from models.sql import Db, execute, fetch, models_of
 from sync.context import Streak, SyncContext
 from sync.places import READ_ONLY
 from sync.plan import latest_comparison, plan_window

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.database import GlanceError
+from models.glances import GlanceError
 from models.polling import Lease, Stamp
 from models.seal import UnsealError
 from sync.context import Quiet, SyncContext

@@ -8,9 +8,9 @@ from domain.accounts import APPLES_WAITS, CHOICE_PROBLEMS, AccountStatus, ICloud
 from domain.changes import ChangeKind
 from models.calendar import Calendar, are_read, chosen_calendars, is_readable, why_unlinkable
 from models.changelog import Ledger, NoSuchUserError, changing
-from models.database import Db, execute, fetch, marks, models_of
 from models.icloud import ICloudAccount
 from models.polling import Lease, release
+from models.sql import Db, execute, fetch, marks, models_of
 from sync.context import SyncContext
 from sync.plan import Recovery, plan_next_poll, plan_recovery
 from sync.poll import Poll, SupersededError

@@ -15,10 +15,11 @@ from domain.calendars import ListedCalendar
 from domain.work import Watch, unwatched
 from models.bell import SYNC, Bell
 from models.changelog import NoSuchUserError, read_position
-from models.database import Database, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.polling import ask_for_poll
 from models.seal import Sealer, Secret
+from models.sql import fetch
 from sync.context import SyncContext, pass_by
 from sync.icloud.guard import Guard
 from sync.icloud.server import ICloud

@@ -11,8 +11,8 @@ from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.copies import unseen_copies
-from models.database import Db
 from models.outbox import WriteState, queue_again
+from models.sql import Db
 from sync.absence import NotToldError, by_turns, there
 from sync.appointment_text import is_older
 from sync.ending import PartEnding

@@ -16,9 +16,10 @@ from benchmarks.campaigns.kills import Acknowledged, check, write_on
 from benchmarks.campaigns.tally import Tally
 from benchmarks.fresh import fresh_slots, stored_slots
 from benchmarks.world import World
-from models.database import Database, execute, fetch
+from models.database import Database
 from models.outbox import free_writes
 from models.polling import free_accounts
+from models.sql import execute, fetch
 from server.database import open_database
 
 CALENDARS = ("Home", "Work")

@@ -18,9 +18,10 @@ from domain.accounts import AccountStatus
 from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import store_listing
-from models.database import Database, execute
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.seal import Secret
+from models.sql import execute
 from server.database import migrate, open_database, sqlite_file
 from standin.account_faults import AccountFaults
 from standin.catalog import CalendarFacts

@@ -20,7 +20,7 @@ from benchmarks.client import Client, GraphQLError
 from benchmarks.faults.row import LeftOutError, Scene
 from benchmarks.world import World, world
 from models.bell import Bell
-from models.database import fetch
+from models.sql import fetch
 from resolvers import booking
 from server.database import migrate, open_database
 from tests.e2e import queries as q

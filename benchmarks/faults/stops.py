@@ -17,7 +17,7 @@ from benchmarks.databases import fresh_database
 from benchmarks.faults.row import LeftOutError, Scene
 from benchmarks.own_postgres import is_installed, own_server
 from benchmarks.world import World, world
-from models.database import fetch
+from models.sql import fetch
 from server.database import open_database
 from tests.e2e import queries as q
 

@@ -22,9 +22,9 @@ from benchmarks.percentile import p99
 from benchmarks.sync import accounts, bare, raw
 from benchmarks.sync.fast import run
 from domain.work import Watch, Work
-from models.database import execute, fetch
 from models.outbox import take_due
 from models.seal import Secret
+from models.sql import execute, fetch
 from server.interpreter import settle
 from sync.context import Memory, SyncContext
 from sync.ical.resource import AppointmentText, write_appointment

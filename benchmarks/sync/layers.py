@@ -19,9 +19,9 @@ from benchmarks.sync import accounts, raw
 from benchmarks.sync.replay import Replay
 from domain.busy import BusyPolicy
 from models.calendar import Calendar
-from models.database import insert_many
 from models.held import resource_id
 from models.rows import EventRow, ReadResource, ResourceRow, Rows, SlotRow
+from models.sql import insert_many
 from sync.ical.guarded import read
 from sync.ical.worker import Request
 from sync.icloud import queries

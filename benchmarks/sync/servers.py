@@ -20,9 +20,10 @@ from dulwich.repo import Repo
 from benchmarks.calendars import make_calendar
 from models.bell import Bell
 from models.calendar import store_listing
-from models.database import Database, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.seal import Secret
+from models.sql import fetch
 from server.database import migrate, open_database
 from sync.icloud.guard import Guard
 from sync.icloud.server import ICloud

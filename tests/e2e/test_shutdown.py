@@ -16,7 +16,8 @@ from benchmarks.campaigns.connected import connect
 from benchmarks.ports import free_ports
 from benchmarks.world import APPLE_ID, ROOT, World, world
 from models.bell import Bell
-from models.database import Database, fetch
+from models.database import Database
+from models.sql import fetch
 from server import run
 from server.database import open_database
 from tests.clients.proxy import wire_to_database

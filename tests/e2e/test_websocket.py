@@ -16,7 +16,8 @@ from domain.actor import Role
 from domain.changes import BlockedSlotSource, Slot
 from models.bell import Bell
 from models.changelog import changing
-from models.database import Database, Snapshot
+from models.database import Database
+from models.transactions import Snapshot
 from resolvers import booking, events
 from resolvers.context import Context
 from resolvers.cursors import write_cursor

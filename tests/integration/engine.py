@@ -16,13 +16,14 @@ from models.blocked import BlockedSlot
 from models.booking import Appointment, PendingWrite
 from models.calendar import Calendar, Event, Resource, store_listing
 from models.changelog import LogRow, Timeline, changing, read_after
-from models.database import Database, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState, queue_write, take_due
 from models.people import User
 from models.polling import lease_account
 from models.seal import Sealer, Secret
 from models.settle import forget_account, settle_calendar
+from models.sql import fetch
 from sync.context import SyncContext
 from sync.ical.resource import AppointmentText, write_appointment
 from sync.pull import PullOutcome, pull

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.database import Database, fetch
+from models.database import Database
+from models.sql import fetch
 
 LOGGER = "tortoise.db_client"
 

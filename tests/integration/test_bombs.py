@@ -14,7 +14,8 @@ from domain.actor import UserRef
 from domain.interval import Span
 from models.bell import Bell
 from models.calendar import Resource
-from models.database import Database, fetch
+from models.database import Database
+from models.sql import fetch
 from sync.plan import plan_window
 from tests.bombs import bombs, fault_in
 from tests.fakes.calendar_server import APPLE_ID, PASSWORD

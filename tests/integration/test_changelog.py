@@ -10,7 +10,8 @@ from domain.actor import UserRef
 from domain.changes import BlockedSlotSource, ChangeKind, Slot
 from models.bell import Bell
 from models.changelog import NoSuchUserError, Timeline, changing, read_after, read_position, trim
-from models.database import Database, Db, fetch
+from models.database import Database
+from models.sql import Db, fetch
 
 USER = UserRef("sub_1", "usr_1")
 

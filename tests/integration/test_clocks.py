@@ -11,9 +11,10 @@ from models.booking import Hold, PendingWrite
 from models.calendar import Calendar
 from models.changelog import changing
 from models.clocks import CLOCKS_DIFFER
-from models.database import Database, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.polling import Lease, Places, Stamp, lease_account
+from models.sql import fetch
 from resolvers.freshness import known_at, read_sync_states
 from sync.clocks import WallClock, set_right
 from sync.leases import Leases

@@ -11,7 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from models.database import Database, execute, execute_many, fetch, insert_many, is_unavailable
+from models.database import Database
+from models.sql import execute, execute_many, fetch, insert_many
+from models.unavailable import is_unavailable
 from server.database import DatabaseUnusableError, open_database
 from server.services import open_parts
 from tests.e2e.serving import settings_with

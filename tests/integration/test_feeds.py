@@ -10,7 +10,8 @@ from typing import cast
 from domain.changes import ChangeKind
 from models.bell import Bell
 from models.changelog import LogRow, changing
-from models.database import Database, Db, Row
+from models.database import Database
+from models.sql import Db, Row
 from resolvers.feeds import Feed
 from tests.integration.engine import NOW, USER, engine_on
 

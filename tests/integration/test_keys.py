@@ -13,7 +13,8 @@ import pytest
 from tortoise.exceptions import OperationalError
 
 from domain.actor import Actor, Role
-from models.database import Database, Db, execute
+from models.database import Database
+from models.sql import Db, execute
 from resolvers import keys, people
 from resolvers.keyring import TRUSTED_FOR, Keyring
 from resolvers.origins import check_origins

@@ -7,8 +7,9 @@ import pytest
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind
 from models.bell import Bell
-from models.database import Database, execute
+from models.database import Database
 from models.outbox import WriteState
+from models.sql import execute
 from sync.quiet import look
 from sync.remote import Href
 from tests.fakes.calendar_server import FakeCalendar

@@ -20,12 +20,14 @@ from models.bell import SYNC, Bell
 from models.booking import Hold, IdempotentCall
 from models.calendar import Calendar
 from models.changelog import Timeline
-from models.database import Database, Db, Row, Snapshot, execute, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.outbox import WriteState
 from models.people import User
 from models.polling import Places, ask_for_poll, lease_account, trade_leases
 from models.seal import Secret
+from models.sql import Db, Row, execute, fetch
+from models.transactions import Snapshot
 from sync.housekeeping import keep_house
 from sync.ical import guarded
 from sync.ical.guarded import ORDINARY_CHARACTERS

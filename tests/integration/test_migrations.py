@@ -10,7 +10,7 @@ from tortoise.exceptions import OperationalError
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from models.bell import Bell
-from models.database import Db, execute, fetch
+from models.sql import Db, execute, fetch
 from server.database import APP, _applied, _apps, _connected, known_migrations, open_database
 from tests.integration.engine import at, engine_on, event
 

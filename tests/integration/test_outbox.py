@@ -9,7 +9,7 @@ import pytest
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from models.bell import Bell
-from models.database import Database, execute, fetch
+from models.database import Database
 from models.outbox import (
     TakenWrite,
     WriteState,
@@ -22,6 +22,7 @@ from models.outbox import (
     take_due,
 )
 from models.polling import have_polled_whole
+from models.sql import execute, fetch
 from sync.push import LATER, push, put_off
 from sync.remote import ETag, Href, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar

@@ -8,9 +8,10 @@ from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import Resource
 from models.changelog import changing
-from models.database import Database, execute
+from models.database import Database
 from models.outbox import WriteState
 from models.resources import settle_copies
+from models.sql import execute
 from sync.remote import ETag, Fetched, Href
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, USER, Engine, at, event, linked_engine_on

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from models.bell import Bell
-from models.database import Database, execute
+from models.database import Database
+from models.sql import execute
 from sync.remote import Href
 from tests.integration.engine import DAY, ZONE, Engine, at, engine_on, event
 from tests.integration.query_plans import LOGGER, steps

@@ -12,10 +12,11 @@ from domain.actor import UserRef
 from models.bell import Bell
 from models.calendar import Calendar
 from models.changelog import changing
-from models.database import Database, execute
+from models.database import Database
 from models.outbox import WriteState, relink_writes, take_due
 from models.polling import Stamp
 from models.settle import settle_calendar
+from models.sql import execute
 from sync.quiet import look
 from sync.remote import Forbidden, Href, RemoteError, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeCalendar, FakeServer

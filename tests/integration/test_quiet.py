@@ -15,11 +15,12 @@ from domain.changes import ChangeKind
 from models.bell import Bell
 from models.calendar import Calendar
 from models.changelog import changing
-from models.database import Database, execute, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.people import User
 from models.polling import Lease, Places, Stamp, ask_for_poll, lease_account, trade_leases
 from models.seal import Sealer
+from models.sql import execute, fetch
 from resolvers.account_state import forget
 from sync import quiet
 from sync.context import Memory, Streak, SyncContext

@@ -11,10 +11,11 @@ from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind
 from domain.changes import ChangeKind
 from models.bell import Bell
-from models.database import Database, execute, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.polling import Lease, ask_for_poll, lease_account
 from models.seal import Sealer, Secret
+from models.sql import execute, fetch
 from sync.context import SyncContext
 from sync.pull import pull
 from sync.record import give_up

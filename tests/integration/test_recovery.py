@@ -24,9 +24,10 @@ from domain.calendars import ListedCalendar
 from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import store_listing
-from models.database import Database, execute, fetch
+from models.database import Database
 from models.icloud import ICloudAccount
 from models.seal import Secret
+from models.sql import execute, fetch
 from server.database import open_database
 from standin.owner import Phone
 from standin.server import StandIn

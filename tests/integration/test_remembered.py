@@ -13,7 +13,8 @@ import pytest
 from domain.actor import Actor, Role
 from domain.hours import WeeklyHours
 from models.bell import Bell
-from models.database import Database, GlanceError
+from models.database import Database
+from models.glances import GlanceError
 from resolvers import availability, calendars, events, hours, types
 from resolvers.context import Context, Services
 from resolvers.kept import Kept

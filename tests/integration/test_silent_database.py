@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from models.database import Database, execute, fetch, is_unavailable
+from models.database import Database
+from models.sql import execute, fetch
+from models.unavailable import is_unavailable
 from server.database import open_database
 from tests.clients.proxy import Wire, wire_to_database
 

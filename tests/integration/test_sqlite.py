@@ -12,7 +12,7 @@ import pytest
 from tortoise.exceptions import IntegrityError, OperationalError
 
 from models import sqlite
-from models.database import execute, fetch, insert_many
+from models.sql import execute, fetch, insert_many
 from models.sqlite import MOST_ROWS_AT_ONCE, ROWS_OF_A_STATEMENT, Connection
 from server.database import migrate, open_database
 

@@ -12,8 +12,9 @@ from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from domain.changes import SLOT_KINDS, ChangeKind
 from models.bell import Bell
-from models.database import Database, execute
+from models.database import Database
 from models.polling import Places, Stamp, lease_account, release, trade_leases
+from models.sql import execute
 from server.database import APP, _apps, _connected, migrate, open_database
 from sync.context import SyncContext
 from sync.housekeeping import keep_house

@@ -12,8 +12,9 @@ from domain.actor import Actor, Role, UserRef
 from models.audit import AuditEntry
 from models.bell import Bell
 from models.changelog import LogRow, read_after, read_position
-from models.database import Database, Row, execute, fetch
+from models.database import Database
 from models.seal import Sealer, Secret
+from models.sql import Row, execute, fetch
 from resolvers import accounts, calendars, people
 from resolvers.context import Context, Services
 from resolvers.limits import Limits

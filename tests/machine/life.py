@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 from domain.actor import Actor
 from domain.calendars import CalendarKind
 from models.changelog import read_position
-from models.database import Database, Row, fetch
+from models.database import Database
 from models.outbox import take_due
+from models.sql import Row, fetch
 from resolvers.context import Context
 from resolvers.views import BookingView
 from sync.push import push

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.database import Database, execute, fetch
+from models.database import Database
+from models.sql import execute, fetch
 
 _TABLES = (
     "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"

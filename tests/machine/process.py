@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 from domain.actor import UserRef
 from models.bell import Bell
-from models.database import Database, Db, Row, Snapshot, fetch
+from models.database import Database
 from models.seal import Secret
+from models.sql import Db, Row, fetch
+from models.transactions import Snapshot
 from resolvers.context import Services
 from resolvers.feeds import Shares
 from resolvers.keyring import Keyring

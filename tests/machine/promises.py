@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from domain.copies import uid_of
 from models.changelog import read_after
-from models.database import Database, fetch
+from models.database import Database
 from models.outbox import WriteState
+from models.sql import fetch
 from sync.remote import Broken
 from tests.machine import owner
 from tests.machine.doom import Killed

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from models.database import GlanceError
+from models.glances import GlanceError
 from server import clock
 from server.clock import SharedClock
 
