@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakSet
 
 from models import sqlite
+from models.sqlite_connection import Connection
 from server import database
 
 READ_STEPS = ("page read", "page stored", "token saved")
@@ -43,7 +44,7 @@ At = Callable[[str], None]
 
 def watch_statements(at: At) -> None:
     """From now on `at` is told of each, once it is done, on connections that are yet to be opened."""
-    setattr(sqlite, sqlite.Connection.__name__, _watched(sqlite.Connection, _OF_SQLITE, at))
+    setattr(sqlite, Connection.__name__, _watched(Connection, _OF_SQLITE, at))
     lasting = database._Lasting
     setattr(database, lasting.__name__, _watched(lasting, _OF_POSTGRES, at))
 

@@ -175,32 +175,49 @@ def length_of(start: When, duration: Duration) -> Length:
 
 
 def length_to(start: When, end: When, places: Places) -> Length:
-    on_clock = end.wall - start.wall
+    """Raises ValueError where it ends before it starts."""
     if start.is_date:
-        if not end.is_date:
-            shown = places.of(start).zone.wall(places.of(end).latest(end.wall))
-            on_clock = max(on_clock, shown - start.wall)
-        if on_clock < 0:
-            raise ValueError("it ends before it starts")
-        return Length(None, max(1, -(-on_clock // DAY)) * DAY)
+        return _days_to(start, end, places)
     place = places.of(start)
-    is_same_clock = start.tzid == end.tzid and start.is_utc == end.is_utc
-    if is_same_clock and start.wall <= end.wall < place.zone.steady_until(start.wall):
-        return tuple.__new__(Length, (on_clock, on_clock, 0))
-    place_of_end = places.of(end)
+    if start.tzid == end.tzid and start.is_utc == end.is_utc:
+        if start.wall <= end.wall < place.zone.steady_until(start.wall):
+            on_clock = end.wall - start.wall
+            return tuple.__new__(Length, (on_clock, on_clock, 0))
+        return _by_one_clock(start, end, place)
+    return _by_two_clocks(start, end, place, places.of(end))
+
+
+def _days_to(start: When, end: When, places: Places) -> Length:
+    on_clock = end.wall - start.wall
+    if not end.is_date:
+        shown = places.of(start).zone.wall(places.of(end).latest(end.wall))
+        on_clock = max(on_clock, shown - start.wall)
+    return Length(None, max(1, -(-_not_negative(on_clock) // DAY)) * DAY)
+
+
+def _by_one_clock(start: When, end: When, place: Place) -> Length:
+    on_clock, exact = end.wall - start.wall, place.shown(end.wall) - place.shown(start.wall)
+    if not place.is_known or place.zone.is_in_gap(start.wall):
+        # In a gap the start is read an hour later on the clock, and its end with it.
+        exact = max(exact, on_clock)
+    return Length(_not_negative(exact), on_clock)
+
+
+def _by_two_clocks(start: When, end: When, place: Place, place_of_end: Place) -> Length:
     exact = place_of_end.shown(end.wall) - place.shown(start.wall)
     if not (place.is_known and place_of_end.is_known) and start.tzid != end.tzid:
         # Each may be anywhere by itself: to the latest end that either can mean.
         exact = max(exact, HOUR)
         return Length(exact, 0, max(exact, place_of_end.latest(end.wall) - place.earliest(start.wall)))
-    if is_same_clock and (not place.is_known or place.zone.is_in_gap(start.wall)):
-        # In a gap the start is read an hour later on the clock, and its end with it.
-        exact = max(exact, on_clock)
-    if exact < 0:
-        raise ValueError("it ends before it starts")
     # To the second hour of a fold, where the end lies in one.
-    latest = exact + place_of_end.latest(end.wall) - place_of_end.shown(end.wall)
-    return Length(exact, on_clock) if is_same_clock else Length(exact, 0, latest)
+    in_fold = place_of_end.latest(end.wall) - place_of_end.shown(end.wall)
+    return Length(_not_negative(exact), 0, exact + in_fold)
+
+
+def _not_negative(length: int) -> int:
+    if length < 0:
+        raise ValueError("it ends before it starts")
+    return length
 
 
 def unreadable(text: str) -> Fault:

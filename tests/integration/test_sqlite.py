@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from models import sqlite
+from models import sqlite_connection
 from models.sql import execute, fetch, insert_many
-from models.sqlite import MOST_ROWS_AT_ONCE, ROWS_OF_A_STATEMENT, Connection
+from models.sqlite_connection import MOST_ROWS_AT_ONCE, ROWS_OF_A_STATEMENT, Connection
 from server.database import migrate, open_database
 
 HERE = threading.get_ident()
@@ -24,7 +24,7 @@ COUNTED = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHER
 @pytest.fixture
 async def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connection]:
     """With a table of threads, and a function that names the one it is called in. No machine is too slow for a turn."""
-    monkeypatch.setattr(sqlite, "LONGEST_TURN", WITHIN)
+    monkeypatch.setattr(sqlite_connection, "LONGEST_TURN", WITHIN)
     opened = Connection(str(tmp_path / "threads.sqlite3"), patience=100)
     await opened.execute("PRAGMA journal_mode = WAL")
     await opened.execute("CREATE TABLE thread (id INTEGER)")
@@ -80,7 +80,7 @@ async def test_a_commit_waits_for_the_disk_in_the_thread_and_for_nothing_where_n
 async def test_a_select_that_takes_too_long_is_made_anew_in_the_thread(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "LONGEST_TURN", -1.0)
+    monkeypatch.setattr(sqlite_connection, "LONGEST_TURN", -1.0)
     await connection.begin("BEGIN IMMEDIATE")
     await connection.execute("INSERT INTO thread VALUES (1)")
     [row] = await connection.execute_fetchall(f"SELECT {COUNTED} AS count, thread() AS id")
@@ -106,7 +106,7 @@ async def test_many_small_statements_leave_the_others_their_turn(
     for _ in range(10):
         await connection.execute_fetchall("SELECT id FROM thread")
     assert turns == 1, "short as they are"
-    monkeypatch.setattr(sqlite, "LONGEST_TURN", -1.0)
+    monkeypatch.setattr(sqlite_connection, "LONGEST_TURN", -1.0)
     for _ in range(10):
         await connection.execute_fetchall("SELECT id FROM thread")
     counting.cancel()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from models.database import Database
-from models.sqlite import Connection
+from models.sqlite_connection import Connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
