@@ -18,7 +18,8 @@ from sync.remote import Broken, PasswordRefused, PasswordUnreadable, RemoteError
 
 
 async def finish(poll: Poll, error: RemoteError | None) -> None:
-    """Puts the poll's end on record and frees the account. Only a changed standing takes the user's lock.
+    """Puts the poll's end on record and frees the account. Only a changed standing takes the user's lock; each failure
+    changes it, by when the next try is.
 
     Raises SupersededError.
     """
@@ -62,21 +63,20 @@ async def give_up(context: SyncContext, lease: Lease, *, due_at: float) -> None:
 
 def _may_differ(poll: Poll, error: RemoteError | None) -> bool:
     account = poll.account
-    if error is None:
-        is_settled = account.status in {AccountStatus.CONNECTED, AccountStatus.NEEDS_CALENDARS}
-        return (
-            not is_settled
-            or account.problem_code != _problem_of(poll.calendars, poll.refusing)
-            or account.progress_done is not None
-            or not are_read(poll.calendars)
-        )
-    recovery = _recovery(poll, account, error)
-    return _told(account) != (recovery.status, recovery.code, recovery.message)
+    is_settled = account.status in {AccountStatus.CONNECTED, AccountStatus.NEEDS_CALENDARS}
+    return (
+        error is not None
+        or not is_settled
+        or account.problem_code != _problem_of(poll.calendars, poll.refusing)
+        or account.progress_done is not None
+        or not are_read(poll.calendars)
+    )
 
 
 def _told(account: ICloudAccount) -> tuple[object, ...]:
     """One code stands for several problems, of which the message alone says what there is to do."""
-    return account.status, account.problem_code, account.problem_message
+    problem = account.problem_code, account.problem_message, account.retry_at
+    return account.status, *problem, account.progress_done
 
 
 async def _record(
@@ -99,12 +99,12 @@ async def _record(
     if fresh.last_polled_at != poll.account.last_polled_at:
         # Another process had it meanwhile, and we have it again: what is told since is newer.
         raise SupersededError
-    before = (*_told(fresh), fresh.progress_done)
+    before = _told(fresh)
     if error is None:
         verified = poll.verified if read is None else poll.verified | {read.id}
         await _record_success(db, poll, fresh, verified, may_differ=may_differ)
     else:
-        _record_failure(poll, fresh, error, may_differ=may_differ)
+        _record_failure(poll, fresh, error)
     fresh.last_polled_at = poll.started
     if poll.lease.due_at is not None:
         fresh.poll_lag = max(poll.started - poll.lease.due_at, 0.0)
@@ -114,7 +114,7 @@ async def _record(
         waits = fresh.problem_code in APPLES_WAITS
         fresh.next_poll_at = max(asked_at, (fresh.retry_at if waits else None) or asked_at)
     await execute(db, _RECORD, fresh.id, *(getattr(fresh, name) for name in _RECORDED))
-    return before != (*_told(fresh), fresh.progress_done)
+    return before != _told(fresh)
 
 
 _RECORDED = (
@@ -173,16 +173,15 @@ def _next_poll(poll: Poll, fresh: ICloudAccount, *, is_read: bool) -> float:
     return planned if is_read else min(planned, now + poll.context.settings.watched_every)
 
 
-def _record_failure(poll: Poll, fresh: ICloudAccount, error: RemoteError, *, may_differ: bool) -> None:
+def _record_failure(poll: Poll, fresh: ICloudAccount, error: RemoteError) -> None:
     if bytes(fresh.sealed_password) != bytes(poll.account.sealed_password):
         return  # The password was renewed meanwhile: what this poll met is no longer so.
     recovery = _recovery(poll, fresh, error)
     fresh.failures += 1
     fresh.refusals = _refusals(fresh, error)
     fresh.retry_at = fresh.next_poll_at = recovery.retry_at
-    if may_differ:
-        fresh.status = recovery.status
-        _set_problem(fresh, recovery.code, recovery.message, now=_since(poll, recovery.code))
+    fresh.status = recovery.status
+    _set_problem(fresh, recovery.code, recovery.message, now=_since(poll, recovery.code))
 
 
 def _since(poll: Poll, code: ICloudProblemCode) -> float:

@@ -784,6 +784,17 @@ async def test_a_home_that_moved_is_found_though_the_host_it_left_shows_it_on(
     assert await engine.slots() == [(at(3, 9), at(3, 10))]
 
 
+async def test_each_failure_tells_when_the_account_is_tried_again(engine: Engine) -> None:
+    await engine.choose("Home")
+    await engine.poll()
+    position = await engine.position()
+    engine.server.failures["list"] = [Unreachable(), Unreachable(), Unreachable()]
+    for tried in (1, 2, 3):
+        engine.now += 600
+        await engine.poll()
+        assert await engine.kinds(position) == [ChangeKind.ACCOUNT] * tried
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
