@@ -45,10 +45,10 @@ async def prove(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan, *, i
     """`is_doubted`: a plain listing is asked in any case."""
     if told.is_full and (plan.forget or not told.items or is_doubted):
         plan = await _confirm_absence(poll, calendar, told, plan)
-    is_proved = await _may_remove(poll, calendar, plan, is_full=told.is_full)
-    if not is_proved:
-        # What is new closes time at once, whatever is thought of what is gone.
-        plan = plan.forgetting(frozenset())
+    may_go = await _surely_gone(poll, calendar, plan, is_full=told.is_full)
+    is_proved = may_go == plan.forget
+    # What is new closes time at once, whatever is thought of what is gone.
+    plan = plan.forgetting(may_go)
     plan, doubtful, untold = await _confirm_deletions(poll, calendar, plan, is_full=told.is_full)
     return Removal(plan=plan, doubtful=doubtful, untold=untold, is_proved=is_proved)
 
@@ -69,23 +69,30 @@ async def _confirm_absence(poll: Poll, calendar: Calendar, told: Told, plan: Pul
     return PullPlan({**again.fetch, **plan.fetch}, gone)
 
 
-async def _may_remove(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> bool:
-    """Much gone at once waits for a second, full listing a minute later that says the same."""
-    since = poll.context.memory.removals_since
+async def _surely_gone(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> frozenset[Href]:
+    """Much gone at once waits for a second, full listing a minute later: what both say is gone, and nothing else.
+
+    What the second one alone leaves out is not asked for, as of little at once it would be.
+    """
+    memory = poll.context.memory
     gone, known = len(plan.forget), 0
     if gone > FEW_GONE:
         known = await count_resources(poll.context.database, calendar, most=2 * gone)
     if not is_mass_removal(known, gone):
-        since.pop(calendar.id, None)
-        return True
+        memory.forget_removal(calendar.id)
+        return plan.forget
     wait = poll.context.settings.removal_wait
-    first = poll.since(since, calendar.id, read_at=calendar.last_synced_at)
+    first = poll.since(memory.removals_since, calendar.id, read_at=calendar.last_synced_at)
+    before = memory.removals.get(calendar.id) if first < poll.started else None
+    again = memory.removals[calendar.id] = plan.forget if before is None else plan.forget & before
     if is_full and poll.started - first >= wait:
-        since.pop(calendar.id)
-        return True
+        memory.forget_removal(calendar.id)
+        if again != plan.forget:
+            poll.hurry(1)
+        return again
     log.warning("calendar %s: %d of %d gone at once, looking again", calendar.id, gone, known)
     poll.hurry(max(first + wait - poll.started, 1))
-    return False
+    return frozenset()
 
 
 async def _confirm_deletions(

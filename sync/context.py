@@ -77,6 +77,8 @@ class Memory:
 
     removals_since: dict[str, float] = field(default_factory=dict)
     "When a listing first missed over half of a calendar."
+    removals: dict[str, frozenset[Href]] = field(default_factory=dict)
+    "What it missed, and every one since."
     missing_since: dict[str, float] = field(default_factory=dict)
     "When a calendar was first neither listed nor there; by account and path."
     missing_polls: dict[str, Streak] = field(default_factory=dict)
@@ -120,12 +122,18 @@ class Memory:
         _drop(accounts, self.behind)
         _drop({name for name in self.missing_since if _account_of(name) in accounts}, self.missing_since)
         _drop(calendars, self.removals_since)
+        _drop(calendars, self.removals)
         _drop(calendars, self.missing_polls)
         _drop(calendars, self.unexplained_polls)
         _drop(calendars, self.ungiven)
         _drop(calendars, self.slow)
         self.failing -= calendars
         self.without_changes -= calendars
+
+    def forget_removal(self, calendar: str) -> None:
+        """It is over, or was none."""
+        self.removals_since.pop(calendar, None)
+        self.removals.pop(calendar, None)
 
     def turn_of(self, account: str, *, now: float, every: float) -> float:
         """When this one of those behind may be read again: they come one after the other, however many they are."""

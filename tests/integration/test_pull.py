@@ -533,6 +533,34 @@ async def test_over_half_gone_at_once_waits_for_a_second_look(engine: Engine) ->
     assert await engine.slots() == []
 
 
+async def test_of_much_gone_at_once_what_the_second_look_alone_leaves_out_stays(engine: Engine) -> None:
+    """Deleted since, or only not listed: the next poll tells the two apart."""
+    home = engine.server.calendars["/1/calendars/home/"]
+    hrefs = [
+        home.put(f"n{number}", event(f"n{number}", at(number, 9), at(number, 10))) for number in range(1, 29)
+    ]
+    await engine.choose("Home")
+    context = engine.context()
+    await engine.poll(context)
+    for href in hrefs[:24]:
+        home.delete(href)
+    await engine.poll(context)
+    missed, deleted, *_ = hrefs[24:]
+    home.delete(deleted)
+    engine.server.untold.add(missed)
+    engine.server.unlisted.add(missed)
+    engine.now += 61
+    await engine.poll(context)
+    assert await engine.slots() == [(at(number, 9), at(number, 10)) for number in range(25, 29)]
+    account = await engine.account()
+    assert account.next_poll_at is not None
+    assert account.next_poll_at <= engine.now + 1
+    engine.now += 1
+    await engine.poll(context)
+    assert await engine.slots() == [(at(number, 9), at(number, 10)) for number in (25, 27, 28)]
+    assert (await engine.account()).last_synced_at == engine.now
+
+
 async def test_what_is_much_and_less_than_half_of_its_calendar_is_gone_at_once(engine: Engine) -> None:
     home = engine.server.calendars["/1/calendars/home/"]
     hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(50)]
