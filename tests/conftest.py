@@ -157,7 +157,8 @@ async def database_url(
     need_postgres(postgres_is_reachable)
     server = TestServer(POSTGRES)
     name = f"slotwire_test_{secrets.token_hex(6)}"
-    await server.run(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    # By its files: by the log, as is usual, takes a third more where the disk is spared.
+    await server.run(f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY")
     yield server.url_of(name)
     await server.run(f"DROP DATABASE {name} WITH (FORCE)")
 
