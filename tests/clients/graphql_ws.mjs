@@ -34,7 +34,14 @@ async function closedPort() {
 }
 
 const manual = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
-const [, ofTheManual] = manual.match(/createClient\((\{.*?\n\})\);/s);
+const [, ofTheManual] = manual.match(/import \{ createClient \} from 'graphql-ws';\n(.*?)```/s);
+
+/** The manual's client, with `changed` options; `setTimeout` is what it waits for silence by. */
+function makeAsShown(changed, setTimeout = globalThis.setTimeout) {
+  const createClient = (options) => make({ ...options, ...changed, on: { ...options.on, ...changed.on } });
+  const key = connectionParams.authorization.slice('Bearer '.length);
+  return new Function('createClient', 'key', 'setTimeout', `${ofTheManual} return client`)(createClient, key, setTimeout);
+}
 
 await tell({
   'a query and its answer': async () => {
@@ -107,13 +114,31 @@ await tell({
   'made as the manual says, it comes back to a server that was away': async () => {
     const { port, open } = await closedPort();
     let opened;
-    const client = make({
-      ...new Function('key', `return ${ofTheManual}`)(connectionParams.authorization.slice('Bearer '.length)),
+    const client = makeAsShown({
       url: `ws://127.0.0.1:${port}/graphql`,
       retryWait: async () => (opened ||= await open()),
     });
     equal(await one(client, { query: VIEWER }), { data: { viewer: { role: 'OWNER' } } }, 'answer');
     equal(opened, port, 'opened');
+    await client.dispose();
+  },
+
+  'the client of the manual leaves a line on which nothing is heard': async () => {
+    let beSilent;
+    let connects = 0;
+    const shown = { url: socketUrl, retryWait: async () => {}, on: { connected: () => connects++ } };
+    const client = makeAsShown(shown, (gone) => (beSilent = gone));
+    const request = { query: CHANGES, variables: { user, after: await cursor() } };
+    const changes = client.iterate(request);
+    const first = changes.next();
+    const ids = [await block()];
+    const { value } = await within(60, first, 'a change');
+    request.variables.after = value.data.blockedSlotChanges.cursor;
+    beSilent();
+    ids.push(await block());
+    const { value: next } = await within(60, changes.next(), 'a change on the next line');
+    equal([value, next].map(({ data }) => data.blockedSlotChanges.slot.id), ids, 'slots');
+    equal(connects, 2, 'connects');
     await client.dispose();
   },
 });

@@ -20,6 +20,12 @@ class Wire:
         """What is sent from now on gets nowhere, and nobody is told."""
         self.flows.clear()
 
+    def freeze(self) -> None:
+        """What is open now carries nothing any more, and nobody is told; what is opened from now on does."""
+        for writer in self._open:
+            assert isinstance(writer.transport, asyncio.Transport)
+            writer.transport.pause_reading()
+
     def cut(self) -> None:
         self.is_cut = True
         for writer in self._open:

@@ -35,6 +35,7 @@ CLAIMS = {
         "it pings the server and is answered",
         FOLLOWS,
         "made as the manual says, it comes back to a server that was away",
+        "the client of the manual leaves a line on which nothing is heard",
     ),
     "graphql_sse.mjs": (
         "a query and a mutation, each answered and completed",

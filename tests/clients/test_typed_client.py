@@ -106,6 +106,21 @@ async def test_the_dashboard_keeps_its_week_though_its_wire_is_cut(built: Path, 
         assert await line(process) == "ADDED: A, B, C, D, E, F, G"
 
 
+async def test_the_dashboard_connects_anew_where_nothing_is_heard_any_more(
+    built: Path, served: Served
+) -> None:
+    async with (
+        wire_to(served.port) as (wire, url),
+        running(built / "examples/dashboard.js", f"{url}/graphql", served.owner, *WEEK) as process,
+    ):
+        assert await line(process) == "Anna reads:"
+        await _block(served, NINE, "A")
+        assert await line(process) == "ADDED: A"
+        wire.freeze()
+        await _block(served, NINE + 3600, "B")
+        assert await line(process) == "ADDED: A, B"
+
+
 async def _block(served: Served, start: int, title: str) -> None:
     world = served.world
     made = await world.admin(

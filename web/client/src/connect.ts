@@ -9,16 +9,29 @@ export interface Server {
   key: string;
 }
 
-/** Connects again for as long as the page is open; a key that was revoked ends it, with code 4403. */
+const SILENT_MS = 40_000; // The server pings after 15 s of silence.
+
+/**
+ * Connects again for as long as the page is open; a key that was revoked ends it, with code 4403. A line on which
+ * nothing is heard, not even a ping, is given up: a machine that slept is told by nobody that it is gone.
+ */
 export function live({ url, key }: Server): LiveClient {
-  return createClient({
+  let silence: ReturnType<typeof setTimeout> | undefined;
+  const hush = () => clearTimeout(silence);
+  const hear = () => {
+    hush();
+    silence = setTimeout(() => client.terminate(), SILENT_MS);
+  };
+  const client = createClient({
     url: url.replace(/^http/, "ws"),
     connectionParams: { authorization: `Bearer ${key}` },
     webSocketImpl: WebSocket,
     retryAttempts: Number.POSITIVE_INFINITY,
     retryWait: (retries) => new Promise((done) => setTimeout(done, Math.min(100 * 2 ** retries, 5_000))),
     shouldRetry: (reason) => !(reason instanceof Object && "code" in reason && reason.code === 4403),
+    on: { opened: hear, message: hear, closed: hush },
   });
+  return client;
 }
 
 export function urql(server: Server, socket: LiveClient): UrqlClient {
