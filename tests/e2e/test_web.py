@@ -27,6 +27,7 @@ from benchmarks.ports import free_ports
 from benchmarks.world import ROOT
 from server.pages import page_routes
 from standin.owner import Phone
+from tests.clients.proxy import wire_to
 from tests.e2e import queries as q
 from tests.e2e.browser import Page, find_chromium, open_browser
 from tests.e2e.test_demo import demo, until_ready
@@ -177,6 +178,52 @@ async def test_an_hour_is_blocked_and_opened_again(connected: Facts, browser: Pa
     await browser.run("document.querySelector('#unblock').click()")
     await browser.wait_until(f"/REMOVED\\s*Blocked on the start page/.test({CHANGES}) && !{block}")
     assert await browser.run("document.querySelector('#unblock').hidden")
+
+
+async def test_what_was_blocked_can_be_opened_after_the_page_was_loaded_anew(
+    connected: Facts, browser: Page
+) -> None:
+    await browser.open(connected["webUrl"])
+    await browser.wait_until(f"{IS_LIVE} && !document.querySelector('#block').disabled")
+    await browser.run("document.querySelector('#block').click()")
+    await browser.wait_until("!document.querySelector('#unblock').hidden")
+    await browser.open(connected["webUrl"])
+    await browser.wait_until(f"{IS_LIVE} && !document.querySelector('#unblock').hidden")
+    await browser.run("document.querySelector('#unblock').click()")
+    await browser.wait_until(f"/REMOVED\\s*Blocked on the start page/.test({CHANGES})")
+    await browser.wait_until("document.querySelector('#unblock').hidden")
+
+
+async def test_whole_days_are_told_by_their_dates(connected: Facts, browser: Page, owner: Client) -> None:
+    await browser.open(connected["webUrl"])
+    await browser.wait_until(IS_LIVE)
+    midnight = datetime.now(PARIS).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = {
+        "start": (midnight + timedelta(days=2)).isoformat(),
+        "end": (midnight + timedelta(days=4)).isoformat(),
+    }
+    trip = {"userId": connected["userId"], "title": "Trip"} | days
+    made = await owner.mutate(
+        "createBlockedSlot",
+        "... on BlockedSlotCreated { blockedSlot { id } }",
+        "CreateBlockedSlotInput!",
+        trip,
+    )
+    await browser.wait_until(f"/Trip · [^:]+ – [^:]+ · learned/.test({CHANGES})")
+    await owner.mutate(
+        "deleteBlockedSlot", "", "DeleteBlockedSlotInput!", {"blockedSlotId": made["blockedSlot"]["id"]}
+    )
+
+
+async def test_the_start_page_connects_anew_where_nothing_is_heard_any_more(
+    connected: Facts, browser: Page, owner: Client
+) -> None:
+    async with wire_to(int(connected["webUrl"].rpartition(":")[2].strip("/"))) as (wire, url):
+        await browser.open(url)
+        await browser.wait_until(f"{IS_LIVE} && document.querySelector('#week .free')")
+        wire.freeze()
+        await block_an_hour(owner, connected)
+        await browser.wait_until(f"/ADDED\\s*Lunch/.test({CHANGES})")
 
 
 async def test_the_start_page_of_a_real_server_hands_out_nothing(web: Path, browser: Page) -> None:

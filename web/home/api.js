@@ -4,7 +4,7 @@ export const WEEK = `query Week($userId: ID!, $from: DateTime!, $to: DateTime!, 
     timeZone
     cursor
     iCloudAccount { status lastSyncedAt problem { message } progress { done total } }
-    blockedSlots(from: $from, to: $to, first: 200) { edges { node { start end title } } }
+    blockedSlots(from: $from, to: $to, first: 200) { edges { node { id start end title source } } }
     appointments(from: $from, to: $to, status: CONFIRMED, first: 200) { edges { node { start end title } } }
   }
   availability(input: $input) {
@@ -82,6 +82,15 @@ export const PLACES = `query Places($userId: ID!, $input: AvailabilityInput!) {
 
 /** Gives the data, or throws the first sentence that says why not, be it an error or a typed refusal. */
 export async function send(key, query, variables) {
+  const { data, errors } = await post(key, query, variables).catch(() => {
+    throw new Error("The server can't be reached.");
+  });
+  const refusal = errors?.[0]?.message ?? Object.values(data).find((answer) => answer?.message)?.message;
+  if (refusal) throw new Error(refusal);
+  return data;
+}
+
+async function post(key, query, variables) {
   const response = await fetch("/graphql", {
     method: "POST",
     headers: {
@@ -90,9 +99,7 @@ export async function send(key, query, variables) {
       "content-type": "application/json",
     },
     body: JSON.stringify({ query, variables }),
+    signal: AbortSignal.timeout(30_000), // As with websockets: of a line that is dead the page is told nothing.
   });
-  const { data, errors } = await response.json();
-  const refusal = errors?.[0]?.message ?? Object.values(data).find((answer) => answer?.message)?.message;
-  if (refusal) throw new Error(refusal);
-  return data;
+  return response.json();
 }

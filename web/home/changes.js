@@ -33,8 +33,15 @@ function counted(group) {
 
 function described({ what }, zone) {
   if (!what) return "All was read anew";
-  const [start, end] = [Date.parse(what.start), Date.parse(what.end)];
-  return `${what.title ?? "Busy"} · ${dayName(start, zone)}, ${clock(start, zone)}–${clock(end, zone)}`;
+  return `${what.title ?? "Busy"} · ${span(Date.parse(what.start), Date.parse(what.end), zone)}`;
+}
+
+/** Whole days by their dates, others by the clock. */
+function span(start, end, zone) {
+  const days = [...new Set([start, end - 1].map((instant) => dayName(instant, zone)))].join(" – ");
+  const [from, to] = [clock(start, zone), clock(end, zone)];
+  if (from === "00:00" && to === "00:00") return days;
+  return days.includes("–") ? `${dayName(start, zone)}, ${from} – ${dayName(end, zone)}, ${to}` : `${days}, ${from}–${to}`;
 }
 
 function line({ kind, detectedAt }, content, zone) {

@@ -7,6 +7,7 @@ import { toLink } from "./places.js";
 import { clock, drawWeek, midnights, within } from "./week.js";
 
 const HOUR = 3_600_000;
+const TITLE = "Blocked on the start page";
 const STATES = { connecting: "Connecting…", live: "Live", refused: "Refused" };
 const ACCOUNT = {
   NEEDS_CALENDARS: "iCloud is connected; no calendar is chosen yet.",
@@ -19,7 +20,7 @@ const at = (id) => document.getElementById(id);
 
 export function startPanel({ key, facts, websocketUrl }) {
   const userId = facts.userId;
-  const made = []; // The blocked slots made here, to open again.
+  let made = []; // The blocked slots made here that stand, to open again.
   let zone = "UTC";
   let windows = [];
   let reading = null;
@@ -47,6 +48,8 @@ export function startPanel({ key, facts, websocketUrl }) {
     isConnected = user.iCloudAccount !== null;
     showAccount(user.iCloudAccount, zone);
     at("block").disabled = windows.length === 0;
+    made = user.blockedSlots.edges.map(({ node }) => node).filter(({ source, title }) => source === "MANUAL" && title === TITLE);
+    at("unblock").hidden = made.length === 0;
   }
 
   /** One reading at a time; what changes during it is read after it. */
@@ -72,15 +75,10 @@ export function startPanel({ key, facts, websocketUrl }) {
 
   at("block").onclick = async () => {
     const start = Math.ceil(windows[0].start / (HOUR / 4)) * (HOUR / 4);
-    const input = { userId, start: instant(start), end: instant(start + HOUR), title: "Blocked on the start page" };
-    const answer = await act(api.BLOCK, { input });
-    if (answer) made.push(answer.createBlockedSlot.blockedSlot.id);
-    at("unblock").hidden = made.length === 0;
+    const input = { userId, start: instant(start), end: instant(start + HOUR), title: TITLE };
+    await act(api.BLOCK, { input });
   };
-  at("unblock").onclick = async () => {
-    await act(api.UNBLOCK, { input: { blockedSlotId: made.pop() } });
-    at("unblock").hidden = made.length === 0;
-  };
+  at("unblock").onclick = () => act(api.UNBLOCK, { input: { blockedSlotId: made.at(-1).id } });
   at("connect").onclick = async () => {
     at("connect").disabled = true;
     const account = isConnected ? await found() : await connected();
