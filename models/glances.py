@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import suppress
 from typing import Any, Protocol
 
+import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.base.client import BaseDBAsyncClient
 
@@ -79,7 +80,7 @@ class PostgresGlances:
 
     async def fetch(self, statement: str, *values: object) -> list[Row]:
         async with self._looking:
-            if self._connection is None or self._connection.is_closed():
+            if self._connection is None or _is_lost(self._connection):
                 await self._release()
                 assert self._client._pool is not None
                 self._connection = await self._client._pool.acquire()
@@ -94,3 +95,11 @@ class PostgresGlances:
             assert self._client._pool is not None
             with suppress(TimeoutError):  # It is given up then.
                 await self._client._pool.release(connection, timeout=GOODBYE)
+
+
+def _is_lost(connection: Any) -> bool:
+    """The pool takes one that broke back by itself, and from then on it doesn't even say that it is closed."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from models.database import Database
+from models.glances import GlanceError
 from models.sql import execute, execute_many, fetch, insert_many
 from models.unavailable import is_unavailable
 from server.database import DatabaseUnusableError, open_database
@@ -259,3 +260,13 @@ async def test_a_connection_is_given_back_without_a_word_to_the_server(database:
     async with database.writing() as db:
         await fetch(db, "SELECT 1")
     assert sent == ["BEGIN;", "SELECT", "COMMIT;"]
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_glances_go_on_after_one_whose_connection_was_lost_under_it(database: Database) -> None:
+    with pytest.raises(GlanceError):
+        await database.glance("SELECT pg_terminate_backend(pg_backend_pid())")
+    [row] = await database.glance("SELECT 1 AS one")
+    assert row["one"] == 1
