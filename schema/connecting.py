@@ -137,7 +137,7 @@ class Connecting:
 
     @done(
         name="disconnectICloud",
-        description="Ends the connection, and deletes what came by it.",
+        description="Ends the connection, and deletes what came by it. What was written to iCloud stays there.",
         as_type=DisconnectICloudResult,
     )
     async def disconnect_icloud(

@@ -144,7 +144,8 @@ class Managing:
         return answer if isinstance(answer, Refusal) else UserCreated(user=User.of(answer))
 
     @done(
-        description="ADMIN. Disconnects the user, and deletes its keys, pages, holds and appointments.",
+        description="ADMIN. Disconnects the user, and deletes its keys, pages, holds and appointments. What was written"
+        " of these to iCloud stays there.",
         as_type=RemoveUserResult,
     )
     async def remove_user(self, info: Info, old: Input[RemoveUserInput]) -> UserRemoved | Refusal:
