@@ -37,49 +37,55 @@ class Ahead:
     hold: float
 
 
-_ACCOUNT_IS_AHEAD = (
-    "(last_polled_at > :past OR poll_asked_at > :past OR lease_until > :lease"
-    " OR next_poll_at > :poll AND failures = 0 OR next_poll_at > :retry"
-    # All that is left of a poll that began by it and never ended.
-    " OR expanded_until > :window AND expanded_zone <> '')"
-)
+# By `expanded_until` alone a poll is told that began by a clock that was ahead, and never ended.
+_ACCOUNT_IS_AHEAD = """(
+    last_polled_at > :past OR poll_asked_at > :past OR lease_until > :lease
+    OR next_poll_at > :poll AND failures = 0 OR next_poll_at > :retry
+    OR expanded_until > :window AND expanded_zone <> ''
+)"""
 _WRITE_IS_AHEAD = "(due_at > :past AND attempts = 0 OR due_at > :write OR lease_until > :lease)"
-# What was to be waited for is waited for anew: iCloud may have told us to.
-_ANEW = (
-    "CASE WHEN last_polled_at > :past AND retry_at > last_polled_at THEN :now + retry_at - last_polled_at"
-    " ELSE :now END"
-)
 _HOLD_IS_AHEAD = "expires_at > :hold"
-_WRITES = (
-    "UPDATE pending_write SET due_at = CASE WHEN due_at > :now THEN :now ELSE due_at END,"  # noqa: S608
-    " lease_until = CASE WHEN lease_until > :lease THEN :past ELSE lease_until END"
-    f" WHERE appointment_id IN (SELECT appointment_id FROM pending_write WHERE {_WRITE_IS_AHEAD}"
-    f" OR user_id IN (SELECT user_id FROM icloud_account WHERE {_ACCOUNT_IS_AHEAD}) :skip)"
-)
-# Another revision: what processes remember of it counts no more, and the next poll is a whole one.
-_ACCOUNTS = (
-    "UPDATE icloud_account SET revision = revision + 1, watched_until = NULL,"  # noqa: S608
-    f" next_poll_at = CASE WHEN next_poll_at > :now THEN {_ANEW} ELSE next_poll_at END,"
-    f" retry_at = CASE WHEN retry_at > :now THEN {_ANEW} ELSE retry_at END,"
-    " lease_until = CASE WHEN lease_until > :lease THEN :past ELSE lease_until END,"
-    " poll_asked_at = CASE WHEN poll_asked_at > :past THEN :now ELSE poll_asked_at END,"
-    " last_polled_at = CASE WHEN last_polled_at > :past THEN NULL ELSE last_polled_at END,"
-    " last_synced_at = CASE WHEN last_synced_at > :past THEN NULL ELSE last_synced_at END,"
-    " last_changed_at = CASE WHEN last_changed_at > :past THEN :now ELSE last_changed_at END,"
-    # What a later window did not hold any more is expanded again; until then time is closed.
-    " expanded_zone = CASE WHEN expanded_until > :window THEN '' ELSE expanded_zone END"
-    f" WHERE id IN (SELECT id FROM icloud_account WHERE {_ACCOUNT_IS_AHEAD} :skip)"
-)
+# What was to be waited for is waited for anew: iCloud may have told us to.
+_ANEW = """CASE
+        WHEN last_polled_at > :past AND retry_at > last_polled_at THEN :now + retry_at - last_polled_at
+        ELSE :now END"""
+_WRITES = f"""UPDATE pending_write SET
+    due_at = CASE WHEN due_at > :now THEN :now ELSE due_at END,
+    lease_until = CASE WHEN lease_until > :lease THEN :past ELSE lease_until END
+WHERE appointment_id IN (
+    SELECT appointment_id FROM pending_write
+    WHERE {_WRITE_IS_AHEAD} OR user_id IN (SELECT user_id FROM icloud_account WHERE {_ACCOUNT_IS_AHEAD}) :skip
+)"""  # noqa: S608
+# Another revision: what processes remember of it counts no more, and the next poll is a whole one. Another zone: what a
+# later window did not hold any more is expanded again; until then time is closed.
+_ACCOUNTS = f"""UPDATE icloud_account SET
+    revision = revision + 1,
+    watched_until = NULL,
+    next_poll_at = CASE WHEN next_poll_at > :now THEN {_ANEW} ELSE next_poll_at END,
+    retry_at = CASE WHEN retry_at > :now THEN {_ANEW} ELSE retry_at END,
+    lease_until = CASE WHEN lease_until > :lease THEN :past ELSE lease_until END,
+    poll_asked_at = CASE WHEN poll_asked_at > :past THEN :now ELSE poll_asked_at END,
+    last_polled_at = CASE WHEN last_polled_at > :past THEN NULL ELSE last_polled_at END,
+    last_synced_at = CASE WHEN last_synced_at > :past THEN NULL ELSE last_synced_at END,
+    last_changed_at = CASE WHEN last_changed_at > :past THEN :now ELSE last_changed_at END,
+    expanded_zone = CASE WHEN expanded_until > :window THEN '' ELSE expanded_zone END
+WHERE id IN (SELECT id FROM icloud_account WHERE {_ACCOUNT_IS_AHEAD} :skip)"""  # noqa: S608
 # Null would be: never read. When it was connected is too early, and never too late.
-_CALENDARS = (
-    "UPDATE calendar SET compare_at = CASE WHEN last_synced_at > :past THEN compare_at - last_synced_at + :now"
-    " WHEN compare_at > :comparison THEN :now ELSE compare_at END,"
-    " last_synced_at = CASE WHEN last_synced_at > :past THEN"
-    " (SELECT CASE WHEN a.connected_at > :now THEN 0 ELSE a.connected_at END"
-    " FROM icloud_account a WHERE a.id = calendar.account_id) ELSE last_synced_at END"
-    " WHERE id IN (SELECT c.id FROM calendar c JOIN icloud_account a ON a.id = c.account_id"
-    " WHERE c.last_synced_at > :past OR c.compare_at > :comparison :skip)"
-)
+_CALENDARS = """UPDATE calendar SET
+    compare_at = CASE
+        WHEN last_synced_at > :past THEN compare_at - last_synced_at + :now
+        WHEN compare_at > :comparison THEN :now
+        ELSE compare_at END,
+    last_synced_at = CASE
+        WHEN last_synced_at > :past THEN (
+            SELECT CASE WHEN a.connected_at > :now THEN 0 ELSE a.connected_at END
+            FROM icloud_account a WHERE a.id = calendar.account_id
+        )
+        ELSE last_synced_at END
+WHERE id IN (
+    SELECT c.id FROM calendar c JOIN icloud_account a ON a.id = c.account_id
+    WHERE c.last_synced_at > :past OR c.compare_at > :comparison :skip
+)"""
 _NAME = re.compile(r"(?<!:):(\w+)")
 
 

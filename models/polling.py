@@ -95,34 +95,40 @@ def _stamped(stamp: Stamp) -> list[object]:
 def _trade(dialect: str) -> str:
     """$1 owner, $2 now, $3 seconds of a lease, $4 until, $5 what is told, $6 and $7 places."""
     is_postgres = dialect == "postgres"
-    skip = "FOR UPDATE SKIP LOCKED" if is_postgres else ""
-    due = (
-        "SELECT id FROM icloud_account WHERE next_poll_at <= $4 AND (lease_until IS NULL OR lease_until <= $2)"  # noqa: S608
-        " AND failures {} 0 AND id NOT IN (SELECT id FROM told) ORDER BY next_poll_at LIMIT {} " + skip
-    )
+    due = """SELECT id FROM icloud_account
+        WHERE next_poll_at <= $4 AND (lease_until IS NULL OR lease_until <= $2)
+          AND failures {} 0 AND id NOT IN (SELECT id FROM told)
+        ORDER BY next_poll_at LIMIT {}""" + (" FOR UPDATE SKIP LOCKED" if is_postgres else "")  # noqa: S608
     nothing = ", ".join("NULL" for _ in _TOLD[2:])
-    return (
-        f"WITH told AS ({_told(is_postgres=is_postgres)}), healthy AS ({due.format('=', '$6')}),"  # noqa: S608 - constants.
-        f" failing AS ({due.format('>', '$7')}), traded AS (SELECT * FROM told"
-        f" UNION ALL SELECT id, {_TAKEN}, {nothing} FROM healthy"
-        f" UNION ALL SELECT id, {_TAKEN}, {nothing} FROM failing)"
-        " UPDATE icloud_account SET"
-        f" lease_owner = CASE WHEN traded.kind <> {_STAMPED} THEN $1 END,"
-        f" lease_until = CASE WHEN traded.kind <> {_STAMPED} THEN {_number('$2', '$3')} END,"
-        " last_polled_at = COALESCE(traded.started, last_polled_at),"
-        " poll_lag = COALESCE(traded.lag, poll_lag),"
-        " seen = COALESCE(traded.seen, icloud_account.seen),"
-        " last_synced_at = CASE WHEN traded.revision = icloud_account.revision THEN traded.started"
-        " ELSE last_synced_at END,"
-        f" next_poll_at = CASE WHEN traded.kind <> {_STAMPED} OR next_poll_at IS NULL THEN next_poll_at"
-        f" WHEN traded.revision <> icloud_account.revision THEN {_number('$2')}"
-        # Asked for since the account was leased. Times can't tell: who asks looks at the clock, then waits.
-        " WHEN COALESCE(poll_asked_at, 0) <> COALESCE(traded.asked, 0) THEN poll_asked_at"
-        f" WHEN watched_until > {_number('$2')} THEN traded.watched ELSE traded.planned END"
-        " FROM traded WHERE icloud_account.id = traded.id"
-        f" AND (traded.kind = {_TAKEN} OR icloud_account.lease_owner = $1)"
-        f" RETURNING {', '.join(f'icloud_account.{name}' if is_postgres else name for name in _LEASED.split(', '))}"
-    )
+    now, until = _number("$2"), _number("$2", "$3")
+    leased = ", ".join(f"icloud_account.{name}" if is_postgres else name for name in _LEASED.split(", "))
+    return f"""WITH told AS ({_told(is_postgres=is_postgres)}),
+          healthy AS ({due.format("=", "$6")}),
+          failing AS ({due.format(">", "$7")}),
+          traded AS (
+            SELECT * FROM told
+            UNION ALL SELECT id, {_TAKEN}, {nothing} FROM healthy
+            UNION ALL SELECT id, {_TAKEN}, {nothing} FROM failing
+          )
+        UPDATE icloud_account SET
+          lease_owner = CASE WHEN traded.kind <> {_STAMPED} THEN $1 END,
+          lease_until = CASE WHEN traded.kind <> {_STAMPED} THEN {until} END,
+          last_polled_at = COALESCE(traded.started, last_polled_at),
+          poll_lag = COALESCE(traded.lag, poll_lag),
+          seen = COALESCE(traded.seen, icloud_account.seen),
+          last_synced_at = CASE
+            WHEN traded.revision = icloud_account.revision THEN traded.started
+            ELSE last_synced_at END,
+          next_poll_at = CASE
+            WHEN traded.kind <> {_STAMPED} OR next_poll_at IS NULL THEN next_poll_at
+            WHEN traded.revision <> icloud_account.revision THEN {now}
+            -- Asked for since the account was leased. Times can't tell: who asks looks at the clock, then waits.
+            WHEN COALESCE(poll_asked_at, 0) <> COALESCE(traded.asked, 0) THEN poll_asked_at
+            WHEN watched_until > {now} THEN traded.watched
+            ELSE traded.planned END
+        FROM traded
+        WHERE icloud_account.id = traded.id AND (traded.kind = {_TAKEN} OR icloud_account.lease_owner = $1)
+        RETURNING {leased}"""  # noqa: S608 - constants.
 
 
 def _told(*, is_postgres: bool) -> str:
