@@ -22,6 +22,7 @@ from server.config import ConfigError, Settings
 from server.interpreter import settle
 from server.metrics import Metrics
 from server.request import MOST_BYTES
+from server.same_database import ANOTHER
 from server.services import Parts, open_parts
 from server.telemetry import Telemetry, open_telemetry
 from server.wire import HTTPWire, WebSocketWire
@@ -83,10 +84,11 @@ async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync
             log.info("Slotwire listens on http://%s:%d", settings.host, settings.port)
             kind = "PostgreSQL" if parts.services.database.is_postgres else "SQLite"
             log.debug("on %s, in a %s", kind, type(asyncio.get_running_loop()).__module__)
-            try:
-                await server.serve(sockets=[listener])
-            finally:
-                await _ended(looping)
+            async with _on_one_database(parts, end):
+                try:
+                    await server.serve(sockets=[listener])
+                finally:
+                    await _ended(looping)
 
 
 def _follow(metrics: Metrics, parts: Parts) -> None:
@@ -107,9 +109,10 @@ async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None
             looping = _looping(parts, stopping.set)
             settle()
             log.info("The sync loop runs.")
-            await stopping.wait()
-            begin_to_end(looping)
-            await _ended(looping)
+            async with _on_one_database(parts, stopping.set):
+                await stopping.wait()
+                begin_to_end(looping)
+                await _ended(looping)
 
 
 @asynccontextmanager
@@ -159,6 +162,20 @@ def _looping(parts: Parts, stop: Callable[[], None]) -> asyncio.Task[None]:
     task = asyncio.create_task(parts.sync.run())
     task.add_done_callback(ended)
     return task
+
+
+@asynccontextmanager
+async def _on_one_database(parts: Parts, end: Callable[[], None]) -> AsyncIterator[None]:
+    """Another ends the process, with what it remembers of the first. Raises ConfigError at the end, then."""
+    looking = asyncio.create_task(parts.until_another_database())
+    looking.add_done_callback(lambda task: None if task.cancelled() else end())
+    try:
+        yield
+    finally:
+        is_another = looking.done()
+        looking.cancel()
+    if is_another:
+        raise ConfigError(ANOTHER)
 
 
 def begin_to_end(looping: asyncio.Task[None] | None) -> None:

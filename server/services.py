@@ -6,9 +6,11 @@ import base64
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from tortoise.exceptions import IntegrityError
 
@@ -26,6 +28,7 @@ from server.bell_postgres import PostgresWire
 from server.clock import keep_clock
 from server.config import ConfigError, Settings
 from server.database import open_database
+from server.same_database import epoch_on, identity_of, until_another
 from server.secret_keys import SecretKeys, load_keys
 from server.takeover import taking_over
 from sync.service import Sync
@@ -43,6 +46,8 @@ class Parts:
 
     services: Services
     sync: Sync
+    until_another_database: Callable[[], Coroutine[Any, Any, None]]
+    """Ends where the database is another one than that which the process began with."""
 
 
 @asynccontextmanager
@@ -54,7 +59,8 @@ async def open_parts(
         is_first_start = await _fact(database, _PROBE) is None
         keys = load_keys(settings.sealing_key_file, environment, is_first_start=is_first_start)
         sealer = keys.sealer()
-        epoch = await _facts(database, keys, sealer)
+        identity = await identity_of(database, settings.database_url)
+        epoch = epoch_on(database, identity, await _facts(database, keys, sealer))
         bell = Bell()
         async with (
             _wire(database, bell, settings),
@@ -71,7 +77,11 @@ async def open_parts(
                 watch=watch,
             )
             try:
-                yield Parts(_services(settings, keys, epoch, sync), sync)
+                yield Parts(
+                    _services(settings, keys, epoch, sync),
+                    sync,
+                    partial(until_another, database, settings.database_url, identity),
+                )
             finally:
                 await sync.close()
 
