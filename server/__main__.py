@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     migrating.add_argument(
         "--restored",
         action="store_true",
-        help="after a backup was restored: cursors given out since are refused",
+        help="after a backup was restored: cursors given out since give RESET",
     )
     migrating.set_defaults(run=_migrate)
 
@@ -141,7 +141,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what is right and wrong with this deployment")
     doctor.set_defaults(run=_doctor)
 
-    commands.add_parser("demo", help="everything from nothing, to try: settings are PORT and RESET")
+    commands.add_parser(
+        "demo",
+        help="everything from nothing, to try: settings are PORT and RESET",
+        description="Everything from nothing, to try, as `make demo`. Two settings are read from the environment: PORT,"
+        " 8080 unless given, and RESET=1, to start anew.",
+    )
     return parser
 
 
@@ -197,7 +202,7 @@ def _add_keys(commands: Commands[argparse.ArgumentParser]) -> None:
     listing.add_argument("--subaccount", required=True, help="the subaccount's id")
     listing.set_defaults(run=_at_desk(lambda desk, given: desk.list_keys(given.subaccount)))
     revoke = what.add_parser("revoke", help="refuse it from now on")
-    revoke.add_argument("key", help="the key's id")
+    revoke.add_argument("key", help="the key's id, as `keys list` shows it: never its secret")
     revoke.set_defaults(run=_at_desk(lambda desk, given: desk.revoke_key(given.key)))
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from domain.actor import Role
+from domain.ids import Kind, is_id
 from models.people import Key
 from resolvers import keys, people
 from resolvers.context import Context, Services
@@ -72,10 +73,12 @@ class Desk:
             ]
 
     async def revoke_key(self, key_id: str) -> list[str]:
-        async with self._services.database.reading() as db:
-            row = await Key.filter(id=key_id).using_db(db).first()
+        row = None
+        if is_id(key_id, Kind.KEY):  # Of a secret that is given in its place, nothing is asked or told.
+            async with self._services.database.reading() as db:
+                row = await Key.filter(id=key_id).using_db(db).first()
         if row is None:
-            raise CommandError("There is no such key: list them with `python -m server keys list`.")
+            raise CommandError("There is no key of this id: list them with `python -m server keys list`.")
         async with self._acting(row.subaccount_id) as ctx:
             return [_granted(await keys.revoke_key(ctx, key_id=key_id))]
 
@@ -101,13 +104,20 @@ async def at_the_desk(
         return await work(Desk(parts.services))
 
 
-_OPTIONS = {"userId": "--user", "timeZone": "--time-zone", "allowedOrigins": "--origin"}
+_OPTIONS = {
+    "userId": "--user",
+    "timeZone": "--time-zone",
+    "allowedOrigins": "--origin",
+    "email": "--email",
+    "label": "--label",
+}
 """What a use case calls by its field, as it is called here where that is another name."""
 
 
 def _granted(answer: T | Refusal) -> T:
     if isinstance(answer, InvalidInput):
-        raise CommandError(f"{_OPTIONS.get(answer.field, answer.field)}: {answer.message}")
+        field = answer.field.partition(".")[0]
+        raise CommandError(f"{_OPTIONS.get(field, field)}: {answer.message}")
     if isinstance(answer, Refusal):
         raise CommandError(answer.message)
     return answer

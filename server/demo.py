@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import IO, Self
@@ -218,7 +218,7 @@ def _facts(port: int, state: Mapping[str, object], people: People) -> dict[str, 
 
 def _greeting(place: Place, facts: Mapping[str, str]) -> str:
     folder, python = os.path.relpath(place.folder), os.path.relpath(sys.executable)
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    day = next_working_day(datetime.now(UTC).date())
     return f"""
 Slotwire is running. Ctrl-C ends it; the next `make demo` goes on from here, `make demo RESET=1` starts anew.
 
@@ -244,9 +244,14 @@ Paste into GraphiQL to connect, then see the calendars:
 Once calendars are chosen, be the owner's phone, and watch the time close:
 
   STANDIN_PASSWORD={facts["appSpecificPassword"]} {python} -m standin phone add --url {facts["caldavUrl"]} \\
-    --apple-id {facts["appleId"]} --calendar Home --title Dentist --start {tomorrow}T14:00 --end {tomorrow}T15:00
+    --apple-id {facts["appleId"]} --calendar Home --title Dentist --start {day}T14:00 --end {day}T15:00
 
 The same facts are in {folder}/demo.json; logs in {folder}/server.log and {folder}/standin.log."""
+
+
+def next_working_day(today: date) -> date:
+    """Of the hours that a user begins with: on a weekend's day an event would close nothing that was open."""
+    return today + timedelta(days={4: 3, 5: 2}.get(today.weekday(), 1))
 
 
 class _Children:

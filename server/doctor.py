@@ -18,6 +18,8 @@ _WITHIN = 10.0
 
 async def examine(settings: Settings, environment: Mapping[str, str]) -> tuple[list[str], bool]:
     """The lines, and whether all is well."""
+    parts = urlsplit(settings.caldav_url)
+    host, port = parts.hostname or "", parts.port or {"https": 443, "http": 80}[parts.scheme]
 
     async def database_and_keys() -> str:
         async with open_parts(settings, environment) as parts:
@@ -25,10 +27,7 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> tuple[l
         return f"the database is migrated, the keys are its own; subaccounts: {count}"
 
     async def calendar_server() -> str:
-        parts = urlsplit(settings.caldav_url)
-        host = parts.hostname or ""
         secure = verifying(settings.caldav_ca_file) if parts.scheme == "https" else None
-        port = parts.port or (443 if secure else 80)
         _, writer = await asyncio.open_connection(host, port, ssl=secure)
         writer.close()
         return f"the calendar server answers at {host}:{port}"
@@ -40,15 +39,21 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> tuple[l
             raise ConfigError("GraphiQL is on, but not built: run `make web`, or set SLOTWIRE_GRAPHIQL=off")
         return "GraphiQL is built"
 
-    found = [await _look(look) for look in (database_and_keys, calendar_server, graphiql)]
+    looks = {
+        "the database of SLOTWIRE_DATABASE_URL": database_and_keys,
+        f"the calendar server of SLOTWIRE_CALDAV_URL, {host}:{port},": calendar_server,
+        "GraphiQL": graphiql,
+    }
+    found = [await _look(what, look) for what, look in looks.items()]
     return [line for line, _ in found], all(is_well for _, is_well in found)
 
 
-async def _look(look: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
+async def _look(what: str, look: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
     try:
         async with asyncio.timeout(_WITHIN):
             return f"ok    {await look()}", True
     except (ConfigError, DatabaseUnusableError) as error:
         return f"WRONG {error}", False
-    except (OSError, TimeoutError) as error:
-        return f"WRONG the calendar server can't be reached: {type(error).__name__}", False
+    except OSError as error:
+        reason = error.strerror or str(error) or f"no answer within {_WITHIN:.0f} s"
+        return f"WRONG {what} can't be reached: {reason}", False

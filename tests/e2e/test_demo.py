@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.client import Client
 from benchmarks.ports import free_ports
 from benchmarks.world import ROOT
+from server.demo import next_working_day
 
 FACTS = {
     *("graphqlUrl", "websocketUrl", "graphiqlUrl", "webUrl", "adminKey", "ownerKey", "bookingKey"),
@@ -104,6 +106,13 @@ def test_the_command_that_it_prints_adds_an_event_to_the_calendar_that_it_syncs(
         shell = "".join(command[1:]).partition("\n\n")[0]
         done = subprocess.run(shell, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "/calendars/home/" in done.stdout
+
+
+def test_the_event_that_it_offers_to_add_is_on_a_day_that_is_open() -> None:
+    week = [date(2026, 11, 26) + timedelta(days=number) for number in range(7)]  # From a Thursday on.
+    assert [next_working_day(day).strftime("%a") for day in week] == [
+        *("Fri", "Mon", "Mon", "Mon"), *("Tue", "Wed", "Thu"),
+    ]  # fmt: skip
 
 
 def test_a_taken_port_is_named_in_a_sentence(tmp_path: Path) -> None:

@@ -149,12 +149,28 @@ def test_an_operator_sets_up_a_subaccount_its_users_and_its_keys(environment: di
             ("keys", "create", "--subaccount", "sub_x", "--role", "ADMIN", "--label", "x"),
             "no such subaccount",
         ),
-        (("keys", "revoke", "key_x"), "no such key"),
+        (("keys", "revoke", "key_x"), "no key of this id"),
+        (("keys", "revoke", "sw_owner_" + "x" * 43), "no key of this id"),
         (("subaccounts", "create", ""), "name"),
         (("keys", "create", "--subaccount", "SUBACCOUNT", "--role", "OWNER", "--label", "x"), "--user: "),
         (
             ("users", "create", "--subaccount", "SUBACCOUNT", "--name", "A", "--time-zone", "X"),
             "--time-zone: ",
+        ),
+        (
+            (
+                "keys",
+                "create",
+                "--subaccount",
+                "SUBACCOUNT",
+                "--role",
+                "BOOKING",
+                "--label",
+                "x",
+                "--origin",
+                "a",
+            ),
+            "--origin: ",
         ),
     ],
 )
@@ -169,6 +185,21 @@ def test_what_can_not_be_done_is_told_in_one_line(
     assert done.stderr.startswith("slotwire: ")
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+    assert "sw_" not in done.stderr
+
+
+def test_the_doctor_says_of_each_part_what_is_wrong_with_it(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        parts = {
+            "SLOTWIRE_DATABASE_URL": f"postgres://nobody@127.0.0.1:{port}/none",
+            "SLOTWIRE_CALDAV_URL": "http://127.0.0.1:9/",
+        }
+        done = run(environment | parts, "doctor")
+    database, calendars, _ = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert database.casefold().startswith("wrong the database ")
+    assert "calendar server of SLOTWIRE_CALDAV_URL, 127.0.0.1:9, can't be reached: " in calendars
 
 
 def test_a_server_that_can_not_start_says_why_in_one_line(
