@@ -125,7 +125,7 @@ CancelBookingResult = Annotated[
 @strawberry.type
 class GuestBooking:
     @done(
-        description="Keeps one start for one guest for 5 minutes (a setting) while it fills in the form;"
+        description="Any key. Keeps one start for one guest for 5 minutes (a setting) while it fills in the form;"
         " never prolonged.",
         as_type=HoldSlotResult,
     )
@@ -139,7 +139,7 @@ class GuestBooking:
         )
         return answer if isinstance(answer, Refusal) else SlotHeld(hold=Hold.of(answer))
 
-    @done(description="Ends a hold before its time.", as_type=ReleaseHoldResult)
+    @done(description="Any key. Ends a hold before its time.", as_type=ReleaseHoldResult)
     async def release_hold(self, info: Info, asked: Input[ReleaseHoldInput]) -> HoldReleased | Refusal:
         answer = await booking.release(info.context.ctx, token=asked.token)
         return answer if isinstance(answer, Refusal) else HoldReleased(token=answer)

@@ -283,8 +283,8 @@ _describe(
         "NOT_LINKED": "No linked calendar when it was booked.",
         "PENDING": "To be written, changed or removed; retried until it is.",
         "WRITTEN": "It stands in the linked calendar as booked.",
-        "FAILED": "Given up after the owner must act: the calendar is gone or no longer writable, or the event is no "
-        "longer the appointment's alone.",
+        "FAILED": "The owner has to act, as `problem` says: the calendar is gone or takes no writes, say, or the event "
+        "is no longer the appointment's alone. Tried again once an hour all the same.",
         "CHANGED_IN_ICLOUD": "The owner moved or edited it in iCloud; the appointment stands as booked.",
         "DELETED_IN_ICLOUD": "The owner deleted it in iCloud; the appointment stands as booked.",
         "REMOVED": "Cancelled, and its event removed from iCloud.",

@@ -13,7 +13,8 @@ websocket's connection_init:
 
 A mutation without a note is for an OWNER's own user, and for any of an ADMIN's subaccount. In an update an absent
 field leaves things as they are. Limits: `first` 1 to 200; from–to at most 92 days for availability and closedSpans,
-400 for other lists; names 200 characters, notes 5,000.
+400 for other lists; names and titles 200 characters, notes and reasons 5,000. Of an appointment type: lengths and steps
+1 to 1,440 minutes, buffers 720 at most, a notice 525,600 at most, a horizon 1 to 400 days, a day's maximum 1 to 100.
 """.strip()
 
 PRINTED = f'''"""

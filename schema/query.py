@@ -96,7 +96,9 @@ class Query:
         view = await types.page(info.context.ctx, slug)
         return None if view is None else BookingPage.of(view)
 
-    @shown(description="The key a guest was handed when it booked. Any key.")
+    @shown(
+        description="Any key. A guest's booking, by the token that came with it; null where there is none."
+    )
     async def booking(
         self,
         info: Info,

@@ -78,7 +78,8 @@ class CalendarNotSelectable(Told):
 
 
 @strawberry.type(
-    description="Someone has it, or it is not open: the nearest open starts, soonest first, at most five."
+    description="Someone has it, or it is not open: the next open starts from there on, or where none follow the last "
+    "before, soonest first, at most five."
 )
 class SlotUnavailable(Told):
     next_slots: list[Slot] = strawberry.field(description="Open starts to offer instead, soonest first.")

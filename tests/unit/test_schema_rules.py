@@ -111,6 +111,16 @@ def fields_of(schema: GraphQLSchema, name: str) -> Mapping[str, GraphQLField]:
     return fields
 
 
+@pytest.mark.parametrize("field", sorted(name for name in ROOT_FIELDS if name.startswith("Mutation.")))
+def test_a_mutations_description_says_whose_it_is(field: str) -> None:
+    mutation = SCHEMA.mutation_type
+    assert mutation is not None
+    said = mutation.fields[field.removeprefix("Mutation.")].description or ""
+    roles = ROOT_FIELDS[field]
+    assert said.startswith("Any key. ") == (roles == ANY)
+    assert said.startswith("ADMIN. ") == (roles == rules.ADMINS)
+
+
 def test_a_booking_key_reaches_these_fields_and_no_other() -> None:
     listed = {kind: set(names.split()) for kind, names in REACHED_BY_BOOKING.items()}
     assert reached_by(Role.BOOKING) == listed
