@@ -94,8 +94,8 @@ def _at_desk(
     work: Callable[[Desk, Arguments], Awaitable[list[str]]],
 ) -> Callable[[Settings, Mapping[str, str], Arguments], int]:
     def run(settings: Settings, environment: Mapping[str, str], given: Arguments) -> int:
-        lines = asyncio.run(at_the_desk(settings, environment, lambda desk: work(desk, given)))
-        print("\n".join(lines))
+        for line in asyncio.run(at_the_desk(settings, environment, lambda desk: work(desk, given))):
+            print(line)
         return 0
 
     return run

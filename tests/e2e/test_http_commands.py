@@ -121,6 +121,10 @@ def test_every_command_has_its_help(environment: dict[str, str]) -> None:
         assert "usage: python -m server" in printed(environment, command, "--help")
 
 
+def test_a_list_of_nothing_is_no_line(environment: dict[str, str]) -> None:
+    assert run(environment, "subaccounts", "list").stdout == ""
+
+
 def test_an_operator_sets_up_a_subaccount_its_users_and_its_keys(environment: dict[str, str]) -> None:
     subaccount = printed(environment, "subaccounts", "create", "Studio Martin")
     assert printed(environment, "subaccounts", "list") == f"{subaccount}  Studio Martin"
