@@ -104,8 +104,8 @@ def _scalar(name: str, description: str, *, parse: Any, serialize: Any = str) ->
 SCALARS: dict[object, ScalarDefinition] = {
     DateTime: _scalar(
         "DateTime",
-        "RFC 3339 instant with offset on input; always UTC with `Z` on output. A fraction of a second is cut off on"
-        " input.",
+        "RFC 3339 instant with offset on input, where a fraction of a second is cut off; always UTC with `Z` on output,"
+        " in whole seconds, or in milliseconds where it is a moment that the server noted.",
         parse=parse_date_time,
         serialize=format_date_time,
     ),
