@@ -15,14 +15,16 @@ from schema.build import build
 from schema.enums import ICloudProblemCode
 from schema.errors import Code
 from server import closing
+from server.__main__ import _parser
 from server.config import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 FOR_CLIENTS = (ROOT / "docs" / "api.md").read_text()
+FOR_OPERATORS = (ROOT / "docs" / "operations.md").read_text()
 OF_ICLOUD = (ROOT / "docs" / "icloud.md").read_text()
 EXAMPLES = ROOT / "web" / "graphiql" / "src" / "examples.json"
-DOCUMENTS = re.findall(r"```graphql\n(.*?)```", README + FOR_CLIENTS, re.DOTALL)
+DOCUMENTS = re.findall(r"```graphql\n(.*?)```", README + FOR_CLIENTS + FOR_OPERATORS, re.DOTALL)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=[text.split()[1].partition("(")[0] for text in DOCUMENTS])
@@ -79,3 +81,8 @@ def test_every_operation_of_the_readme_is_a_tab_of_graphiql() -> None:
     tabs = [root_fields(example["query"]) for example in json.loads(EXAMPLES.read_text())]
     for document in re.findall(r"```graphql\n(.*?)```", README, re.DOTALL):
         assert root_fields(document) in tabs, document
+
+
+def test_the_service_that_operators_are_shown_runs_commands_that_there_are() -> None:
+    lines = re.findall(r"^ExecStart(?:Pre)?=.* -m server (.*)$", FOR_OPERATORS, re.MULTILINE)
+    assert [_parser().parse_args(line.split()).command for line in lines] == ["migrate", "serve"]
