@@ -24,6 +24,8 @@ async def rotate(settings: Settings, environment: Mapping[str, str], *, drop_old
     lines: list[str] = []
     if in_file:
         lines.append(f"New sealing key {add_key(settings.sealing_key_file)} in {settings.sealing_key_file}.")
+    else:
+        lines.append("No key is made: the first of SLOTWIRE_SEALING_KEYS is the one to seal with.")
     sealer = load_keys(settings.sealing_key_file, environment, is_first_start=False).sealer()
     async with open_database(settings.database_url, pool_size=2) as database:
         lines.append(f"{await _seal_anew(database, sealer)} passwords sealed anew with {sealer.newest}.")
@@ -31,6 +33,8 @@ async def rotate(settings: Settings, environment: Mapping[str, str], *, drop_old
     if drop_old and in_file:
         drop_keys(settings.sealing_key_file, but=sealer.newest)
         lines.append("The old keys are gone: restart every server, and keep the file with your backups.")
+    elif drop_old:
+        lines.append("Take the old keys out of SLOTWIRE_SEALING_KEYS, and restart every server.")
     return lines
 
 

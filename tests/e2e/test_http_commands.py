@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -333,6 +334,21 @@ def test_logs_are_one_json_object_a_line_where_asked(environment: dict[str, str]
 @pytest.fixture
 async def world(database: Database, bell: Bell) -> World:
     return await world_on(database, bell)
+
+
+def test_keys_of_the_environment_are_rotated_by_whoever_put_them_there(environment: dict[str, str]) -> None:
+    old, fresh = (base64.b64encode(letter * 32).decode() for letter in (b"o", b"f"))
+    keys = {"SLOTWIRE_SEALING_KEYS": f"k1:{old}", "SLOTWIRE_IDENTITY_KEY": old}
+    printed(environment | keys, "subaccounts", "list")
+    said = printed(
+        environment | keys | {"SLOTWIRE_SEALING_KEYS": f"k2:{fresh},k1:{old}"}, "rotate-keys", "--drop-old"
+    )
+    assert said.splitlines() == [
+        "No key is made: the first of SLOTWIRE_SEALING_KEYS is the one to seal with.",
+        "0 passwords sealed anew with k2.",
+        "Take the old keys out of SLOTWIRE_SEALING_KEYS, and restart every server.",
+    ]
+    printed(environment | keys | {"SLOTWIRE_SEALING_KEYS": f"k2:{fresh}"}, "subaccounts", "list")
 
 
 async def test_rotated_keys_open_what_was_sealed_and_the_old_ones_do_not(
