@@ -32,6 +32,8 @@ Headers = list[tuple[bytes, bytes]]
 # A request's line and headers, from their first byte to their last.
 HEAD_WITHIN = 10.0
 MOST_HEAD_BYTES = 64 * 1024
+# What a connection gives in one go can hold thousands of requests, of some 2 KB each once they are read.
+MOST_AHEAD = 100
 # For a peer to take the goodbye, and what was sent before it, after which it is gone either way.
 PART_WITHIN = 5.0
 STOP_WITHIN = 2.0
@@ -152,6 +154,10 @@ class BodyBesideUpgradeError(Exception):
     """A request asks for another protocol, which there is none of, and has a body: 400, and the connection ends."""
 
 
+class TooFarAheadError(Exception):
+    """A client sends requests on and on before it was answered, each of which waits in memory: 400, as above."""
+
+
 class HTTPWire(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
@@ -180,6 +186,8 @@ class HTTPWire(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MOST_AHEAD:
+            raise TooFarAheadError
         super().on_message_begin()
         self.scope["state"][_WIRE] = self
         self._is_amid_head = True

@@ -15,6 +15,7 @@ from websockets.frames import Frame, Opcode
 from models.bell import Bell
 from models.database import Database
 from server import http, outgoing, run, websocket, wire
+from server.wire import MOST_AHEAD
 from tests.e2e.serving import Served, send, serving
 from tests.integration.world import world_on
 
@@ -319,6 +320,11 @@ async def test_an_answer_is_one_write_and_the_same_as_uvicorn_would_send(
     writer.close()
     assert straight == by_uvicorn
     assert [len(data) > 0 for data in made[0].writes] == [True] * 3  # One, then uvicorn's two.
+
+
+async def test_who_sends_requests_ahead_without_end_is_400(served: Served) -> None:
+    answer = await said_to(served, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * (MOST_AHEAD + 10))
+    assert b"HTTP/1.1 400 " in answer
 
 
 async def test_requests_sent_ahead_are_answered_in_their_order(served: Served) -> None:
