@@ -289,6 +289,16 @@ async def test_graphiql_receives_a_change_over_a_websocket(
     assert json.loads(browser.frames[0])["payload"] == {"authorization": f"Bearer {facts['ownerKey']}"}
 
 
+async def test_graphiql_says_that_a_subscriptions_connection_was_lost(facts: Facts, browser: Page) -> None:
+    async with wire_to(int(facts["webUrl"].rpartition(":")[2].strip("/"))) as (wire, url):
+        await open_graphiql({"graphiqlUrl": f"{url}/graphiql"}, browser)
+        await run_tab(browser, "BlockedSlotChanges")
+        await subscribed(browser, "BlockedSlotChanges")
+        wire.cut()
+        await browser.wait_until(f"{RESPONSE}.includes('The connection to the server was lost')", within=30)
+    browser.complaints.clear()  # Of all that the page loads and opens without a server the browser complains.
+
+
 async def test_graphiql_shows_the_docs_and_completes_to_an_owner(facts: Facts, browser: Page) -> None:
     await browser.resize(1400, 900, dark=True)
     await open_graphiql(facts, browser)

@@ -24,7 +24,21 @@ export function fetcherFor(key, onData) {
     const headers = lowerCased(options?.headers);
     const answer = await send({ ...operation, operationName }, { ...options, documentAST, headers });
     if (answer.data) onData(answer.data);
-    return answer;
+    return Symbol.asyncIterator in answer ? told(answer) : answer;
+  };
+}
+
+/** A socket that does not open fails with the browser's own Event, which tells a reader nothing. */
+function told(results) {
+  const lost = (problem) => {
+    throw problem instanceof Event ? new Error("The connection to the server was lost: run it again.") : problem;
+  };
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: () => results.next().catch(lost),
+    return: () => results.return(),
   };
 }
 
