@@ -57,6 +57,11 @@ def load_keys(path: Path, environment: Mapping[str, str], *, is_first_start: boo
     """Makes the file at the first start, and then only: fresh keys open nothing. Raises ConfigError."""
     if environment.get("SLOTWIRE_SEALING_KEYS"):
         return _from_environment(environment)
+    if environment.get("SLOTWIRE_IDENTITY_KEY"):
+        raise ConfigError(
+            f"SLOTWIRE_SEALING_KEYS is missing: without it the keys are those of {path}, and"
+            " SLOTWIRE_IDENTITY_KEY changes nothing."
+        )
     if not path.exists():
         if not is_first_start:
             raise ConfigError(

@@ -160,6 +160,14 @@ def test_keys_of_the_environment_that_are_not_whole_are_refused_unshown(environm
     assert KEY not in str(told.value)
 
 
+def test_an_identity_key_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "slotwire.key"
+    with pytest.raises(ConfigError, match="SLOTWIRE_SEALING_KEYS is missing") as told:
+        load_keys(path, {"SLOTWIRE_IDENTITY_KEY": KEY}, is_first_start=True)
+    assert KEY not in str(told.value)
+    assert not path.exists()
+
+
 def test_a_server_that_runs_opens_what_a_key_added_since_has_sealed(tmp_path: Path) -> None:
     path = tmp_path / "slotwire.key"
     running = load_keys(path, {}, is_first_start=True).sealer()
