@@ -137,7 +137,9 @@ class Ground:
         database = await self._open.enter_async_context(open_database(url))
         if self.postgres is not None:
             return OnPostgres(database)
-        return await inline(database, folder / "slotwire.sqlite3", self.turns)
+        stored = await inline(database, folder / "slotwire.sqlite3", self.turns)
+        self._open.callback(stored.forget)
+        return stored
 
     def _cloud(self) -> Cloud:
         cloud = Cloud(turns=self.turns)

@@ -76,6 +76,10 @@ class Inline:
         if self.kept is not None:
             self.kept.backup(self.writer._conn)
 
+    def forget(self) -> None:
+        if self.kept is not None:
+            self.kept.close()
+
 
 async def inline(database: Database, path: Path, turns: Turns) -> Inline:
     """Takes the opened database's connections from their threads. No fsync: nothing here outlives the process."""
