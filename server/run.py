@@ -175,6 +175,7 @@ async def _on_one_database(parts: Parts, end: Callable[[], None]) -> AsyncIterat
         is_another = looking.done()
         looking.cancel()
     if is_another:
+        looking.result()  # What it met itself is no other database.
         raise ConfigError(ANOTHER)
 
 

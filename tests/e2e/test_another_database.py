@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from benchmarks.client import Json
 from benchmarks.own_postgres import Server, is_installed, own_server
 from benchmarks.world import World, world
 from server.database import migrate, sqlite_file
+from server.run import _on_one_database
 from tests.memory import memory
 
 pytestmark = pytest.mark.slow
@@ -113,3 +116,14 @@ async def test_a_server_whose_file_is_replaced_ends_and_books_nothing_more_in_wh
         kept.rename(file)
         await running.restart(0)
         await block(running, 1)
+
+
+async def test_what_breaks_the_look_at_it_is_told_as_what_it_is() -> None:
+    async def breaks() -> None:
+        raise LookupError("odd")
+
+    parts: Any = SimpleNamespace(until_another_database=breaks)
+    told = asyncio.Event()
+    with pytest.raises(LookupError, match="odd"):
+        async with _on_one_database(parts, told.set):
+            await told.wait()
