@@ -266,7 +266,7 @@ async def test_propname_gives_names_alone_and_allprop_what_it_is_to_include() ->
     assert {"{DAV:}resourcetype", "{http://calendarserver.org/ns/}source"} <= names
     assert not named.root.findall("d:response/d:propstat/d:prop/*/*", NS)
     assert set(named.texts("d:response/d:propstat/d:prop/*")) == {""}
-    assert "404" not in named.text
+    assert " 404 " not in named.text
     assert [prop.tag for prop in included.root.iterfind("d:response/d:propstat/d:prop/*", NS)] == [
         *("{DAV:}displayname", "{DAV:}getetag", "{DAV:}resourcetype")
     ]
@@ -277,7 +277,7 @@ async def test_allprop_names_nothing_that_is_not_there() -> None:
         await dav.put("home/a.ics", event())
         reply = await dav.call("PROPFIND", f"{dav.home}home/", headers={"Depth": "1"})
     assert reply.hrefs == [f"{dav.home}home/", f"{dav.home}home/a.ics"]
-    assert "404" not in reply.text
+    assert " 404 " not in reply.text  # An id may have these digits.
 
 
 async def test_a_propfind_has_a_body_of_its_own_or_none() -> None:
