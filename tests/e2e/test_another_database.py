@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -19,27 +18,14 @@ from benchmarks.own_postgres import Server, is_installed, own_server
 from benchmarks.world import World, world
 from server.database import migrate, sqlite_file
 from server.run import _on_one_database
+from tests.e2e.blocking import block
 from tests.memory import memory
 
 pytestmark = pytest.mark.slow
 
-BLOCK = """mutation($input: CreateBlockedSlotInput!) { createBlockedSlot(input: $input) {
-    ... on BlockedSlotCreated { blockedSlot { id } } } }"""
 CURSOR = "query($user: ID!) { user(id: $user) { cursor } }"
 FOLLOW = """subscription($user: ID!, $after: Cursor) { blockedSlotChanges(userId: $user, after: $after) {
     kind slot { id } } }"""
-
-
-async def block(running: World, hour: int) -> str:
-    start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3, hours=hour)
-    given = {
-        "userId": running.people.user_id,
-        "start": start.isoformat(),
-        "end": (start + timedelta(minutes=30)).isoformat(),
-    }
-    async with running.owner() as owner:
-        made: str = (await owner.call(BLOCK, input=given))["createBlockedSlot"]["blockedSlot"]["id"]
-    return made
 
 
 async def cursor(running: World) -> str:

@@ -7,7 +7,6 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -17,16 +16,16 @@ from websockets.exceptions import ConnectionClosed
 
 from benchmarks.client import Json
 from benchmarks.world import Process, World, world
+from tests.e2e.blocking import block
 from tests.e2e.serving import PROTOCOL, receive, send
 
 SOCKETS = 6
 OPERATIONS = 50
 CHANGES = 40
+LONG_TITLE = "x" * 200
 TITLES = " ".join(f"title{number}: title" for number in range(12))
 QUERY = f"""subscription($user: ID!, $after: Cursor) {{ blockedSlotChanges(userId: $user, after: $after) {{
     cursor slot {{ id {TITLES} }} }} }}"""
-BLOCK = """mutation($input: CreateBlockedSlotInput!) { createBlockedSlot(input: $input) {
-    ... on BlockedSlotCreated { blockedSlot { id } } } }"""
 
 pytestmark = [pytest.mark.slow]
 
@@ -56,19 +55,6 @@ async def subscribed(
                 payload = {"query": QUERY, "variables": variables}
                 await send(opened, type="subscribe", id=str(number), payload=payload)
             yield opened
-
-
-async def block(running: World, number: int) -> str:
-    start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30, hours=number)
-    given = {
-        "userId": running.people.user_id,
-        "start": start.isoformat(),
-        "end": (start + timedelta(minutes=30)).isoformat(),
-        "title": "x" * 200,
-    }
-    async with running.owner() as owner:
-        made: str = (await owner.call(BLOCK, input=given))["createBlockedSlot"]["blockedSlot"]["id"]
-    return made
 
 
 async def told_first(opened: ClientConnection) -> tuple[list[Json], int | None]:
@@ -106,10 +92,10 @@ async def test_readers_that_take_nothing_cost_under_20_mb_are_closed_4410_and_re
             for _ in range(SOCKETS)
         ]
         await asyncio.sleep(1)
-        made = [await block(running, number) for number in range(2)]
+        made = [await block(running, number, title=LONG_TITLE) for number in range(2)]
         before = most = resident(running.servers[0])
         for number in range(2, CHANGES):
-            made.append(await block(running, number))
+            made.append(await block(running, number, title=LONG_TITLE))
             most = max(most, resident(running.servers[0]))
         await let_go(running)
         assert max(most, resident(running.servers[0])) - before < 20_000_000
@@ -137,7 +123,7 @@ async def test_a_stop_is_over_in_its_time_whatever_is_open(running: World) -> No
             stream = http.stream("POST", running.graphql_url(), json=body, headers={"accept": accept})
             assert (await clients.enter_async_context(stream)).status_code == 200
         for number in range(10):
-            await block(running, number)
+            await block(running, number, title=LONG_TITLE)
         process = running.servers[0].running
         assert process is not None
         process.terminate()
