@@ -29,6 +29,11 @@ class Refusal(StrEnum):
     OFF_GRID = "OFF_GRID"
 
 
+class CancelledBy(StrEnum):
+    GUEST = "GUEST"
+    HOST = "HOST"
+
+
 # Fit for a guest: none tells what takes the time.
 _SENTENCES = {
     Refusal.UNKNOWN: "The calendar could not be checked: try again in a few minutes.",

@@ -34,6 +34,15 @@ class Participation(StrEnum):
     NEEDS_ACTION = "NEEDS_ACTION"
 
 
+class EventProblemCode(StrEnum):
+    """What was wrong with an event that could not be read as it was meant."""
+
+    UNREADABLE = "UNREADABLE"
+    BAD_RECURRENCE = "BAD_RECURRENCE"
+    UNKNOWN_TIME_ZONE = "UNKNOWN_TIME_ZONE"
+    TOO_MANY_OCCURRENCES = "TOO_MANY_OCCURRENCES"
+
+
 @dataclass(frozen=True, slots=True)
 class BusyPolicy:
     """What counts as busy in one calendar. FREE timed events and cancelled ones never do."""

@@ -1,12 +1,25 @@
-"""How an appointment's event in iCloud is named: derived, so that whoever sees it anew knows whose it is."""
+"""An appointment's event in iCloud: how far it is, and its name, derived, so that whoever sees it anew knows whose it is."""
 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 from domain.ids import Kind, is_id
 
 _UID = re.compile(r"slotwire-([0-9a-z]{26})(?:-\d{1,9})?", re.ASCII)
+
+
+class WriteState(StrEnum):
+    """How far an appointment's copy in iCloud is; the contract tells each."""
+
+    NOT_LINKED = "NOT_LINKED"
+    PENDING = "PENDING"
+    WRITTEN = "WRITTEN"
+    FAILED = "FAILED"
+    CHANGED_IN_ICLOUD = "CHANGED_IN_ICLOUD"
+    DELETED_IN_ICLOUD = "DELETED_IN_ICLOUD"
+    REMOVED = "REMOVED"
 
 
 def uid_of(appointment_id: str, *, attempt: int = 0) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.actor import UserRef
-from domain.copies import appointment_of
+from domain.copies import WriteState, appointment_of
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.held import hrefs_where, of_names, stored_rows
-from models.outbox import WriteState
 from models.rows import ReadResource
 from models.settle import chunks
 from models.sql import Db, fetch, models_of

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from domain.actor import UserRef
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.sql import Db, execute, fetch
-
-
-class WriteState(StrEnum):
-    """How far an appointment's copy in iCloud is; the contract tells each."""
-
-    NOT_LINKED = "NOT_LINKED"
-    PENDING = "PENDING"
-    WRITTEN = "WRITTEN"
-    FAILED = "FAILED"
-    CHANGED_IN_ICLOUD = "CHANGED_IN_ICLOUD"
-    DELETED_IN_ICLOUD = "DELETED_IN_ICLOUD"
-    REMOVED = "REMOVED"
-
 
 UNSENT = frozenset({WriteState.PENDING, WriteState.FAILED})
 """What iCloud has is not yet what it should be: a row of the outbox stands for it."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from domain.actor import UserRef
+from domain.booking import CancelledBy
 from domain.validate import Invalid, check_idempotency_key, check_instant, check_name, check_notes
 from models.booking import Appointment, AppointmentType
 from models.changelog import Ledger
@@ -18,7 +19,13 @@ from resolvers.holds import hold, kept_open, own_hold, release
 from resolvers.idempotency import Done, call_of, recall
 from resolvers.inputs import invalid
 from resolvers.limits import Rule
-from resolvers.moving import CancelledBy, cancel, look_and_act, move, read_done, rules_or_usual
+from resolvers.moving import (
+    cancel,
+    look_and_act,
+    move,
+    read_done,
+    rules_or_usual,
+)
 from resolvers.outcomes import InvalidInput, NotFound, RateLimited, Refusal
 from resolvers.placing import (
     NotFree,

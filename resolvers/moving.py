@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 
 from domain.actor import UserRef
 from domain.availability import Rules
@@ -34,11 +33,6 @@ from resolvers.user_time import Person
 _OFFERED_STEP = 15 * 60
 
 Act = Callable[[Ledger], Awaitable[Appointment | Refusal | NotFree]]
-
-
-class CancelledBy(StrEnum):
-    GUEST = "GUEST"
-    HOST = "HOST"
 
 
 async def look_and_act(ctx: Context, user: UserRef, call: Call, act: Act) -> Done | Refusal:

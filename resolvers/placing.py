@@ -16,12 +16,13 @@ from domain.actor import UserRef
 from domain.availability import Rules
 from domain.booking import SEARCHES, NotOpen, decide, nearest_starts
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from domain.interval import Span
 from models.bell import SYNC
 from models.booking import Appointment, Hold
 from models.calendar import Calendar
 from models.changelog import Ledger, NoSuchUserError
-from models.outbox import WriteState, queue_write
+from models.outbox import queue_write
 from models.resources import settle_copies
 from models.settle import settle_conflicts
 from models.sql import Db

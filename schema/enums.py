@@ -7,10 +7,12 @@ import strawberry
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.actor import Role
 from domain.availability import Match
-from domain.busy import BusyRule, EventStatus, Participation, ShowAs
+from domain.booking import CancelledBy
+from domain.busy import BusyRule, EventProblemCode, EventStatus, Participation, ShowAs
 from domain.calendars import CalendarKind, NotSelectableReason
 from domain.changes import BlockedSlotSource
 from domain.closed import ReasonCode
+from domain.copies import WriteState
 from resolvers.question import StalePolicy
 
 __all__ = [
@@ -57,13 +59,6 @@ class Weekday(StrEnum):
     SUNDAY = "SUNDAY"
 
 
-class EventProblemCode(StrEnum):
-    UNREADABLE = "UNREADABLE"
-    BAD_RECURRENCE = "BAD_RECURRENCE"
-    UNKNOWN_TIME_ZONE = "UNKNOWN_TIME_ZONE"
-    TOO_MANY_OCCURRENCES = "TOO_MANY_OCCURRENCES"
-
-
 class BlockedSlotChangeKind(StrEnum):
     ADDED = "ADDED"
     CHANGED = "CHANGED"
@@ -74,21 +69,6 @@ class BlockedSlotChangeKind(StrEnum):
 class AppointmentStatus(StrEnum):
     CONFIRMED = "CONFIRMED"
     CANCELLED = "CANCELLED"
-
-
-class CancelledBy(StrEnum):
-    GUEST = "GUEST"
-    HOST = "HOST"
-
-
-class WriteState(StrEnum):
-    NOT_LINKED = "NOT_LINKED"
-    PENDING = "PENDING"
-    WRITTEN = "WRITTEN"
-    FAILED = "FAILED"
-    CHANGED_IN_ICLOUD = "CHANGED_IN_ICLOUD"
-    DELETED_IN_ICLOUD = "DELETED_IN_ICLOUD"
-    REMOVED = "REMOVED"
 
 
 class AppointmentChangeKind(StrEnum):

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.booking import Appointment
 from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.copies import copies_of, deleted_copies, placed_at
-from models.outbox import UNSENT, WriteState, queue_tidying, queue_write
+from models.outbox import UNSENT, queue_tidying, queue_write
 from models.rows import ReadResource
 from sync.appointment_text import is_as_written, is_left_behind, is_older
 from sync.places import stand_at, why_unusable

@@ -6,7 +6,7 @@ import logging
 from functools import partial
 
 from domain.changes import ChangeKind
-from domain.copies import uid_of
+from domain.copies import WriteState, uid_of
 from models.booking import Appointment
 from models.calendar import Calendar, rewind
 from models.changelog import Ledger, NoSuchUserError, changing
@@ -15,7 +15,6 @@ from models.icloud import ICloudAccount
 from models.outbox import (
     UNSENT,
     TakenWrite,
-    WriteState,
     finish_write,
     hold_back,
     note_refusal,

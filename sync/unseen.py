@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.booking import Appointment
 from models.calendar import Calendar
 from models.changelog import Ledger
 from models.copies import unseen_copies
-from models.outbox import WriteState, queue_again
+from models.outbox import queue_again
 from models.sql import Db
 from sync.absence import NotToldError, by_turns, there
 from sync.appointment_text import is_older

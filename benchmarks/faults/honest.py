@@ -13,10 +13,10 @@ from benchmarks.faults.beside import Life
 from benchmarks.fresh import OURS
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.busy import BusyPolicy, blocked_span
+from domain.copies import WriteState
 from domain.interval import Span
 from models.booking import Appointment
 from models.calendar import Resource
-from models.outbox import WriteState
 from sync.ical.resource import read_resource, read_written
 from sync.plan import plan_window
 from tests.fakes.calendar_server import APPLE_ID

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from benchmarks.faults.account import MOST_EVENTS, Account
-from models.outbox import WriteState
+from domain.copies import WriteState
 from standin.log import Seen
 
 NIGHT = 30 * 3600.0

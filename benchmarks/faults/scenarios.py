@@ -14,8 +14,8 @@ from benchmarks.faults.happenings import held, something
 from benchmarks.faults.honest import Standing, appointments, standing_copies
 from benchmarks.faults.row import Scene
 from domain.accounts import AccountStatus
+from domain.copies import WriteState
 from models.booking import Appointment
-from models.outbox import WriteState
 from standin.catalog import CalendarFacts, Kind
 from standin.manners import HOSTILE, STRICT, Manners
 

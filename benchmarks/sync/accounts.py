@@ -17,6 +17,7 @@ from benchmarks.databases import fresh_database
 from benchmarks.sync.replay import token_of
 from domain.accounts import AccountStatus
 from domain.actor import UserRef
+from domain.copies import WriteState
 from domain.ids import Kind, new_id
 from domain.work import Watch, unwatched
 from models.bell import Bell
@@ -25,7 +26,7 @@ from models.calendar import Calendar
 from models.changelog import Timeline, changing
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState, queue_write
+from models.outbox import queue_write
 from models.people import User
 from models.polling import Lease, lease_account
 from models.seal import Sealer, Secret

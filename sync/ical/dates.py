@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
+from domain.busy import EventProblemCode
 from domain.zone_table import DAY
 from sync.ical.text import Component, Property
 from sync.ical.times import (
@@ -22,18 +22,11 @@ from sync.ical.times import (
 )
 
 
-class ProblemCode(StrEnum):
-    UNREADABLE = "UNREADABLE"
-    BAD_RECURRENCE = "BAD_RECURRENCE"
-    UNKNOWN_TIME_ZONE = "UNKNOWN_TIME_ZONE"
-    TOO_MANY_OCCURRENCES = "TOO_MANY_OCCURRENCES"
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong, as the end of a sentence that begins with the event's title."""
 
-    code: ProblemCode
+    code: EventProblemCode
     text: str
 
 
@@ -221,4 +214,4 @@ def _not_negative(length: int) -> int:
 
 
 def unreadable(text: str) -> Fault:
-    return Fault(ProblemCode.UNREADABLE, text)
+    return Fault(EventProblemCode.UNREADABLE, text)

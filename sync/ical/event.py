@@ -7,10 +7,16 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
-from domain.busy import EventStatus, Participation, ShowAs
+from domain.busy import EventProblemCode, EventStatus, Participation, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY
-from sync.ical.dates import Fault, Length, ProblemCode, read_dates, read_recurrence_id, unreadable
+from sync.ical.dates import (
+    Fault,
+    Length,
+    read_dates,
+    read_recurrence_id,
+    unreadable,
+)
 from sync.ical.text import Component, Property, plain_text
 from sync.ical.times import Place, Places, When, read_duration
 
@@ -75,7 +81,7 @@ def read_event(component: Component, places: Places, addresses: frozenset[str]) 
     if not place.is_known:
         faults.append(
             Fault(
-                ProblemCode.UNKNOWN_TIME_ZONE,
+                EventProblemCode.UNKNOWN_TIME_ZONE,
                 "is in a time zone that is not known, so every time that it could mean is blocked",
             )
         )

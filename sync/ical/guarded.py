@@ -15,11 +15,11 @@ from datetime import date
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from domain.busy import EventStatus, Occurrence, ShowAs
+from domain.busy import EventProblemCode, EventStatus, Occurrence, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY, EPOCH_ORDINAL
 from sync.ical.event import LONGEST_TEXT, LONGEST_TRAVEL
-from sync.ical.resource import Problem, ProblemCode, Reading, read_resource
+from sync.ical.resource import Problem, Reading, read_resource
 from sync.ical.text import plain_text, unfold
 from sync.ical.times import MOST_AHEAD
 from sync.ical.worker import LENGTH, Limits, Request, framed
@@ -247,7 +247,7 @@ def given_up(request: Request) -> Reading:
     busy = Span(start, window.end)
     problem = Problem(
         uid or None,
-        ProblemCode.TOO_MANY_OCCURRENCES,
+        EventProblemCode.TOO_MANY_OCCURRENCES,
         "An event takes too much to read, so all time from its first date on is blocked.",
         None if busy.is_empty else busy,
     )

@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from domain.busy import EventProblemCode
 from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, MOST_WALKED, expand, last_possible
 from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
-from sync.ical.dates import ONE_HOUR, REACH, Fault, Length, ProblemCode, length_of, length_to
+from sync.ical.dates import (
+    ONE_HOUR,
+    REACH,
+    Fault,
+    Length,
+    length_of,
+    length_to,
+)
 from sync.ical.event import Event
 from sync.ical.text import Property
 from sync.ical.times import (
@@ -87,7 +95,7 @@ def _follow(
     budget.walk -= expansion.walked
     if expansion.is_uncounted:
         what = "has repeated for too long to count its dates, so it is taken to go on"
-        master.faults.append(Fault(ProblemCode.TOO_MANY_OCCURRENCES, what))
+        master.faults.append(Fault(EventProblemCode.TOO_MANY_OCCURRENCES, what))
     instances.walls.update(expansion.starts)
     instances.goes_on |= expansion.goes_on
     if expansion.is_cut:
@@ -267,13 +275,13 @@ def report_changed_twice(overrides: list[Event]) -> None:
 
 def report_too_many(event: Event, text: str) -> None:
     what = f"{text}, so what could not be told apart is blocked as a whole"
-    event.faults.append(Fault(ProblemCode.TOO_MANY_OCCURRENCES, what))
+    event.faults.append(Fault(EventProblemCode.TOO_MANY_OCCURRENCES, what))
 
 
 def report_zone(event: Event, what: str, outcome: str) -> None:
     text = f"{what} in a time zone that is not known, so {outcome}"
-    event.faults.append(Fault(ProblemCode.UNKNOWN_TIME_ZONE, text))
+    event.faults.append(Fault(EventProblemCode.UNKNOWN_TIME_ZONE, text))
 
 
 def _report(event: Event, text: str) -> None:
-    event.faults.append(Fault(ProblemCode.BAD_RECURRENCE, text))
+    event.faults.append(Fault(EventProblemCode.BAD_RECURRENCE, text))

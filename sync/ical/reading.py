@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-from domain.busy import Occurrence
+from domain.busy import EventProblemCode, Occurrence
 from domain.interval import Span
-from sync.ical.dates import ProblemCode
 
 FORM = 3
 """To be counted up where a text comes to close other time than it did: what is stored is then read again, once."""
@@ -23,7 +22,7 @@ class Problem:
     """Why an event could not be read whole, as a sentence for the owner, and the time blocked because of it."""
 
     uid: str | None
-    code: ProblemCode
+    code: EventProblemCode
     message: str
     blocked: Span | None
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 import icalendar
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from domain.busy import BusyPolicy, BusyRule, EventStatus, Occurrence, ShowAs, blocked_span
+from domain.busy import BusyPolicy, BusyRule, EventProblemCode, EventStatus, Occurrence, ShowAs, blocked_span
 from domain.interval import Span
 from domain.zone_table import UTC_ZONE, Zone, find_zone
-from sync.ical.dates import Fault, ProblemCode
+from sync.ical.dates import Fault
 from sync.ical.event import LONGEST_TEXT, Event, read_event
 from sync.ical.frame import Framed, take_apart
 from sync.ical.instances import Budget
@@ -29,7 +29,6 @@ from sync.ical.times import Places
 __all__ = [
     "AppointmentText",
     "Problem",
-    "ProblemCode",
     "Reading",
     "Written",
     "patch_written",
@@ -47,7 +46,7 @@ _PATCHED = ("DTSTART", "DTEND", "SEQUENCE", "STATUS", "LAST-MODIFIED", "DTSTAMP"
 _WINDOWS = {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
 _NO_ONE: frozenset[str] = frozenset()
 _STRICTEST = BusyPolicy(declined=BusyRule.BLOCK, all_day_free=BusyRule.BLOCK)
-_UNDATED = Fault(ProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
+_UNDATED = Fault(EventProblemCode.UNREADABLE, "has no start that can be read, so it could not be placed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +299,7 @@ def _problem(uid: str, title: str, fault: Fault, blocked: Span | None) -> Proble
 def _document_problem(document: Document, events: list[Event], blocked: Span | None) -> Problem:
     uid, title = (events[0].uid, events[0].title) if events else ("", "")
     name = f"What iCloud holds for “{title[:_LONGEST_TITLE]}”" if title else "What iCloud holds for an event"
-    return Problem(uid or None, ProblemCode.UNREADABLE, f"{name} {document.fault}.", blocked)
+    return Problem(uid or None, EventProblemCode.UNREADABLE, f"{name} {document.fault}.", blocked)
 
 
 def _hull(occurrences: list[Occurrence], window: Span) -> Span | None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from domain.accounts import AccountStatus
 from domain.actor import UserRef
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from domain.ids import Kind, new_id
 from models.bell import Bell
 from models.blocked import BlockedSlot
@@ -18,7 +19,7 @@ from models.calendar import Calendar, Event, Resource, store_listing
 from models.changelog import LogRow, Timeline, changing, read_after
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState, queue_write, take_due
+from models.outbox import queue_write, take_due
 from models.people import User
 from models.polling import lease_account
 from models.seal import Sealer, Secret

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
-from models.outbox import WriteState
 from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, RemoteError, StaleWrite, TooLong
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar
 from tests.integration.engine import HOUR, Engine, at, event, linked_engine_on

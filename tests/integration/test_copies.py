@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
-from models.outbox import WriteState
 from resolvers import accounts, booking, calendars
 from resolvers.views import BookingView
 from tests.integration.pages import DAY, HOUR, NINE, block, booked, page

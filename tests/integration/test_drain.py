@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from domain.accounts import AccountStatus
+from domain.copies import WriteState
 from models.icloud import ICloudAccount
-from models.outbox import WriteState
 from sync.service import Sync
 from tests.integration.engine import USER, Engine
 from tests.integration.test_loop import QUICK, Locked, add_account, engine, soon, sync_on, until

@@ -6,9 +6,9 @@ import pytest
 
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
-from models.outbox import WriteState
 from models.sql import execute
 from sync.quiet import look
 from sync.remote import Href

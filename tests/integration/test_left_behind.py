@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from domain.copies import WriteState
 from models.bell import Bell
 from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState
 from models.settle import forget_account
 from sync.context import SyncContext
 from sync.places import READ_ONLY

@@ -11,10 +11,10 @@ import pytest
 
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind, ListedCalendar
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
 from models.held import given_beside
-from models.outbox import WriteState
 from models.resources import forget_etags
 from models.seal import Sealer
 from sync.context import SyncContext

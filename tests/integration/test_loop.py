@@ -15,6 +15,7 @@ from tortoise.expressions import RawSQL
 
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.actor import UserRef
+from domain.copies import WriteState
 from domain.work import Watch, Work, unwatched
 from models.bell import SYNC, Bell
 from models.booking import Hold, IdempotentCall
@@ -22,7 +23,6 @@ from models.calendar import Calendar
 from models.changelog import Timeline
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState
 from models.people import User
 from models.polling import Places, ask_for_poll, lease_account, trade_leases
 from models.seal import Secret

@@ -8,11 +8,11 @@ import pytest
 
 from domain.actor import UserRef
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
 from models.outbox import (
     TakenWrite,
-    WriteState,
     free_writes,
     hasten_writes,
     hold_back,

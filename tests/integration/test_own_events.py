@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
-from models.outbox import WriteState
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import Engine, at, linked_engine_on
 from tests.integration.test_push import spans

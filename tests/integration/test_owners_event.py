@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from domain.copies import WriteState
 from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import Resource
 from models.changelog import changing
 from models.database import Database
-from models.outbox import WriteState
 from models.resources import settle_copies
 from models.sql import execute
 from sync.remote import ETag, Fetched, Href

@@ -14,12 +14,12 @@ import pytest
 
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import CalendarKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.calendar import store_listing
 from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState
 from models.seal import Secret
 from standin.catalog import CalendarFacts, Kind
 from standin.log import Seen

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.booking import Appointment
 from models.calendar import Calendar, Event, Resource
 from models.changelog import changing
 from models.clocks import CLOCKS_DIFFER
 from models.database import Database
-from models.outbox import WriteState, queue_write, relink_writes
+from models.outbox import queue_write, relink_writes
 from sync.ical.resource import read_written
 from sync.remote import ETag, Href, NotThere, Throttled, Unreachable
 from tests.fakes.calendar_server import FakeAccount, FakeCalendar

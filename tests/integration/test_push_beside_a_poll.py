@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
-from models.outbox import WriteState
 from sync.remote import Href, ServerFailed
 from tests.fakes.calendar_server import FakeCalendar
 from tests.integration.engine import Engine, at, engine_on, event

@@ -9,11 +9,12 @@ import pytest
 
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.actor import UserRef
+from domain.copies import WriteState
 from models.bell import Bell
 from models.calendar import Calendar
 from models.changelog import changing
 from models.database import Database
-from models.outbox import WriteState, relink_writes, take_due
+from models.outbox import relink_writes, take_due
 from models.polling import Stamp
 from models.settle import settle_calendar
 from models.sql import execute

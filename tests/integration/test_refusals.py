@@ -6,10 +6,10 @@ import pytest
 
 from domain.accounts import AccountStatus, ICloudProblemCode
 from domain.calendars import ListedCalendar
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState
 from models.seal import Secret
 from sync.remote import (
     Broken,

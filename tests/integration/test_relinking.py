@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.changelog import changing
 from models.database import Database
-from models.outbox import WriteState
 from models.resources import settle_copies
 from sync.remote import Forbidden
 from tests.fakes.calendar_server import FakeCalendar

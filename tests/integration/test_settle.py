@@ -6,6 +6,7 @@ import pytest
 
 from domain.busy import BusyPolicy, EventStatus, Occurrence, ShowAs
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from domain.interval import Span
 from models.bell import Bell
 from models.blocked import BlockedSlot
@@ -14,7 +15,6 @@ from models.calendar import Calendar
 from models.changelog import changing
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.outbox import WriteState
 from models.resources import settle_copies
 from models.rows import OwnCopy, pieces
 from models.settle import forget_account, settle_calendar, settle_conflicts

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from domain.changes import ChangeKind
-from domain.copies import uid_of
+from domain.copies import WriteState, uid_of
 from models.bell import Bell
 from models.database import Database
-from models.outbox import UNSENT, WriteState
+from models.outbox import UNSENT
 from models.polling import Stamp
 from sync.places import NOT_KEPT
 from sync.quiet import look

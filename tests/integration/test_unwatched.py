@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from domain.changes import ChangeKind
+from domain.copies import WriteState
 from models.bell import Bell
 from models.calendar import Calendar
 from models.database import Database
-from models.outbox import WriteState
 from sync.context import SyncContext
 from sync.plan import FEW_GONE
 from sync.remote import Href, ServerFailed, Throttled

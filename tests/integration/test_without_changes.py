@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from domain.copies import WriteState
 from models.bell import Bell
 from models.database import Database
-from models.outbox import WriteState
 from sync.icloud.guard import Guard
 from sync.icloud.server import ICloud
 from sync.remote import Href

@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from domain.copies import uid_of
+from domain.copies import WriteState, uid_of
 from models.changelog import read_after
 from models.database import Database
-from models.outbox import WriteState
 from models.sql import fetch
 from sync.remote import Broken
 from tests.machine import owner

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.busy import BusyPolicy, BusyRule, EventStatus, Participation, blocked_span
+from domain.busy import BusyPolicy, BusyRule, EventProblemCode, EventStatus, Participation, blocked_span
 from domain.interval import Span
 from sync.ical.resource import (
     AppointmentText,
-    ProblemCode,
     Reading,
     read_resource,
     read_written,
@@ -222,7 +221,7 @@ def test_what_a_later_window_could_add_to_is_open_ended(lines: list[str], is_ope
 
 def test_a_problem_is_a_sentence_that_names_the_event_and_the_time() -> None:
     (problem,) = read(calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H", "RRULE:FREQ=X"))).problems
-    assert problem.code is ProblemCode.BAD_RECURRENCE
+    assert problem.code is EventProblemCode.BAD_RECURRENCE
     assert problem.message.startswith("“Event” repeats by a rule that cannot be followed")
     assert (problem.uid, problem.blocked) == ("u", Span(instant("20261110T0900"), instant("20261110T1000")))
 
@@ -231,7 +230,7 @@ def test_over_a_megabyte_is_named_and_still_dated() -> None:
     text = calendar(event("X-NOTE:" + "x" * 1_100_000, "DTSTART:20261110T090000Z", "DURATION:PT1H"))
     found = read(text)
     assert blocked(found) == [Span(instant("20261110T0900"), instant("20261110T1000"))]
-    assert [problem.code for problem in found.problems] == [ProblemCode.UNREADABLE]
+    assert [problem.code for problem in found.problems] == [EventProblemCode.UNREADABLE]
 
 
 def test_nesting_over_10_is_named_and_still_dated() -> None:
@@ -239,7 +238,7 @@ def test_nesting_over_10_is_named_and_still_dated() -> None:
     end = "\r\n".join(f"END:X-{n}" for n in reversed(range(11)))
     found = read(calendar(begin, event("DTSTART:20261110T090000Z", "DURATION:PT1H"), end))
     assert len(blocked(found)) == 1
-    assert [problem.code for problem in found.problems] == [ProblemCode.UNREADABLE]
+    assert [problem.code for problem in found.problems] == [EventProblemCode.UNREADABLE]
 
 
 def test_a_part_that_is_never_closed_ends_with_what_it_is_in() -> None:
@@ -252,7 +251,7 @@ def test_a_part_that_is_never_closed_ends_with_what_it_is_in() -> None:
 def test_an_owner_in_an_unknown_zone_is_blocked_for_all_it_could_mean() -> None:
     found = read(calendar(event("DTSTART;VALUE=DATE:20261110")), zone="Mars/Olympus")
     assert blocked(found) == [Span(instant("20261109T1000"), instant("20261111T1200"))]
-    assert [problem.code for problem in found.problems] == [ProblemCode.UNKNOWN_TIME_ZONE]
+    assert [problem.code for problem in found.problems] == [EventProblemCode.UNKNOWN_TIME_ZONE]
 
 
 # --- Bombs
@@ -262,7 +261,7 @@ def test_an_owner_in_an_unknown_zone_is_blocked_for_all_it_could_mean() -> None:
 def test_what_is_too_much_is_busy_to_the_windows_end(rule: str) -> None:
     found = read(calendar(event("DTSTART:20261110T090000Z", "DURATION:PT1H", f"RRULE:{rule}")))
     assert max(span.end for span in blocked(found)) == WINDOW.end
-    assert [problem.code for problem in found.problems] == [ProblemCode.TOO_MANY_OCCURRENCES]
+    assert [problem.code for problem in found.problems] == [EventProblemCode.TOO_MANY_OCCURRENCES]
 
 
 # --- Nonsense
@@ -356,7 +355,7 @@ def test_any_bytes_at_all_are_answered(text: bytes | str) -> None:
 def test_an_event_without_a_start_is_named_and_leaves_what_was_before(start: str) -> None:
     found = read(calendar(event(start)))
     if not found.occurrences:
-        assert [problem.code for problem in found.problems] == [ProblemCode.UNREADABLE]
+        assert [problem.code for problem in found.problems] == [EventProblemCode.UNREADABLE]
         assert not found.is_readable
 
 
@@ -450,7 +449,7 @@ def test_of_two_zones_that_differ_in_case_alone_neither_is_meant_by_a_third_spel
         return read(calendar(*zones, event(*(line.format(name) for line in dates))))
 
     assert blocked(of("OFFICE")) == [Span(instant("20261110T0700"), instant("20261110T0800"))]
-    assert [problem.code for problem in of("office").problems] == [ProblemCode.UNKNOWN_TIME_ZONE]
+    assert [problem.code for problem in of("office").problems] == [EventProblemCode.UNKNOWN_TIME_ZONE]
 
 
 def _zone(name: str, rules: list[str]) -> str:
@@ -487,7 +486,7 @@ def test_a_zone_that_takes_long_to_follow_is_not_known(zones: list[list[str]], *
         for number in range(len(zones))
     ]
     codes = [problem.code for problem in read(calendar(*brought, *events)).problems]
-    assert codes == ([] if is_known else [ProblemCode.UNKNOWN_TIME_ZONE])
+    assert codes == ([] if is_known else [EventProblemCode.UNKNOWN_TIME_ZONE])
 
 
 @pytest.mark.parametrize(
@@ -504,7 +503,7 @@ def test_a_zone_that_takes_long_to_follow_is_not_known(zones: list[list[str]], *
 )
 def test_a_rule_that_is_forbidden_is_read_for_the_widest_and_told(rule: str, dates: int | None) -> None:
     found = read(calendar(event(*HOUR_OF_10, f"RRULE:{rule}")))
-    assert [problem.code for problem in found.problems] == [ProblemCode.BAD_RECURRENCE]
+    assert [problem.code for problem in found.problems] == [EventProblemCode.BAD_RECURRENCE]
     assert found.is_readable
     assert dates is None or len(found.occurrences) == dates
 

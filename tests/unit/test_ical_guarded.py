@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from benchmarks.calendars import OWNER, make_calendar
-from domain.busy import BusyPolicy, blocked_span
+from domain.busy import BusyPolicy, EventProblemCode, blocked_span
 from domain.interval import Span
 from sync.ical import guarded as ical_guarded
 from sync.ical.guarded import (
@@ -26,7 +26,7 @@ from sync.ical.guarded import (
     read,
     read_guarded,
 )
-from sync.ical.resource import ProblemCode, Reading
+from sync.ical.resource import Reading
 from sync.ical.worker import FAILED, Limits, Request
 from tests.bombs import MOST_OF_ONE_RESOURCE, Bomb, bombs, calendar, event, fault_in_reading
 from tests.unit.test_ical import WINDOW
@@ -124,7 +124,7 @@ async def test_one_over_its_limit_is_killed_reported_and_closes_time_and_the_nex
 ) -> None:
     reading, following = await read_guarded([request(text), request(ODD)], limits)
     (problem,) = reading.problems
-    assert problem.code is ProblemCode.TOO_MANY_OCCURRENCES
+    assert problem.code is EventProblemCode.TOO_MANY_OCCURRENCES
     assert problem.blocked == Span(WINDOW.start + 8 * 86_400 + 10 * 3_600, WINDOW.end)
     assert closes(reading)
     assert following == read(request(ODD))
@@ -282,7 +282,7 @@ async def test_one_that_a_worker_could_not_read_in_time_is_told_as_our_fault_and
 async def test_what_ends_thousands_of_times_and_never_began_is_read_in_time() -> None:
     wrong = "BEGIN:X\r\n" * 15_000 + "END:Y\r\n" * 25_000
     (reading,) = await read_guarded([request(calendar(PLAIN, wrong))])
-    assert [problem.code for problem in reading.problems] == [ProblemCode.UNREADABLE]
+    assert [problem.code for problem in reading.problems] == [EventProblemCode.UNREADABLE]
 
 
 @pytest.mark.parametrize("text", ["BEGIN:VEVENT", "BEGIN:VEVENT\nDTSTART:20269999", "nothing at all"])
