@@ -1,4 +1,4 @@
-"""An appointment's event in iCloud: how far it is, and its name, derived, so that whoever sees it anew knows whose it is."""
+"""An appointment's event in iCloud: how far it is, and its name, from which whoever sees it anew knows whose it is."""
 
 from __future__ import annotations
 
