@@ -180,6 +180,25 @@ async def test_an_hour_is_blocked_and_opened_again(connected: Facts, browser: Pa
     assert await browser.run("document.querySelector('#unblock').hidden")
 
 
+async def test_the_hour_that_is_blocked_was_free_as_a_whole(
+    connected: Facts, browser: Page, owner: Client
+) -> None:
+    free_from = min(start for start, _ in await free_windows(owner, connected))
+    quarter = datetime.fromtimestamp(-(-free_from.timestamp() // 900) * 900, UTC)
+    hour = {"start": (quarter + HALF_AN_HOUR).isoformat(), "end": (quarter + 3 * HALF_AN_HOUR).isoformat()}
+    await block(owner, connected, "Soon", **hour)
+    await browser.open(connected["webUrl"])
+    await browser.wait_until(f"{IS_LIVE} && !document.querySelector('#block').disabled")
+    left = await free_windows(owner, connected)
+    await browser.run("(button => (button.click(), button.click()))(document.querySelector('#block'))")
+    await browser.wait_until("!document.querySelector('#unblock').hidden")
+    [blocked] = await blocked_on_the_start_page(owner, connected)
+    assert any(start <= blocked[0] and blocked[1] <= end for start, end in left)
+    await browser.run("(button => (button.click(), button.click()))(document.querySelector('#unblock'))")
+    await browser.wait_until("document.querySelector('#unblock').hidden")
+    assert await browser.run("document.querySelector('#problem').innerText") == ""
+
+
 async def test_what_was_blocked_can_be_opened_after_the_page_was_loaded_anew(
     connected: Facts, browser: Page
 ) -> None:
@@ -449,33 +468,51 @@ async def first_sync(owner: Client, facts: Facts) -> None:
 
 async def block_an_hour(owner: Client, facts: Facts) -> None:
     start = this_second() + timedelta(hours=3)
-    hour = {"start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat()}
-    lunch = {"userId": facts["userId"], "title": "Lunch"} | hour
+    await block(owner, facts, "Lunch", start=start.isoformat(), end=(start + timedelta(hours=1)).isoformat())
+
+
+async def block(owner: Client, facts: Facts, title: str, **span: str) -> None:
     made = "... on BlockedSlotCreated { blockedSlot { id } }"
-    answer = await owner.mutate("createBlockedSlot", made, "CreateBlockedSlotInput!", lunch)
+    given = {"userId": facts["userId"], "title": title} | span
+    answer = await owner.mutate("createBlockedSlot", made, "CreateBlockedSlotInput!", given)
     assert answer["blockedSlot"]["id"]
 
 
+async def blocked_on_the_start_page(owner: Client, facts: Facts) -> list[tuple[datetime, datetime]]:
+    query = """query ($user: ID!, $from: DateTime!, $to: DateTime!) { user(id: $user) {
+        blockedSlots(from: $from, to: $to, first: 200) { edges { node { title start end } } } } }"""
+    answer = await owner.call(query, user=facts["userId"], **this_week())
+    found = [edge["node"] for edge in answer["user"]["blockedSlots"]["edges"]]
+    return [span_of(each) for each in found if each["title"] == "Blocked on the start page"]
+
+
 async def appointments(owner: Client, facts: Facts) -> list[dict[str, Any]]:
-    now = this_second()
-    span = {"from": now.isoformat(), "to": (now + timedelta(days=8)).isoformat()}
-    answer = await owner.call(q.APPOINTMENTS, user=facts["userId"], **span)
+    answer = await owner.call(q.APPOINTMENTS, user=facts["userId"], **this_week())
     found: list[dict[str, Any]] = answer["user"]["appointments"]["edges"]
     return found
 
 
 async def amid_a_free_window(owner: Client, facts: Facts) -> datetime:
     """A start with half an hour free on both sides of the half hour that it begins."""
-    now = this_second()
-    wanted = {
-        "userIds": [facts["userId"]],
-        "from": now.isoformat(),
-        "to": (now + timedelta(days=6)).isoformat(),
-    }
-    windows = (await owner.call(q.AVAILABILITY, input=wanted))["availability"]["windows"]
-    spans = [(datetime.fromisoformat(each["start"]), datetime.fromisoformat(each["end"])) for each in windows]
+    spans = await free_windows(owner, facts)
     roomy = (start for start, end in spans if end - start >= 4 * HALF_AN_HOUR)
     return next(roomy).replace(second=0, microsecond=0) + HALF_AN_HOUR
+
+
+async def free_windows(owner: Client, facts: Facts) -> list[tuple[datetime, datetime]]:
+    """Of half an hour and more, within a week."""
+    wanted = {"userIds": [facts["userId"]], "durationMinutes": 30} | this_week()
+    windows = (await owner.call(q.AVAILABILITY, input=wanted))["availability"]["windows"]
+    return [span_of(each) for each in windows]
+
+
+def span_of(found: dict[str, str]) -> tuple[datetime, datetime]:
+    return datetime.fromisoformat(found["start"]), datetime.fromisoformat(found["end"])
+
+
+def this_week() -> dict[str, str]:
+    now = this_second()
+    return {"from": now.isoformat(), "to": (now + timedelta(days=8)).isoformat()}
 
 
 def this_second() -> datetime:

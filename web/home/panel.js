@@ -7,6 +7,7 @@ import { toLink } from "./places.js";
 import { clock, drawWeek, midnights, within } from "./week.js";
 
 const HOUR = 3_600_000;
+const QUARTER = HOUR / 4;
 const TITLE = "Blocked on the start page";
 const STATES = { connecting: "Connecting…", live: "Live", refused: "Refused" };
 const ACCOUNT = {
@@ -47,9 +48,10 @@ export function startPanel({ key, facts, websocketUrl }) {
     showToday(within(windows, days[0], days[1]), zone);
     isConnected = user.iCloudAccount !== null;
     showAccount(user.iCloudAccount, zone);
-    at("block").disabled = windows.length === 0;
+    at("block").disabled = freeHour(windows) === undefined;
     made = user.blockedSlots.edges.map(({ node }) => node).filter(({ source, title }) => source === "MANUAL" && title === TITLE);
     at("unblock").hidden = made.length === 0;
+    at("unblock").disabled = false;
   }
 
   /** One reading at a time; what changes during it is read after it. */
@@ -73,12 +75,18 @@ export function startPanel({ key, facts, websocketUrl }) {
     }
   }
 
+  /** Another click does nothing until what this one did is shown. */
   at("block").onclick = async () => {
-    const start = Math.ceil(windows[0].start / (HOUR / 4)) * (HOUR / 4);
-    const input = { userId, start: instant(start), end: instant(start + HOUR), title: TITLE };
-    await act(api.BLOCK, { input });
+    at("block").disabled = true;
+    const start = freeHour(windows);
+    await act(api.BLOCK, { input: { userId, start: instant(start), end: instant(start + HOUR), title: TITLE } });
+    readSoon();
   };
-  at("unblock").onclick = () => act(api.UNBLOCK, { input: { blockedSlotId: made.at(-1).id } });
+  at("unblock").onclick = async () => {
+    at("unblock").disabled = true;
+    await act(api.UNBLOCK, { input: { blockedSlotId: made.at(-1).id } });
+    readSoon();
+  };
   at("connect").onclick = async () => {
     at("connect").disabled = true;
     const account = isConnected ? await found() : await connected();
@@ -136,6 +144,12 @@ export function startPanel({ key, facts, websocketUrl }) {
 
 function timed(kind, { start, end, title }) {
   return { kind, title, start: Date.parse(start), end: Date.parse(end) };
+}
+
+/** The first quarter from which a whole hour is free. */
+function freeHour(windows) {
+  const rounded = windows.map(({ start, end }) => ({ start: Math.ceil(start / QUARTER) * QUARTER, end }));
+  return rounded.find(({ start, end }) => end - start >= HOUR)?.start;
 }
 
 /** One to write to, and every one that can block time. */
