@@ -6,8 +6,10 @@ import asyncio
 import json
 import logging
 import re
+import select
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
@@ -28,6 +30,11 @@ TOGETHER = 0.05
 MOST_LINES = 1000
 AT_ONCE = 4096
 """Bytes that a pipe takes as one (Linux' PIPE_BUF): more could be cut by what another process writes to the same."""
+MOST_WAITING = 1024 * 1024
+"""Characters that wait for a reader who takes nothing. What comes then is lost, and counted."""
+_LONGEST_CHARACTER = 4
+_PATIENCE = 1.0
+"""Seconds that the end of a process waits for its log's reader."""
 
 # Their records hold requests and answers: people's calendars, and documents with what was typed into them.
 _QUIET = (
@@ -90,52 +97,117 @@ class Out(logging.StreamHandler[TextIO]):
     """Hands its stream the lines of a moment together: a write for each is a good part of what a hot request costs.
 
     What is above INFO goes out at once, after all that came before it, and so does what is said with no event loop
-    there to bring it out soon.
+    there to bring it out soon. A pipe, a socket or a terminal whose reader takes nothing is not written to: that would
+    hold up the whole process for as long.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
+        self._size = self._lost = 0
         # Where a flush is due already.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.append(self.format(record) + "\n")
+            self._add(record)
             loop = asyncio._get_running_loop()  # noqa: SLF001 - None where there is none: no error to catch.
             if loop is None or record.levelno > logging.INFO or len(self._lines) >= MOST_LINES:
                 self.flush()
-            elif self._loop is not loop:
-                self._loop = loop
-                loop.call_later(TOGETHER, self._bring_out)
+            self._flush_soon(loop)
         except Exception:  # noqa: BLE001 - logging's own way: what can't be logged stops no one.
             self.handleError(record)
 
-    def _bring_out(self) -> None:
+    def _add(self, record: logging.LogRecord) -> None:
+        if self._size > MOST_WAITING:
+            self._lost += 1
+            return
+        line = self.format(record) + "\n"
+        self._lines.append(line)
+        self._size += len(line)
+
+    def _flush_soon(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        if loop is not None and self._lines and self._loop is not loop:
+            self._loop = loop
+            loop.call_later(TOGETHER, self._bring_out, loop)
+
+    def _bring_out(self, loop: asyncio.AbstractEventLoop) -> None:
         # Nobody reads it any more: the next line's own way of failing says so.
         with suppress(OSError, ValueError):
             self.flush()
+            self._flush_soon(loop)
 
     def flush(self) -> None:
         with self.lock or nullcontext():
             self._loop = None
-            lines, self._lines = self._lines, []
-            for piece in _pieces(lines):
-                self.stream.write(piece)
+            self._write(patience=0.0)
+            if self._lost and not self._lines:
+                self._tell_what_was_lost()
             super().flush()
+
+    def close(self) -> None:
+        with self.lock or nullcontext():
+            self._write(_PATIENCE)
+        super().close()
+
+    def _write(self, patience: float) -> None:
+        """What is not taken waits on. Where the stream breaks, what waits is gone."""
+        if not _is_taken(self.stream, patience):
+            return
+        until = time.monotonic() + patience
+        pieces = deque(_pieces(self._lines))
+        self._lines, self._size = [], 0
+        while pieces and _is_taken(self.stream, max(until - time.monotonic(), 0)):
+            self.stream.write(pieces.popleft())
+            self.stream.flush()
+        self._lines, self._size = list(pieces), sum(map(len, pieces))
+
+    def _tell_what_was_lost(self) -> None:
+        lost, self._lost = self._lost, 0
+        text = "%d lines were lost here: nobody took them."
+        told = {
+            "name": __name__,
+            "levelno": logging.WARNING,
+            "levelname": "WARNING",
+            "msg": text,
+            "args": (lost,),
+        }
+        self._add(logging.makeLogRecord(told))
+        self._write(patience=0.0)
+
+
+def _is_taken(stream: TextIO, within: float) -> bool:
+    """Whether a piece can be written without waiting for a reader: a file's can, always."""
+    try:
+        number = stream.fileno()
+    except OSError:
+        return True  # A stream in memory.
+    asked = select.poll()
+    asked.register(number, select.POLLOUT)
+    return bool(asked.poll(within * 1000))
 
 
 def _pieces(lines: Sequence[str]) -> Iterator[str]:
-    """As many lines in each as a pipe takes as one; a line that is longer is a piece of its own."""
+    """As many lines in each as a pipe takes as one; a line that is longer is several."""
     first = size = 0
     for place, line in enumerate(lines):
         own = len(line) if line.isascii() else len(line.encode(errors="replace"))
         if size + own > AT_ONCE and place > first:
             yield "".join(lines[first:place])
             first, size = place, 0
-        size += own
-    if lines:
+        if own > AT_ONCE:
+            yield from _cut(line)
+            first = place + 1
+        else:
+            size += own
+    if lines[first:]:
         yield "".join(lines[first:])
+
+
+def _cut(line: str) -> Iterator[str]:
+    most = AT_ONCE if line.isascii() else AT_ONCE // _LONGEST_CHARACTER
+    for start in range(0, len(line), most):
+        yield line[start : start + most]
 
 
 _BARE = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO"}).__dict__

@@ -100,6 +100,35 @@ async def test_who_asks_for_longer_than_the_process_lasts_is_told_to_ask_again(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_log_that_nobody_reads_holds_up_no_request_and_no_end(
+    database_url: str, tmp_path: Path
+) -> None:
+    [port] = free_ports(1)
+    settings = {
+        "SLOTWIRE_DATABASE_URL": database_url,
+        "SLOTWIRE_SEALING_KEY_FILE": str(tmp_path / "sealing.key"),
+        "SLOTWIRE_GRAPHIQL": "off",
+        "SLOTWIRE_PORT": str(port),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server", "serve"],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    with process, httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        try:
+            process.stderr.readline()  # It listens. From here on nobody reads.
+            for _ in range(1000):
+                assert http.post("/graphql").status_code == 401
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, 60) == 0
+        finally:
+            process.kill()
+
+
 _STANDS_STILL = """
 import os, signal, time
 from server import __main__, run

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -88,8 +91,96 @@ async def test_lines_written_together_are_no_more_than_a_pipe_takes_as_one(
         log.info(line)
     log.handlers[0].flush()
     assert "".join(stream.writes) == "\n".join([*lines, ""])
-    assert all(len(text.encode()) <= 4096 or text.count("\n") == 1 for text in stream.writes)
-    assert len(stream.writes) < len(lines)
+    assert all(len(text.encode()) <= 4096 for text in stream.writes)
+    cut = [text for text in stream.writes if not text.endswith("\n")]
+    assert len(stream.writes) - len(cut) < len(lines)
+
+
+class Pipe:
+    """One that tells by an error what another would wait for."""
+
+    def __init__(self) -> None:
+        self.reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        os.set_blocking(self.reader, False)
+        self.stream = os.fdopen(writer, "w", encoding="utf-8")
+
+    def read(self) -> str:
+        try:
+            return os.read(self.reader, 1024 * 1024).decode()
+        except BlockingIOError:
+            return ""
+
+    def read_to(self, end: str) -> str:
+        found, until = "", time.monotonic() + 60
+        while not found.endswith(end) and time.monotonic() < until:
+            found += self.read()
+            time.sleep(0.01)
+        return found
+
+
+@pytest.fixture
+def pipe(log: logging.Logger) -> Iterator[Pipe]:
+    made = Pipe()
+    [handler] = [found for found in log.handlers if isinstance(found, Out)]
+    first = handler.setStream(made.stream)
+    assert first is not None
+    yield made
+    made.stream.close()
+    os.close(made.reader)
+    handler.stream = first
+
+
+def filled(pipe: Pipe, log: logging.Logger) -> list[str]:
+    """More lines than it takes."""
+    lines = [f"{number} {'é' * (number % 3000)}" for number in range(0, 90_000, 500)]
+    for line in lines:
+        log.info(line)
+    return lines
+
+
+def test_a_reader_that_takes_nothing_is_not_waited_for(pipe: Pipe, log: logging.Logger) -> None:
+    lines = filled(pipe, log)
+    found = ""
+    for _ in range(8):
+        found += pipe.read()
+        log.info("and on")
+    assert found.replace("and on\n", "") == "\n".join([*lines, ""])
+
+
+async def test_what_waited_is_written_once_its_reader_is_back(pipe: Pipe, log: logging.Logger) -> None:
+    lines = filled(pipe, log)
+    log.handlers[0].flush()
+    found = ""
+    async with asyncio.timeout(60):
+        while not found.endswith(f"{lines[-1]}\n"):
+            found += pipe.read()
+            await asyncio.sleep(0.01)
+    assert found == "\n".join([*lines, ""])
+
+
+def test_what_is_lost_to_a_reader_that_takes_nothing_is_counted(
+    pipe: Pipe, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MOST_WAITING", 10_000)
+    lines = filled(pipe, log)
+    found = pipe.read()
+    for _ in range(3):
+        log.info("and on")
+        found += pipe.read()
+    found += pipe.read()
+    told = found.splitlines()
+    [lost] = [line for line in told if "lost" in line]
+    kept = len(told) - 1
+    assert lost == f"{len(lines) + 3 - kept} lines were lost here: nobody took them."
+
+
+def test_the_end_of_a_process_waits_a_while_for_its_logs_reader(pipe: Pipe, log: logging.Logger) -> None:
+    lines = filled(pipe, log)
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(pipe.read_to, f"{lines[-1]}\n")
+        logging.shutdown([lambda: log.handlers[0]])
+        assert reading.result() == "\n".join([*lines, ""])
 
 
 def test_without_an_event_loop_each_line_is_written_at_once(stream: Stream, log: logging.Logger) -> None:
