@@ -144,8 +144,10 @@ def _networks(value: str) -> tuple[Network, ...]:
 
 def _database_url(value: str) -> str:
     if value.startswith("sqlite:///"):
+        if "?" in value:
+            raise ConfigError("give sqlite:///path alone: nothing of what follows a ? would be heeded")
         # SQLite opens a database that nothing outlives, where it is given no path or this one.
-        is_one = value.removeprefix("sqlite:///").partition("?")[0] not in {"", ":memory:"}
+        is_one = value.removeprefix("sqlite:///") not in {"", ":memory:"}
     else:
         is_one = value.startswith(("postgres://", "postgresql://")) and _has_hosts(value)
     if not is_one:

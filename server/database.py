@@ -230,7 +230,7 @@ def sqlite_file(url: str) -> Path:
 
 def _sqlite_path(url: str) -> str:
     # Three slashes and a relative path, four and an absolute one, as is the custom.
-    return url.removeprefix("sqlite:///").partition("?")[0]
+    return url.removeprefix("sqlite:///")
 
 
 def _one_line(error: BaseException) -> str:

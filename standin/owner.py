@@ -29,7 +29,8 @@ class PhoneError(Exception):
     """The server refused what the phone did."""
 
     def __init__(self, what: str, status: int) -> None:
-        super().__init__(f"{what} was answered {status}")
+        why = ": is this the account's Apple ID, and a password of it?" if status == 401 else ""
+        super().__init__(f"{what} was answered {status}{why}")
         self.status = status
 
 

@@ -41,7 +41,7 @@ def test_an_empty_variable_is_the_default() -> None:
         ("CALDAV_HOSTS", "p1.example:99999"), ("CALDAV_HOSTS", "https://p1.example"), ("CALDAV_CA_FILE", "README.md"),
         ("CALDAV_URL", "https://[::1/"), ("CALDAV_URL", "https://p1.example:99999/"), ("CALDAV_URL", "https://a b/"),
         ("TRACES_URL", "http://[::1/v1/traces"), ("TRACES_URL", "http://otel:http/v1/traces"),
-        ("DATABASE_URL", "sqlite:///"), ("DATABASE_URL", "sqlite:///:memory:"),
+        ("DATABASE_URL", "sqlite:///"), ("DATABASE_URL", "sqlite:///:memory:"), ("DATABASE_URL", "sqlite:///s.db?mode=ro"),
         ("DATABASE_URL", "postgres://u:p#ss@db/x"), ("DATABASE_URL", "postgres://[::1/x"),
         ("DATABASE_URL", "postgres://db:99999/x"), ("DATABASE_URL", "postgres://one,two:http/x"),
     ],
