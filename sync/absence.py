@@ -14,7 +14,17 @@ from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
-from sync.remote import ETag, Fetched, Forbidden, Href, NotThere, ServerFailed, UnexpectedAnswer, Unreachable
+from sync.remote import (
+    ETag,
+    Fetched,
+    Forbidden,
+    Href,
+    Listed,
+    NotThere,
+    ServerFailed,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from sync.spelling import as_held, spelled_anew
 from sync.told import Told
 
@@ -22,6 +32,10 @@ log = logging.getLogger(__name__)
 
 _MOST_SILENCES = 3
 """In one poll. Each lasts 20 s, in which nothing else is read of the account; what is left is asked for by the next."""
+
+
+_MOST_ASKED_FOR = 1000
+"""Of what a calendar that is replaced again and again has lost since its first listing: 20 requests."""
 
 
 class NotToldError(Exception):
@@ -45,7 +59,7 @@ async def prove(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan, *, i
     """`is_doubted`: a plain listing is asked in any case."""
     if told.is_full and (plan.forget or not told.items or is_doubted):
         plan = await _confirm_absence(poll, calendar, told, plan)
-    may_go = await _surely_gone(poll, calendar, plan, is_full=told.is_full)
+    may_go = await _surely_gone(poll, calendar, told, plan)
     is_proved = may_go == plan.forget
     # What is new closes time at once, whatever is thought of what is gone.
     plan = plan.forgetting(may_go)
@@ -69,10 +83,10 @@ async def _confirm_absence(poll: Poll, calendar: Calendar, told: Told, plan: Pul
     return PullPlan({**again.fetch, **plan.fetch}, gone)
 
 
-async def _surely_gone(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_full: bool) -> frozenset[Href]:
+async def _surely_gone(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan) -> frozenset[Href]:
     """Much gone at once waits for a second, full listing a minute later: what both say is gone, and nothing else.
 
-    What the second one alone leaves out is not asked for, as of little at once it would be.
+    What the second one alone leaves out is not asked for, as of little at once it would be: but where it is much again.
     """
     memory = poll.context.memory
     gone, known = len(plan.forget), 0
@@ -85,14 +99,28 @@ async def _surely_gone(poll: Poll, calendar: Calendar, plan: PullPlan, *, is_ful
     first = poll.since(memory.removals_since, calendar.id, read_at=calendar.last_synced_at)
     before = memory.removals.get(calendar.id) if first < poll.started else None
     again = memory.removals[calendar.id] = plan.forget if before is None else plan.forget & before
-    if is_full and poll.started - first >= wait:
+    if told.is_full and poll.started - first >= wait:
         memory.forget_removal(calendar.id)
+        again |= await _gone_since(poll, calendar, told, plan.forget - again, known=known - len(again))
         if again != plan.forget:
             poll.hurry(1)
         return again
     log.warning("calendar %s: %d of %d gone at once, looking again", calendar.id, gone, known)
     poll.hurry(max(first + wait - poll.started, 1))
     return frozenset()
+
+
+async def _gone_since(
+    poll: Poll, calendar: Calendar, told: Told, gone: frozenset[Href], *, known: int
+) -> frozenset[Href]:
+    """Of what went after the first listing. Where that is much again, another minute's wait would end no sooner.
+
+    A calendar that is replaced again and again would never be read. Not where nothing came in its place.
+    """
+    is_replaced = any(isinstance(item, Listed) for item in told.items)
+    if not (is_replaced and is_mass_removal(known, len(gone)) and len(gone) <= _MOST_ASKED_FOR):
+        return frozenset()
+    return gone - (await fetch_all(poll, calendar, gone)).keys()
 
 
 async def _confirm_deletions(

@@ -561,6 +561,37 @@ async def test_of_much_gone_at_once_what_the_second_look_alone_leaves_out_stays(
     assert (await engine.account()).last_synced_at == engine.now
 
 
+async def test_a_calendar_that_is_replaced_again_and_again_is_read_each_minute(engine: Engine) -> None:
+    home, context = engine.server.calendars["/1/calendars/home/"], engine.context()
+    await engine.choose("Home")
+    began = engine.now
+    for turn in range(12):
+        for href in list(home.texts):
+            home.delete(href)
+        for number in range(1, 25):
+            home.put(f"n{turn}-{number}", event(f"n{turn}-{number}", at(number, 9), at(number, 10)))
+        await engine.poll(context)
+        engine.now += 15
+    assert (await engine.account()).last_synced_at == began + 150
+    assert set(await engine.slots()) == {(at(number, 9), at(number, 10)) for number in range(1, 25)}
+
+
+async def test_a_calendar_that_lost_much_and_then_all_waits_once_more(engine: Engine) -> None:
+    home, context = engine.server.calendars["/1/calendars/home/"], engine.context()
+    hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(60)]
+    await engine.choose("Home")
+    await engine.poll(context)
+    for href in hrefs[:36]:
+        home.delete(href)
+    await engine.poll(context)
+    engine.server.unlisted |= set(home.texts)
+    engine.server.untold |= set(home.texts)
+    engine.server.hidden |= set(home.texts)
+    engine.now += 61
+    await engine.poll(context)
+    assert len(await engine.slots()) == 24
+
+
 async def test_what_is_much_and_less_than_half_of_its_calendar_is_gone_at_once(engine: Engine) -> None:
     home = engine.server.calendars["/1/calendars/home/"]
     hrefs = [home.put(f"n{number}", event(f"n{number}", at(3, 9), at(3, 10))) for number in range(50)]
