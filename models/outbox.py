@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from domain.accounts import APPLES_WAITS
 from domain.actor import UserRef
 from domain.changes import ChangeKind
 from domain.copies import WriteState
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.sql import Db, execute, fetch
+from models.sql import Db, execute, fetch, marks
 
 UNSENT = frozenset({WriteState.PENDING, WriteState.FAILED})
 """What iCloud has is not yet what it should be: a row of the outbox stands for it."""
@@ -171,16 +172,21 @@ async def free_writes(db: Db) -> None:
 
 
 async def note_refusal(db: Db, user: UserRef, *, password: bytes, look_by: float) -> None:
-    """A write met a refused password: it counts as a poll's does, and a poll finds out, before other writes ask."""
+    """A write met a refused password: it counts as a poll's does, and a poll finds out, before other writes ask.
+
+    Not before the time that a poll was told to wait for, which ended while it was written.
+    """
     await execute(
         db,
-        "UPDATE icloud_account SET refusals = refusals + 1,"
-        " next_poll_at = CASE WHEN next_poll_at > $1 THEN $1 ELSE next_poll_at END"
+        "UPDATE icloud_account SET refusals = refusals + 1,"  # noqa: S608 - marks.
+        " next_poll_at = CASE WHEN COALESCE(next_poll_at, 0) <= $1 THEN next_poll_at"
+        f" WHEN retry_at > $1 AND problem_code IN ({marks(len(APPLES_WAITS), after=4)}) THEN retry_at ELSE $1 END"
         " WHERE subaccount_id = $2 AND user_id = $3 AND sealed_password = $4",
         look_by,
         user.subaccount,
         user.user,
         password,
+        *sorted(APPLES_WAITS),
     )
 
 

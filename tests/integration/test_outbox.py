@@ -305,6 +305,26 @@ async def test_a_refusal_has_a_poll_look_soon_and_never_later_than_it_would(engi
         assert await accounts(engine, "next_poll_at") == {USER.user: min(look_by, planned)}
 
 
+async def test_a_refusal_has_no_poll_look_before_the_time_that_icloud_asked_to_wait(engine: Engine) -> None:
+    waits_until = engine.now + 300
+    await on_record(
+        engine,
+        "UPDATE icloud_account SET sealed_password = $1, next_poll_at = $2, retry_at = $2, problem_code = 'THROTTLED'",
+        b"sealed",
+        waits_until,
+    )
+    async with engine.database.writing() as db:
+        await note_refusal(db, USER, password=b"sealed", look_by=engine.now + 60)
+    assert await accounts(engine, "next_poll_at") == {USER.user: waits_until}
+
+
+async def test_a_refusal_of_a_password_that_is_asked_no_more_asks_no_more(engine: Engine) -> None:
+    await on_record(engine, "UPDATE icloud_account SET sealed_password = $1, next_poll_at = NULL", b"sealed")
+    async with engine.database.writing() as db:
+        await note_refusal(db, USER, password=b"sealed", look_by=engine.now + 60)
+    assert await accounts(engine, "next_poll_at") == {USER.user: None}
+
+
 async def test_what_is_overdue_keeps_its_age_when_all_is_due_at_once(engine: Engine) -> None:
     await engine.book(*BOOKED)
     engine.now += 40
