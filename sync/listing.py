@@ -20,10 +20,10 @@ from models.calendar import (
 from models.changelog import Ledger
 from models.copies import own_hrefs, unheld_copies
 from models.icloud import UNKNOWN_ZONE, ICloudAccount
-from models.outbox import hasten_refused, queue_left_behind, revive_writes
+from models.outbox import hasten_refused, queue_left_behind, refusing_calendars, revive_writes
 from models.settle import settle_calendar
 from sync.own import find_again, note_deleted
-from sync.places import why_unusable
+from sync.places import READ_ONLY, why_unusable
 from sync.poll import Poll, is_comparison_due
 from sync.remote import (
     Discovery,
@@ -218,6 +218,9 @@ async def keep_listing(poll: Poll, listed: Sequence[ListedCalendar]) -> None:
             if path_key(calendar.path) not in keys:
                 await _tell_gone(poll, ledger, calendar)
         poll.calendars, poll.facts = await known_calendars(ledger.db, account)
+        if poll.refusing:
+            # Of those that take writes again, what was given up is due by now.
+            poll.refusing = await refusing_calendars(ledger.db, poll.user, READ_ONLY)
 
 
 async def _settle_listed(poll: Poll, ledger: Ledger, before: Calendar | None, calendar: Calendar) -> None:

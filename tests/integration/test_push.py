@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.accounts import ICloudProblemCode
 from domain.changes import ChangeKind
 from domain.copies import WriteState
 from models.bell import Bell
@@ -377,8 +378,10 @@ async def test_a_read_only_calendar_fails_until_the_owner_acts(engine: Engine, h
     assert "choose another" in (own.write_problem or "")
     assert await engine.push() == 0
     await engine.poll()
+    assert (await engine.account()).problem_code == ICloudProblemCode.LINKED_CALENDAR_UNUSABLE
     home.can_write = True
     await engine.poll()
+    assert (await engine.account()).problem_code is None
     await engine.push()
     assert spans(home) == [(at(3, 9), at(3, 10))]
 
