@@ -688,7 +688,11 @@ def test_the_same_seed_tells_the_same_story(tmp_path: Path) -> None:
 
 
 def test_it_serves_by_itself_and_ends_when_told(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-m", "standin", "serve", "--storage", str(tmp_path), "--json"]
+    radicales = (
+        "ignore:'importlib.abc.Traversable' is deprecated:DeprecationWarning"  # Under Python 3.12 alone.
+    )
+    strictly = [sys.executable, "-W", "error", "-W", radicales]
+    command = [*strictly, "-m", "standin", "serve", "--storage", str(tmp_path), "--json"]
     ports = ["--entry-port", "0", "--partition-port", "0"]
     with subprocess.Popen([*command, *ports], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
