@@ -22,6 +22,7 @@ from server.config import ConfigError, Settings
 from server.interpreter import settle
 from server.metrics import Metrics
 from server.request import MOST_BYTES
+from server.room import Config, Room
 from server.same_database import ANOTHER
 from server.services import Parts, open_parts
 from server.telemetry import Telemetry, open_telemetry
@@ -40,6 +41,8 @@ _GONE_WITHIN = 9.5
 _BACKLOG = 2048
 _OTHER_FILES = 2048
 """Connections to the calendar server, of polls and writes, nearly all of them, and some of everything else."""
+_FOR_REQUESTS = 1000
+"""Connections beside the websockets and streams."""
 # A peer that is gone without a word is noticed within the two.
 _PING_EVERY = 15.0
 _PONG_WITHIN = 15.0
@@ -62,13 +65,13 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings, environment: Mapping[str, str], *, with_sync: bool) -> None:
     """Raises ConfigError or DatabaseUnusableError where it can't start."""
-    _make_room(settings.connections)
+    most = _make_room(settings.connections)
     with _listening(settings) as listener:
         async with _watched_parts(settings, environment) as (parts, telemetry):
             if telemetry.metrics is not None:
                 _follow(telemetry.metrics, parts)
             app = make_app(parts.services, settings, telemetry)
-            server = Server(config_of(app))
+            server = Server(config_of(app, most=most))
 
             def end() -> None:
                 server.should_exit = True
@@ -101,11 +104,11 @@ def _follow(metrics: Metrics, parts: Parts) -> None:
 
 async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None:
     """Raises ConfigError or DatabaseUnusableError where it can't start."""
-    _make_room(settings.connections)
+    most = _make_room(settings.connections)
     async with _watched_parts(settings, environment) as (parts, telemetry):
         stopping = asyncio.Event()
         _on_signals(stopping.set)
-        async with _watchable(settings, parts, telemetry):
+        async with _watchable(settings, parts, telemetry, most=most):
             looping = _looping(parts, stopping.set)
             settle()
             log.info("The sync loop runs.")
@@ -116,13 +119,15 @@ async def sync_alone(settings: Settings, environment: Mapping[str, str]) -> None
 
 
 @asynccontextmanager
-async def _watchable(settings: Settings, parts: Parts, telemetry: Telemetry) -> AsyncIterator[None]:
+async def _watchable(
+    settings: Settings, parts: Parts, telemetry: Telemetry, *, most: int
+) -> AsyncIterator[None]:
     """Where metrics are kept, someone can come and read them, and ask how the process is."""
     if telemetry.metrics is None:
         yield
         return
     with _listening(settings) as listener:
-        server = Server(config_of(make_watch_app(parts.services, settings, telemetry)))
+        server = Server(config_of(make_watch_app(parts.services, settings, telemetry), most=most))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield
@@ -224,20 +229,26 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _make_room(connections: int) -> None:
-    """As many open files as there may be connections, where the machine allows it: the usual limit is 1,024."""
+def _make_room(connections: int) -> int:
+    """As many open files as there may be connections, where the machine allows it: the usual limit is 1,024.
+
+    How many connections of all kinds there may be: the others' files are kept free.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OTHER_FILES
+    most = connections + _FOR_REQUESTS
+    wanted = most + _OTHER_FILES
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
+        return most
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
-        log.warning("This machine allows %d open files: too few for %d connections.", allowed, connections)
+        log.warning("This machine allows %d open files: too few for %d connections.", allowed, most)
+    return max(allowed - _OTHER_FILES, allowed // 2)
 
 
-def config_of(app: Starlette) -> uvicorn.Config:
-    return uvicorn.Config(
+def config_of(app: Starlette, *, most: int) -> Config:
+    """`most`: connections of all kinds that may be open at once."""
+    config = Config(
         app,
         loop="none",
         http=HTTPWire,
@@ -256,3 +267,5 @@ def config_of(app: Starlette) -> uvicorn.Config:
         timeout_graceful_shutdown=_REQUESTS_END_WITHIN,
         h11_max_incomplete_event_size=MOST_BYTES,
     )
+    config.room = Room(most)
+    return config

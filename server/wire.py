@@ -22,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import State
 
 from server.closing import NOT_UTF8
+from server.room import Config, Room
 
 if TYPE_CHECKING:
     from websockets.http11 import Request
@@ -167,6 +168,11 @@ class HTTPWire(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        room = self._room
+        if len(self.connections) > room.most and not room.is_made():
+            transport.abort()
+            return
+        room.idle[self] = None
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -193,6 +199,7 @@ class HTTPWire(HttpToolsProtocol):
         self._is_amid_head = True
 
     def on_headers_complete(self) -> None:
+        self._room.idle.pop(self, None)
         self._is_amid_head = False
         self._end_of_waiting()
         if self.parser.should_upgrade() and not self._should_upgrade() and _has_body(self.headers):
@@ -202,9 +209,20 @@ class HTTPWire(HttpToolsProtocol):
         # A trailer is no header (RFC 9110 6.5.1): what a proxy vouches for stands in the head alone.
         self.headers = self.headers.copy()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self._room.idle[self] = None
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._room.idle.pop(self, None)
         self._end_of_waiting()
         super().connection_lost(exc)
+
+    @property
+    def _room(self) -> Room:
+        assert isinstance(self.config, Config)
+        return self.config.room
 
     def cut(self) -> None:
         """What was sent before still goes out, if it is read; the last chunk is missing."""

@@ -49,7 +49,7 @@ async def serve(app: Starlette, port: int, count: Count) -> None:
     """Until standard input ends."""
     with socket.create_server(("127.0.0.1", port), backlog=8192) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = uvicorn.Server(config_of(app))
+        server = uvicorn.Server(config_of(app, most=100_000))
         loop = asyncio.get_running_loop()
 
         def answer() -> None:

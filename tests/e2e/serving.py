@@ -124,7 +124,8 @@ async def serving(
     world: World, settings: Settings | None = None, telemetry: Telemetry | None = None
 ) -> AsyncIterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(config_of(make_app(world.services, settings or settings_with(), telemetry)))
+        app = make_app(world.services, settings or settings_with(), telemetry)
+        server = Server(config_of(app, most=10_000))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import pytest
@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 
 from models.bell import Bell
 from models.database import Database
-from server import http, outgoing, run, websocket, wire
+from server import http, outgoing, room, run, websocket, wire
 from server.wire import MOST_AHEAD
 from tests.e2e.serving import Served, send, serving
 from tests.integration.world import world_on
@@ -361,3 +361,81 @@ async def test_a_client_that_ends_its_connection_is_told_so(served: Served) -> N
     async with asyncio.timeout(60):
         assert await reader.read() == b""
     writer.close()
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Line:
+    """A connection that stays open."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def ask(self, request: bytes = HEALTH) -> bytes:
+        """The answer's first line; nothing where the server hung up."""
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            self.writer.write(request)
+            return (await answered(self.reader))[0][0]
+        return b""
+
+    async def is_gone(self) -> bool:
+        return await asyncio.wait_for(self.reader.read(), 60) == b""
+
+
+@pytest.fixture
+async def lines(served: Served) -> AsyncIterator[Callable[[], Awaitable[Line]]]:
+    opened: list[Line] = []
+
+    async def opened_line() -> Line:
+        opened.append(Line(*await asyncio.open_connection("127.0.0.1", served.port)))
+        return opened[-1]
+
+    yield opened_line
+    for line in opened:
+        line.writer.close()
+
+
+OK = b"HTTP/1.1 200 OK"
+SLOW = b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
+
+
+def bounded(served: Served, most: int) -> None:
+    config = served.server.config
+    assert isinstance(config, room.Config)
+    config.room.most = most
+
+
+async def test_the_connection_that_asks_nothing_for_longest_makes_room_for_another(
+    served: Served, lines: Callable[[], Awaitable[Line]], caplog: pytest.LogCaptureFixture
+) -> None:
+    bounded(served, 3)
+    first, second, third = [await lines() for _ in range(3)]
+    assert [await line.ask() for line in (second, first, third)] == [OK] * 3
+    assert await (await lines()).ask() == OK
+    assert await second.is_gone()
+    assert [await line.ask() for line in (first, third)] == [OK] * 2
+    assert "Over 3 connections" in caplog.text
+
+
+async def test_a_connection_that_never_asked_anything_makes_room_too(
+    served: Served, lines: Callable[[], Awaitable[Line]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "HEAD_WITHIN", 600)
+    bounded(served, 3)
+    silent = [await lines() for _ in range(3)]
+    assert [await (await lines()).ask() for _ in range(3)] == [OK] * 3
+    assert all([await line.is_gone() for line in silent])
+
+
+async def test_where_all_connections_are_in_use_there_is_none_for_another(
+    served: Served, lines: Callable[[], Awaitable[Line]]
+) -> None:
+    bounded(served, 2)
+    async with served.socket(served.owner):
+        sending = await lines()
+        sending.writer.write(SLOW + b"authorization: Bearer " + served.owner.encode() + b"\r\n\r\n{")
+        while served.server.config.room.idle:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.01)
+        assert await (await lines()).ask() == b""
+        assert (await sending.ask(b"}")).startswith(b"HTTP/1.1 400")
