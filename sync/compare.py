@@ -11,8 +11,8 @@ from models.copies import unsent_copies
 from models.held import known_etags, unreadable
 from models.resources import forget_etags
 from models.sql import execute
-from sync.pages import fetch_all
-from sync.plan import plan_comparison, plan_pull
+from sync.pages import fetch_all, fetch_one_by_one
+from sync.plan import FEW_GONE, plan_comparison, plan_pull
 from sync.poll import Poll
 from sync.reading import read_kept
 from sync.remote import (
@@ -84,6 +84,8 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
         return differing, told
     try:
         given = await fetch_all(poll, calendar, differing)
+        # One request for many may leave out what is there, or not know of it yet.
+        given |= await fetch_one_by_one(poll, sorted((differing & listed) - given.keys())[:FEW_GONE])
     except (ServerFailed, Forbidden) as error:
         # One that it fails at for good keeps the others from nothing: what is read anew goes on without it.
         log.info("what differs in calendar %s is read without being asked for: %s", calendar.id, error)

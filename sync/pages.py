@@ -139,10 +139,10 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
         return Page((), frozenset(asked))
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
-        found = await _fetch_one_by_one(poll, list(asked), beside=calendar)
+        found = await fetch_one_by_one(poll, list(asked), beside=calendar)
     else:
         # A text without an ETag can be an older one than was listed: it is asked for itself.
-        found |= await _fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
+        found |= await fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
     found = {href: each for href, each in found.items() if _is_calendar(each.body)}
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [
@@ -161,11 +161,11 @@ async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> di
             given |= await poll.remote.fetch(calendar.path, batch)
         except (UnexpectedAnswer, NotThere):
             # A server that answers as a whole for one that is not there.
-            given |= await _fetch_one_by_one(poll, batch)
+            given |= await fetch_one_by_one(poll, batch)
     return given
 
 
-async def _fetch_one_by_one(
+async def fetch_one_by_one(
     poll: Poll, hrefs: Sequence[Href], *, beside: Calendar | None = None
 ) -> dict[Href, Fetched]:
     """Where others are given, also `beside` them in that calendar, those are left out too that the server fails at.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ from sync.remote import (
     Changes,
     Discovery,
     ETag,
+    Fetched,
     Forbidden,
     Href,
     Listed,
@@ -189,6 +191,24 @@ async def test_what_a_delta_left_out_is_found_told_and_mended(
     held = {resource.href: resource.etag for resource in await engine.resources()}
     assert held == {href: etag for href, (etag, _) in home.texts.items()}
     assert told in held
+
+
+async def test_what_a_delta_and_then_an_answer_for_many_left_out_is_found_all_the_same(
+    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missed = home.put("missed", event("missed", at(20, 9), at(20, 10)))
+    engine.server.untold.add(missed)
+    home.put("told", event("told", at(21, 9), at(21, 10)))
+    await engine.poll(context)
+    real = FakeAccount.fetch
+
+    async def without_it(self: FakeAccount, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+        return await real(self, calendar, [href for href in hrefs if href != missed])
+
+    monkeypatch.setattr(FakeAccount, "fetch", without_it)
+    await tonight(engine, context)
+    assert context.memory.missed == 1
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
 
 
 async def test_a_change_that_comes_meanwhile_is_not_called_missed(
