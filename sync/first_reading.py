@@ -30,7 +30,7 @@ class FirstReading:
         wanted = plan_pull(told.known, told.items, full_listing=False).fetch
         await self.count(len(wanted))
         ending = PartEnding(poll=poll, calendar=calendar, token=part.token)
-        await read_pages(poll, calendar, wanted, ending, is_first_read=True)
+        await read_pages(poll, calendar, wanted, ending, held={}, is_first_read=True)
         return bool(ending.is_whole)
 
     async def count(self, left: int) -> None:

@@ -118,7 +118,15 @@ async def _read(
         and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
-    await read_pages(poll, calendar, removal.plan.fetch, closing, is_first_read=first is not None)
+    await read_pages(
+        poll,
+        calendar,
+        removal.plan.fetch,
+        closing,
+        # A listing without ETags tells of no change.
+        held={} if told.is_full else told.known,
+        is_first_read=first is not None,
+    )
     if not closing.is_behind:
         poll.behind.discard(calendar.id)
     if closing.is_refused:

@@ -56,10 +56,16 @@ class Page:
 
 
 async def read_pages(
-    poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None], ending: Ending, *, is_first_read: bool
+    poll: Poll,
+    calendar: Calendar,
+    wanted: Mapping[Href, ETag | None],
+    ending: Ending,
+    *,
+    held: Mapping[Href, ETag],
+    is_first_read: bool,
 ) -> None:
-    """Fetched and stored, to the reading's end."""
-    async with aclosing(fetch_pages(poll, calendar, wanted)) as pages:
+    """Fetched and stored, to the reading's end. `held`: of what is told as changed, what we have of it."""
+    async with aclosing(fetch_pages(poll, calendar, wanted, held)) as pages:
         async for page in pages:
             await store_page(poll, calendar, page, ending, is_first_read=is_first_read)
             poll.context.at("page stored")
@@ -67,28 +73,28 @@ async def read_pages(
 
 
 async def fetch_pages(
-    poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None]
+    poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
 ) -> AsyncGenerator[Page, None]:
     """In order, several answers to a page, with the next requests under way while one is stored."""
     most, slow = poll.context.settings.requests_in_flight, poll.context.memory.slow
     batches = _batches(wanted, slow.get(calendar.id, frozenset()), poll.context.settings.batch)
     under_way: deque[asyncio.Task[Page]] = deque()
-    held: list[Page] = []
+    in_hand: list[Page] = []
     try:
         while batches or under_way:
             while batches and len(under_way) < most:
                 asked = {href: wanted[href] for href in batches.pop(0)}
-                under_way.append(asyncio.create_task(_fetch_page(poll, calendar, asked)))
+                under_way.append(asyncio.create_task(_fetch_page(poll, calendar, asked, held)))
             try:
-                held.append(await _waited(poll, under_way.popleft(), keeps_place=bool(held)))
+                in_hand.append(await _waited(poll, under_way.popleft(), keeps_place=bool(in_hand)))
             except RemoteError:
-                if held:
-                    yield _one_page(held)  # What came before it is not asked for again.
+                if in_hand:
+                    yield _one_page(in_hand)  # What came before it is not asked for again.
                 raise
             is_last = not (batches or under_way)
-            if is_last or len(held) == poll.context.settings.answers_stored_at_once:
-                yield _one_page(held, is_last=is_last)
-                held = []
+            if is_last or len(in_hand) == poll.context.settings.answers_stored_at_once:
+                yield _one_page(in_hand, is_last=is_last)
+                in_hand = []
         slow.pop(calendar.id, None)
     finally:
         for task in under_way:
@@ -122,7 +128,9 @@ def _parts_of(hrefs: Sequence[Href], size: int) -> Iterator[list[Href]]:
     return (list(hrefs[start : start + size]) for start in range(0, len(hrefs), size))
 
 
-async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None]) -> Page:
+async def _fetch_page(
+    poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
+) -> Page:
     try:
         found = await poll.remote.fetch(calendar.path, list(asked))
     except UnexpectedAnswer:
@@ -141,8 +149,16 @@ async def _fetch_page(poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag 
         # A server that drops them all, or one object that spoils the whole answer.
         found = await fetch_one_by_one(poll, list(asked), beside=calendar)
     else:
-        # A text without an ETag can be an older one than was listed: it is asked for itself.
-        found |= await fetch_one_by_one(poll, [href for href, each in found.items() if not each.etag])
+        # A text without an ETag can be an older one than was listed: it is asked for itself. So can the one that we
+        # hold, where no ETag was listed.
+        found |= await fetch_one_by_one(
+            poll,
+            [
+                href
+                for href, each in found.items()
+                if not each.etag or (asked.get(href) is None and each.etag == held.get(href))
+            ],
+        )
     found = {href: each for href, each in found.items() if _is_calendar(each.body)}
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [

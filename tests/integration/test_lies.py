@@ -26,6 +26,7 @@ from sync.remote import (
     Forbidden,
     Gone,
     Href,
+    Listed,
     NotThere,
     PasswordRefused,
     RemoteError,
@@ -447,6 +448,23 @@ async def test_an_older_text_that_comes_without_its_etag_is_not_taken_for_what_i
     [href] = [href for href in home.texts if href.endswith("d3.ics")]
     engine.server.lagging[href] = ETag(""), home.texts[href][1]
     home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    await engine.poll()
+    assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
+
+
+async def test_the_text_that_is_held_is_not_taken_for_a_change_that_comes_without_its_etag(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    engine.server.lagging[href] = home.texts[href]
+    home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    real = FakeAccount.list_changes
+
+    async def without_etags(self: FakeAccount, calendar: str, token: SyncToken | None) -> Changes:
+        told = await real(self, calendar, token)
+        return replace(told, items=tuple(Listed(item.href, None) for item in told.items))
+
+    monkeypatch.setattr(FakeAccount, "list_changes", without_etags)
     await engine.poll()
     assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
 
