@@ -20,10 +20,12 @@ Arguments = argparse.Namespace
 
 log = logging.getLogger("server")
 """Its own name is `__main__`, which tells nobody anything."""
+_STANDARD_ERROR = 2
 
 
 def main(arguments: list[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """0, or 1 with one line on stderr."""
+    _open_what_is_closed()
     environment = os.environ if environment is None else environment
     given = _parser().parse_args(arguments)
     try:
@@ -42,6 +44,17 @@ def main(arguments: list[str] | None = None, environment: Mapping[str, str] | No
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _open_what_is_closed() -> None:
+    """Of the standard streams. Else a connection gets the number of one: libuv aborts the process as it closes that."""
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= _STANDARD_ERROR:
+        os.set_inheritable(number, True)  # noqa: FBT003 - its only form.
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(_STANDARD_ERROR, "w", encoding="utf-8")  # noqa: SIM115 - to the process's end.
 
 
 def _serve(settings: Settings, environment: Mapping[str, str], given: Arguments) -> int:

@@ -209,9 +209,11 @@ async def _ended(task: asyncio.Task[None] | None) -> None:
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
+    """SIGHUP too, which a terminal's end sends, but where `nohup` has it ignored."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop)
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -100,10 +103,23 @@ async def test_who_asks_for_longer_than_the_process_lasts_is_told_to_ask_again(
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_log_that_nobody_reads_holds_up_no_request_and_no_end(
-    database_url: str, tmp_path: Path
-) -> None:
+@dataclass
+class Started:
+    process: subprocess.Popen[bytes]
+    http: httpx2.Client
+
+    def is_up(self) -> bool:
+        with suppress(httpx2.TransportError):
+            return self.http.get("/healthz").status_code == 200
+        return False
+
+    async def ended(self) -> int:
+        return await asyncio.to_thread(self.process.wait, 60)
+
+
+@pytest.fixture
+def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Started]]:
+    """A server by a command of the test's own, ended with it."""
     [port] = free_ports(1)
     settings = {
         "SLOTWIRE_DATABASE_URL": database_url,
@@ -111,22 +127,55 @@ async def test_a_log_that_nobody_reads_holds_up_no_request_and_no_end(
         "SLOTWIRE_GRAPHIQL": "off",
         "SLOTWIRE_PORT": str(port),
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "server", "serve"],
-        cwd=ROOT,
-        env={**os.environ, **settings},
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    with process, httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
-        try:
-            process.stderr.readline()  # It listens. From here on nobody reads.
-            for _ in range(1000):
-                assert http.post("/graphql").status_code == 401
-            process.terminate()
-            assert await asyncio.to_thread(process.wait, 60) == 0
-        finally:
-            process.kill()
+    with ExitStack() as kept:
+
+        def started(*before: str, stderr: int | None = None) -> Started:
+            command = [*before, sys.executable, "-m", "server", "serve"]
+            process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings}, stderr=stderr)
+            kept.enter_context(process)
+            kept.callback(process.kill)
+            http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+            return Started(process, kept.enter_context(http))
+
+        yield started
+
+
+async def up(started: Started) -> Started:
+    async with asyncio.timeout(60):
+        while not started.is_up():
+            await asyncio.sleep(0.05)
+    return started
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_log_that_nobody_reads_holds_up_no_request_and_no_end(start: Callable[..., Started]) -> None:
+    server = await up(start(stderr=subprocess.PIPE))
+    for _ in range(1000):
+        assert server.http.post("/graphql").status_code == 401
+    server.process.terminate()
+    assert await server.ended() == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_end_of_its_terminal_ends_it_in_order(start: Callable[..., Started]) -> None:
+    server = await up(start())
+    server.process.send_signal(signal.SIGHUP)
+    assert await server.ended() == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_under_nohup_it_outlives_its_terminal(start: Callable[..., Started]) -> None:
+    server = await up(start("nohup"))
+    server.process.send_signal(signal.SIGHUP)
+    await asyncio.sleep(0.5)
+    assert server.is_up()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_it_runs_and_ends_without_standard_streams(start: Callable[..., Started]) -> None:
+    server = await up(start("sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'))
+    server.process.terminate()
+    assert await server.ended() == 0
 
 
 _STANDS_STILL = """
