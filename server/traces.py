@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from domain.work import Work
 
+_LEFT_WITHIN = 2.0
+"""Seconds that a process's end waits for a collector: what it was not told then is lost."""
 _FAULTS = frozenset({"broken", "fault", "unavailable"})
 
 
@@ -50,5 +53,7 @@ class Traces:
                     span.set_status(Status(StatusCode.ERROR))
 
     def close(self) -> None:
-        """Sends what is left; waits for it, at most a few seconds."""
-        self._provider.shutdown()
+        """Sends what is left. The provider itself would wait for as long as a collector that is silent may take."""
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(_LEFT_WITHIN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -176,6 +177,19 @@ async def test_it_runs_and_ends_without_standard_streams(start: Callable[..., St
     server = await up(start("sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'))
     server.process.terminate()
     assert await server.ended() == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_it_ends_in_order_though_its_traces_collector_is_silent(
+    start: Callable[..., Started], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/traces"
+        monkeypatch.setenv("SLOTWIRE_TRACES_URL", url)
+        server = await up(start())
+        assert server.http.post("/graphql").status_code == 401
+        server.process.terminate()
+        assert await server.ended() == 0
 
 
 _STANDS_STILL = """
