@@ -132,6 +132,7 @@ class Out(logging.StreamHandler[TextIO]):
             loop.call_later(TOGETHER, self._bring_out, loop)
 
     def _bring_out(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = None
         # Nobody reads it any more: the next line's own way of failing says so.
         with suppress(OSError, ValueError):
             self.flush()
@@ -139,7 +140,6 @@ class Out(logging.StreamHandler[TextIO]):
 
     def flush(self) -> None:
         with self.lock or nullcontext():
-            self._loop = None
             self._write(patience=0.0)
             if self._lost and not self._lines:
                 self._tell_what_was_lost()

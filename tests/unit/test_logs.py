@@ -159,6 +159,25 @@ async def test_what_waited_is_written_once_its_reader_is_back(pipe: Pipe, log: l
     assert found == "\n".join([*lines, ""])
 
 
+async def test_what_waits_for_its_reader_is_tried_by_one_clock_however_much_it_is(
+    pipe: Pipe, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Out] = []
+    whole = Out._bring_out
+
+    def counted(out: Out, loop: asyncio.AbstractEventLoop) -> None:
+        tried.append(out)
+        whole(out, loop)
+
+    filled(pipe, log)
+    log.handlers[0].flush()
+    monkeypatch.setattr(Out, "_bring_out", counted)
+    for _ in range(100):
+        log.warning("and on")
+    await asyncio.sleep(logs.TOGETHER * 2)
+    assert 0 < len(tried) < 10
+
+
 def test_what_is_lost_to_a_reader_that_takes_nothing_is_counted(
     pipe: Pipe, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
