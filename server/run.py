@@ -26,7 +26,7 @@ from server.room import Config, Room
 from server.same_database import ANOTHER
 from server.services import Parts, open_parts
 from server.telemetry import Telemetry, open_telemetry
-from server.wire import HTTPWire, WebSocketWire
+from server.wire import LOOK_EVERY, HTTPWire, WebSocketWire
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ _LOOP_ENDS_WITHIN = 6.0
 _GONE_WITHIN = 9.5
 """Seconds from when it begins to end: then a process goes, whatever holds it. It loses no more than a crash does."""
 _BACKLOG = 2048
+TICKS_TO_A_LOOK = round(LOOK_EVERY * 10)
+"""uvicorn ticks ten times a second."""
 _OTHER_FILES = 2048
 """Connections to the calendar server, of polls and writes, nearly all of them, and some of everything else."""
 _FOR_REQUESTS = 1000
@@ -54,6 +56,13 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_TO_A_LOOK == 0:
+            for wire in self.server_state.connections:
+                if isinstance(wire, HTTPWire):
+                    wire.look()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """What would stay open ends first: uvicorn waits for streams as for any answer."""

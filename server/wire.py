@@ -38,6 +38,9 @@ MOST_AHEAD = 100
 # For a peer to take the goodbye, and what was sent before it, after which it is gone either way.
 PART_WITHIN = 5.0
 STOP_WITHIN = 2.0
+# For a reader to take something of what waits for it: as many looks in a row, of which each finds as much waiting.
+LOOK_EVERY = 10.0
+_MOST_LOOKS = 3
 _KEPT_BY_THE_KERNEL = 128 * 1024
 _WIRE = "wire"
 # The first byte of a text frame that is the whole message, and what follows by its length.
@@ -163,6 +166,7 @@ class HTTPWire(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_amid_head = False
+    _unread = _looks = 0
     # The last request's headers, and what was read from them.
     known_head: tuple[Headers, Any] | None = None
 
@@ -223,6 +227,14 @@ class HTTPWire(HttpToolsProtocol):
     def _room(self) -> Room:
         assert isinstance(self.config, Config)
         return self.config.room
+
+    def look(self) -> None:
+        """From time to time: nothing else ends an answer of which nothing is taken, or a close that waits for it."""
+        unread = self.transport.get_write_buffer_size()
+        self._looks = self._looks + 1 if unread and unread == self._unread else 0
+        self._unread = unread
+        if self._looks == _MOST_LOOKS:
+            self.transport.abort()
 
     def cut(self) -> None:
         """What was sent before still goes out, if it is read; the last chunk is missing."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -439,3 +441,75 @@ async def test_where_all_connections_are_in_use_there_is_none_for_another(
             await asyncio.sleep(0.01)
         assert await (await lines()).ask() == b""
         assert (await sending.ask(b"}")).startswith(b"HTTP/1.1 400")
+
+
+EXAMPLES = b"GET /home/examples.json HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@dataclass
+class Unread:
+    wire: wire.HTTPWire
+    client: socket.socket
+
+
+@pytest.fixture
+async def unread(served: Served) -> AsyncIterator[Callable[[bytes], Awaitable[Unread]]]:
+    """Sends so many requests that their answers fill what the kernel keeps, and reads none of them."""
+    loop, opened = asyncio.get_running_loop(), socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    opened.setblocking(False)
+    [listener] = served.server.servers[0].sockets
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    async def sent(requests: bytes) -> Unread:
+        await loop.sock_connect(opened, ("127.0.0.1", served.port))
+        await loop.sock_sendall(opened, requests)
+        async with asyncio.timeout(60):
+            while not (made := [each for each in open_wires(served) if waiting(each)]):
+                await asyncio.sleep(0.01)
+        return Unread(made[0], opened)
+
+    with opened:
+        yield sent
+
+
+def open_wires(served: Served) -> list[wire.HTTPWire]:
+    return [each for each in served.server.server_state.connections if isinstance(each, wire.HTTPWire)]
+
+
+def waiting(opened: wire.HTTPWire) -> int:
+    return opened.transport.get_write_buffer_size()
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [EXAMPLES * 8, EXAMPLES * 8 + EXAMPLES[:-2] + b"connection: close\r\n\r\n", EXAMPLES * 50],
+    ids=["kept for more", "closing", "answered no further"],
+)
+async def test_an_answer_of_which_nothing_is_taken_keeps_no_connection(
+    served: Served,
+    unread: Callable[[bytes], Awaitable[Unread]],
+    monkeypatch: pytest.MonkeyPatch,
+    requests: bytes,
+) -> None:
+    await unread(requests)
+    monkeypatch.setattr(run, "TICKS_TO_A_LOOK", 1)
+    async with asyncio.timeout(60):
+        while open_wires(served):
+            await asyncio.sleep(0.01)
+
+
+async def test_an_answer_that_is_taken_little_by_little_is_waited_for(
+    served: Served, unread: Callable[[bytes], Awaitable[Unread]]
+) -> None:
+    line = await unread(EXAMPLES * 50)
+    for _ in range(2):
+        before = waiting(line.wire)
+        for _ in range(3):
+            line.wire.look()
+        assert not line.wire.transport.is_closing()
+        async with asyncio.timeout(60):
+            while waiting(line.wire) == before:
+                with suppress(BlockingIOError):
+                    line.client.recv(1000)
+                await asyncio.sleep(0.01)
