@@ -36,6 +36,8 @@ _MOST_SILENCES = 3
 
 _MOST_ASKED_FOR = 1000
 """Of what a calendar that is replaced again and again has lost since its first listing: 20 requests."""
+_MOST_TURNS = 5
+"""Polls in a minute, at each of which all of it may be another."""
 
 
 class NotToldError(Exception):
@@ -115,9 +117,10 @@ async def _gone_since(
 ) -> frozenset[Href]:
     """Of what went after the first listing. Where that is much again, another minute's wait would end no sooner.
 
-    A calendar that is replaced again and again would never be read. Not where nothing came in its place.
+    A calendar that is replaced again and again would never be read. Not where little is listed in its place.
     """
-    is_replaced = any(isinstance(item, Listed) for item in told.items)
+    listed = sum(isinstance(item, Listed) for item in told.items)
+    is_replaced = listed * _MOST_TURNS >= len(gone)
     if not (is_replaced and is_mass_removal(known, len(gone)) and len(gone) <= _MOST_ASKED_FOR):
         return frozenset()
     return gone - (await fetch_all(poll, calendar, gone)).keys()
