@@ -297,6 +297,16 @@ async def test_graphiql_runs_a_query_with_the_key_in_the_field(facts: Facts, bro
     await browser.screenshot(PICTURES / "graphiql-query.png")
 
 
+async def test_graphiql_shows_its_answer_on_a_phone_too(facts: Facts, browser: Page) -> None:
+    await browser.resize(360, 800, dark=False)
+    await open_graphiql(facts, browser)
+    await run_tab(browser, "Viewer")
+    await browser.wait_until(f"{RESPONSE}.includes('OWNER')")
+    shown = "document.querySelector('.graphiql-response').getBoundingClientRect()"
+    await browser.wait_until(f"{shown}.width > 240 && {shown}.height > 240 && {shown}.bottom <= innerHeight")
+    await browser.screenshot(PICTURES / "graphiql-narrow.png")
+
+
 async def test_graphiql_receives_a_change_over_a_websocket(
     facts: Facts, browser: Page, owner: Client
 ) -> None:
