@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from models.calendar import Calendar
 from models.copies import unheld_copies
-from models.held import copies_among, count_resources
+from models.held import copies_among, count_resources, known_etags
+from sync.context import Looked
 from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
@@ -32,12 +33,10 @@ log = logging.getLogger(__name__)
 
 _MOST_SILENCES = 3
 """In one poll. Each lasts 20 s, in which nothing else is read of the account; what is left is asked for by the next."""
-
-
 _MOST_ASKED_FOR = 1000
 """Of what a calendar that is replaced again and again has lost since its first listing: 20 requests."""
-_MOST_TURNS = 5
-"""Polls in a minute, at each of which all of it may be another."""
+_MOST_TURNS = 10
+"""In which all of it may be another within a minute, where it was more before than now."""
 
 
 class NotToldError(Exception):
@@ -99,11 +98,15 @@ async def _surely_gone(poll: Poll, calendar: Calendar, told: Told, plan: PullPla
         return plan.forget
     wait = poll.context.settings.removal_wait
     first = poll.since(memory.removals_since, calendar.id, read_at=calendar.last_synced_at)
-    before = memory.removals.get(calendar.id) if first < poll.started else None
-    again = memory.removals[calendar.id] = plan.forget if before is None else plan.forget & before
+    looked = memory.removals.get(calendar.id) if first < poll.started else None
+    looked = await _first_look(poll, calendar, told, plan) if looked is None else looked
+    again = plan.forget & looked.missing
+    memory.removals[calendar.id] = looked._replace(missing=again)
     if told.is_full and poll.started - first >= wait:
         memory.forget_removal(calendar.id)
-        again |= await _gone_since(poll, calendar, told, plan.forget - again, known=known - len(again))
+        since = plan.forget - again
+        if is_mass_removal(known - len(again), len(since)) and _is_replaced(told, looked, len(since)):
+            again |= since - (await fetch_all(poll, calendar, since)).keys()
         if again != plan.forget:
             poll.hurry(1)
         return again
@@ -112,18 +115,23 @@ async def _surely_gone(poll: Poll, calendar: Calendar, told: Told, plan: PullPla
     return frozenset()
 
 
-async def _gone_since(
-    poll: Poll, calendar: Calendar, told: Told, gone: frozenset[Href], *, known: int
-) -> frozenset[Href]:
-    """Of what went after the first listing. Where that is much again, another minute's wait would end no sooner.
+async def _first_look(poll: Poll, calendar: Calendar, told: Told, plan: PullPlan) -> Looked:
+    """At much that is gone at once."""
+    async with poll.context.database.reading() as db:
+        held = await known_etags(db, calendar)
+    return Looked(missing=plan.forget, known=_listed(told) | set(map(Href, held)))
 
-    A calendar that is replaced again and again would never be read. Not where little is listed in its place.
+
+def _is_replaced(told: Told, looked: Looked, gone: int) -> bool:
+    """Whether as much came since the first look as there should be, where a calendar is replaced again and again.
+
+    Another minute's wait would end no sooner there: it would never be read.
     """
-    listed = sum(isinstance(item, Listed) for item in told.items)
-    is_replaced = listed * _MOST_TURNS >= len(gone)
-    if not (is_replaced and is_mass_removal(known, len(gone)) and len(gone) <= _MOST_ASKED_FOR):
-        return frozenset()
-    return gone - (await fetch_all(poll, calendar, gone)).keys()
+    return gone <= min(len(_listed(told) - looked.known) * _MOST_TURNS, _MOST_ASKED_FOR)
+
+
+def _listed(told: Told) -> frozenset[Href]:
+    return frozenset(item.href for item in told.items if isinstance(item, Listed))
 
 
 async def _confirm_deletions(

@@ -71,14 +71,23 @@ class Streak(NamedTuple):
     polls: int
 
 
+class Looked(NamedTuple):
+    """Much that is gone from a calendar at once."""
+
+    missing: frozenset[Href]
+    "By the first look, and every one since."
+    known: frozenset[Href]
+    "What was held or listed at the first look: what is listed beside it came later."
+
+
 @dataclass(slots=True)
 class Memory:
     """What polls of this process remember of a calendar. Losing it costs a look more, never an event."""
 
     removals_since: dict[str, float] = field(default_factory=dict)
     "When a listing first missed over half of a calendar."
-    removals: dict[str, frozenset[Href]] = field(default_factory=dict)
-    "What it missed, and every one since."
+    removals: dict[str, Looked] = field(default_factory=dict)
+    "What it missed."
     missing_since: dict[str, float] = field(default_factory=dict)
     "When a calendar was first neither listed nor there; by account and path."
     missing_polls: dict[str, Streak] = field(default_factory=dict)
