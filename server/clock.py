@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from models.database import Database
 from models.glances import GlanceError
@@ -20,6 +21,8 @@ _LOOKED_EVERY = 1.0
 _STOOD_STILL = 1.0
 _WORTH_SAYING = 60.0
 _TRIES = 3
+_STEADY = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""It goes on while the machine sleeps, where there is such a clock, as on Linux."""
 
 
 @asynccontextmanager
@@ -55,7 +58,7 @@ class SharedClock:
         asked: Callable[[], Awaitable[float]],
         *,
         wall: Clock = time.time,
-        steady: Clock = time.monotonic,
+        steady: Clock = _STEADY,
     ) -> None:
         self._asked = asked
         self._wall = wall

@@ -29,9 +29,10 @@ SQLITE_READERS = 4
 ANSWERS_WITHIN = 30.0
 """Seconds of one statement: a PostgreSQL that is silent is not waited for without end. A migration may take longer."""
 _CONNECTS_WITHIN = 10.0
-_STANDS_STILL = 60.0
+_STANDS_STILL = ANSWERS_WITHIN / 2
 """Seconds of a transaction in which nothing is asked: no operation has one open for so long. What it has locked, a
-machine that is lost or stands still would keep from others until the system gives its connection up, after hours."""
+machine that is lost or stands still would keep from others until the system gives its connection up, after hours: who
+waits for it is served all the same."""
 _MIGRATION_LOCK = 0x510_7312E  # Any number that is ours: two processes never migrate at once.
 
 

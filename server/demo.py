@@ -266,7 +266,10 @@ class _Children:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._stop)
+            if (
+                number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+            ):  # As `nohup` has it.
+                signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -97,8 +97,8 @@ class Out(logging.StreamHandler[TextIO]):
     """Hands its stream the lines of a moment together: a write for each is a good part of what a hot request costs.
 
     What is above INFO goes out at once, after all that came before it, and so does what is said with no event loop
-    there to bring it out soon. A pipe, a socket or a terminal whose reader takes nothing is not written to: that would
-    hold up the whole process for as long.
+    there to bring it out soon. A pipe or a socket whose reader takes nothing is not written to: that would hold up the
+    whole process for as long.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -11,6 +11,7 @@ from models.copies import unsent_copies
 from models.held import known_etags, unreadable
 from models.resources import forget_etags
 from models.sql import execute
+from sync.absence import by_turns
 from sync.pages import fetch_all, fetch_one_by_one
 from sync.plan import FEW_GONE, plan_comparison, plan_pull
 from sync.poll import Poll
@@ -85,7 +86,7 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
     try:
         given = await fetch_all(poll, calendar, differing)
         # One request for many may leave out what is there, or not know of it yet.
-        given |= await fetch_one_by_one(poll, sorted((differing & listed) - given.keys())[:FEW_GONE])
+        given |= await fetch_one_by_one(poll, by_turns(poll, (differing & listed) - given.keys())[:FEW_GONE])
     except (ServerFailed, Forbidden) as error:
         # One that it fails at for good keeps the others from nothing: what is read anew goes on without it.
         log.info("what differs in calendar %s is read without being asked for: %s", calendar.id, error)
