@@ -19,13 +19,7 @@ from resolvers.holds import hold, kept_open, own_hold, release
 from resolvers.idempotency import Done, call_of, recall
 from resolvers.inputs import invalid
 from resolvers.limits import Rule
-from resolvers.moving import (
-    cancel,
-    look_and_act,
-    move,
-    read_done,
-    rules_or_usual,
-)
+from resolvers.moving import cancel, look_and_act, move, read_done, rules_or_usual
 from resolvers.outcomes import InvalidInput, NotFound, RateLimited, Refusal
 from resolvers.placing import (
     NotFree,

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Self
 
+from server import signals
 from server.config import ConfigError
 from server.database import DatabaseUnusableError, migrate
 from server.demo_seed import People, seed
@@ -265,11 +266,8 @@ class _Children:
         self._asked_to_stop = False
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if (
-                number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
-            ):  # As `nohup` has it.
-                signal.signal(number, self._stop)
+        for number in signals.that_end():
+            signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import resource
-import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from server import signals
 from server.app import make_app, make_watch_app
 from server.config import ConfigError, Settings
 from server.interpreter import settle
@@ -218,11 +218,9 @@ async def _ended(task: asyncio.Task[None] | None) -> None:
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
-    """SIGHUP too, which a terminal's end sends, but where `nohup` has it ignored."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, stop)
+    for number in signals.that_end():
+        loop.add_signal_handler(number, stop)
 
 
 @contextmanager

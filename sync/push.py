@@ -12,15 +12,7 @@ from models.calendar import Calendar, rewind
 from models.changelog import Ledger, NoSuchUserError, changing
 from models.copies import copies_of
 from models.icloud import ICloudAccount
-from models.outbox import (
-    UNSENT,
-    TakenWrite,
-    finish_write,
-    hold_back,
-    note_refusal,
-    put_back,
-    still_ours,
-)
+from models.outbox import UNSENT, TakenWrite, finish_write, hold_back, note_refusal, put_back, still_ours
 from models.people import User
 from models.polling import have_polled_whole
 from models.resources import release_copy, settle_copies, store_resources

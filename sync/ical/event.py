@@ -10,13 +10,7 @@ from functools import lru_cache
 from domain.busy import EventProblemCode, EventStatus, Participation, ShowAs
 from domain.interval import Span
 from domain.zone_table import DAY
-from sync.ical.dates import (
-    Fault,
-    Length,
-    read_dates,
-    read_recurrence_id,
-    unreadable,
-)
+from sync.ical.dates import Fault, Length, read_dates, read_recurrence_id, unreadable
 from sync.ical.text import Component, Property, plain_text
 from sync.ical.times import Place, Places, When, read_duration
 

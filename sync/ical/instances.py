@@ -13,14 +13,7 @@ from domain.interval import Span
 from domain.recurrence import MOST_OCCURRENCES, MOST_WALKED, expand, last_possible
 from domain.rule import STEP, BadRuleError, Rule, for_dates, parse_rule
 from domain.zone_table import DAY
-from sync.ical.dates import (
-    ONE_HOUR,
-    REACH,
-    Fault,
-    Length,
-    length_of,
-    length_to,
-)
+from sync.ical.dates import ONE_HOUR, REACH, Fault, Length, length_of, length_to
 from sync.ical.event import Event
 from sync.ical.text import Property
 from sync.ical.times import (

@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 
 from domain.busy import BusyPolicy, BusyRule, EventProblemCode, EventStatus, Participation, blocked_span
 from domain.interval import Span
-from sync.ical.resource import (
-    AppointmentText,
-    Reading,
-    read_resource,
-    read_written,
-    write_appointment,
-)
+from sync.ical.resource import AppointmentText, Reading, read_resource, read_written, write_appointment
 
 CORPUS = sorted((Path(__file__).parent.parent / "corpus").glob("*.ics"))
 
