@@ -21,16 +21,21 @@ _UNAVAILABLE = (
     # It starts, ends, or cut a statement off.
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
-    asyncpg.LockNotAvailableError,
     # One that takes over for another takes no writes until it has.
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    # Its administrator keeps us out for a while: the role, its password, the database, or what it may do there.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.InsufficientPrivilegeError,
     # A connection that is just being lost is in no state that the driver knows.
     asyncpg.InternalClientError,
     OSError,
 )
-"""What is met where the database is away, locked by another for too long or in a ring, or full: who asked is not to
-blame.
+"""What is met where the database is away, closed to us, locked by another for too long or in a ring, or full: who asked
+is not to blame.
 
 And where it does not take a statement; see `is_unavailable`, which is what to ask.
 """
@@ -50,7 +55,7 @@ def is_unavailable(error: BaseException) -> bool:
     met = (error.__cause__ or error.__context__) if isinstance(error, OperationalError) else error
     if isinstance(met, sqlite3.OperationalError):
         return getattr(met, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
-    return not isinstance(met, _NOT_TAKEN)
+    return isinstance(met, asyncpg.InsufficientPrivilegeError) or not isinstance(met, _NOT_TAKEN)
 
 
 @contextmanager

@@ -135,6 +135,12 @@ async def test_who_is_let_out_of_a_ring_of_waits_is_not_to_blame(database: Datab
         ("55P03", True),  # Another has it locked for longer than its operator lets wait.
         ("25006", True),  # It stands by for the one that failed, and takes no writes yet.
         ("25P03", True),  # Nothing was asked for too long.
+        ("25P04", True),  # A transaction took too long, as its operator says.
+        ("28000", True),  # Our role may not come in.
+        ("28P01", True),  # Its password is another one.
+        ("3D000", True),  # The database has another name.
+        ("42501", True),  # A right was taken from our role.
+        ("55000", True),  # The database takes nobody.
         ("25P02", False),
         ("22012", False),
         ("42P01", False),
@@ -148,6 +154,30 @@ async def test_what_a_database_that_is_away_says_is_told_from_our_own_faults(
         async with database.writing() as db:
             await execute(db, f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
     assert is_unavailable(met.value) is is_away
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_one_that_its_administrator_closes_for_a_while_is_away(
+    database: Database, database_url: str
+) -> None:
+    server, _, name = database_url.rpartition("/")
+    administrator = await asyncpg.connect(f"{server}/postgres")
+    try:
+        await administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await administrator.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1", name
+        )
+        for _ in range(2):  # The first finds its connection lost, the second gets none.
+            with pytest.raises(Exception, check=is_unavailable):  # noqa: B017 - as the check says.
+                async with database.writing() as db:
+                    await fetch(db, "SELECT 1")
+    finally:
+        await administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await administrator.close()
+    async with database.writing() as db:
+        assert await fetch(db, "SELECT 1 AS one") == [{"one": 1}]
 
 
 @pytest.mark.parametrize(
