@@ -1,4 +1,4 @@
-"""`python -m server`: the commands."""
+"""`python -m server`: the commands. Each imports what it needs, so that a word of help is not waited for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from domain.actor import Role
 from server import logs
-from server.commands import CommandError, Desk, at_the_desk
-from server.config import ConfigError, Settings, misspelt, read_settings
-from server.database import DatabaseUnusableError, migrate, open_database
+from server.config import Settings, misspelt, read_settings
+from server.errors import CommandError
+
+if TYPE_CHECKING:
+    from server.commands import Desk
 
 Arguments = argparse.Namespace
 
@@ -39,7 +42,7 @@ def main(arguments: list[str] | None = None, environment: Mapping[str, str] | No
             log.warning("%s", line)
         run: Callable[[Settings, Mapping[str, str], Arguments], int] = given.run
         return run(settings, environment, given)
-    except (ConfigError, DatabaseUnusableError, CommandError) as error:
+    except CommandError as error:
         print(f"slotwire: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -73,6 +76,8 @@ def _sync(settings: Settings, environment: Mapping[str, str], _: Arguments) -> i
 
 
 def _migrate(settings: Settings, _: Mapping[str, str], given: Arguments) -> int:
+    from server.database import migrate
+
     applied = asyncio.run(migrate(settings.database_url))
     print("\n".join(f"applied {name}" for name in applied) or "The database is up to date.")
     if given.restored:
@@ -82,6 +87,7 @@ def _migrate(settings: Settings, _: Mapping[str, str], given: Arguments) -> int:
 
 
 async def _renew_epoch(settings: Settings) -> None:
+    from server.database import open_database
     from server.services import renew_epoch
 
     async with open_database(settings.database_url, pool_size=2) as database:
@@ -107,6 +113,8 @@ def _at_desk(
     work: Callable[[Desk, Arguments], Awaitable[list[str]]],
 ) -> Callable[[Settings, Mapping[str, str], Arguments], int]:
     def run(settings: Settings, environment: Mapping[str, str], given: Arguments) -> int:
+        from server.commands import at_the_desk
+
         for line in asyncio.run(at_the_desk(settings, environment, lambda desk: work(desk, given))):
             print(line)
         return 0

@@ -15,13 +15,10 @@ from resolvers.outcomes import InvalidInput, Refusal
 from resolvers.paging import MOST_AT_ONCE
 from resolvers.views import KeyView, Page
 from server.config import Settings
+from server.errors import CommandError
 from server.services import open_parts, operator
 
 T = TypeVar("T")
-
-
-class CommandError(Exception):
-    """What was asked for can't be done; the text is one line."""
 
 
 class Desk:
@@ -99,7 +96,7 @@ class Desk:
 async def at_the_desk(
     settings: Settings, environment: Mapping[str, str], work: Callable[[Desk], Awaitable[list[str]]]
 ) -> list[str]:
-    """Raises ConfigError, DatabaseUnusableError or CommandError."""
+    """Raises CommandError."""
     async with open_parts(settings, environment) as parts:
         return await work(Desk(parts.services))
 

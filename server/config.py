@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from server.errors import CommandError
 from sync.icloud.guard import Guard, is_loopback
 from sync.icloud.trust import verifying
 from sync.settings import ICLOUD_URL
@@ -20,8 +21,8 @@ _ALIKE = 0.85
 """Of two names, as difflib counts: 1 where they are the same."""
 
 
-class ConfigError(Exception):
-    """A setting that can't be used; the text is one line for the operator, without the setting's value."""
+class ConfigError(CommandError):
+    """A setting that can't be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

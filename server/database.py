@@ -23,6 +23,7 @@ from models import MODULES
 from models.database import Database
 from models.sql import fetch
 from models.transactions import GOODBYE
+from server.errors import CommandError
 
 APP = "slotwire"
 SQLITE_READERS = 4
@@ -43,8 +44,8 @@ class _Lasting(asyncpg.Connection):
         return ""
 
 
-class DatabaseUnusableError(Exception):
-    """The database can't be reached or is not ready; the text is one line for the operator."""
+class DatabaseUnusableError(CommandError):
+    """The database can't be reached or is not ready."""
 
 
 @asynccontextmanager

@@ -25,9 +25,9 @@ from types import FrameType
 from typing import IO, Self
 
 from server import signals
-from server.config import ConfigError
-from server.database import DatabaseUnusableError, migrate
+from server.database import migrate
 from server.demo_seed import People, seed
+from server.errors import CommandError
 from standin.seed import Owner
 
 ZONE = "Europe/Paris"
@@ -111,7 +111,7 @@ def _people(state: Mapping[str, object], environment: Mapping[str, str]) -> Peop
         return People(**known)
     try:
         return seed(environment, name=Owner().full_name, zone=ZONE)
-    except (ConfigError, DatabaseUnusableError) as error:
+    except CommandError as error:
         raise DemoError(f"{error} (`make demo RESET=1` starts anew.)") from None
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from resolvers import people
 from server.app import WEB_ROOT
 from server.config import ConfigError, Settings
-from server.database import DatabaseUnusableError
+from server.errors import CommandError
 from server.services import open_parts
 from sync.icloud.trust import verifying
 
@@ -52,7 +52,7 @@ async def _look(what: str, look: Callable[[], Awaitable[str]]) -> tuple[str, boo
     try:
         async with asyncio.timeout(_WITHIN):
             return f"ok    {await look()}", True
-    except (ConfigError, DatabaseUnusableError) as error:
+    except CommandError as error:
         return f"WRONG {error}", False
     except OSError as error:
         reason = error.strerror or str(error) or f"no answer within {_WITHIN:.0f} s"

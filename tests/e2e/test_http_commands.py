@@ -122,6 +122,14 @@ def test_every_command_has_its_help(environment: dict[str, str]) -> None:
         assert "usage: python -m server" in printed(environment, command, "--help")
 
 
+def test_help_waits_for_no_database_and_no_calendar_library() -> None:
+    code = "import sys, server.__main__; print({'tortoise', 'caldav', 'strawberry'} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "set()\n"
+
+
 def test_a_list_of_nothing_is_no_line(environment: dict[str, str]) -> None:
     assert run(environment, "subaccounts", "list").stdout == ""
 
