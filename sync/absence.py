@@ -199,7 +199,7 @@ def by_turns(poll: Poll, hrefs: Iterable[Href]) -> list[Href]:
 
 
 async def there(poll: Poll, href: Href) -> Fetched | None:
-    """An event of ours. By its ETag an older text is known that is given a moment later. Raises NotToldError."""
+    """An event by itself. By its ETag an older text is known that is given a moment later. Raises NotToldError."""
     if poll.silences >= _MOST_SILENCES:
         raise NotToldError
     try:
@@ -209,5 +209,5 @@ async def there(poll: Poll, href: Href) -> Fetched | None:
     except (Forbidden, UnexpectedAnswer, Unreachable) as error:
         if isinstance(error, Unreachable) and not isinstance(error, ServerFailed):
             poll.silences += 1
-        log.info("whether an event of ours is there was not told: %s", error)
+        log.info("whether an event is there was not told: %s", error)
         raise NotToldError from None

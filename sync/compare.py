@@ -11,8 +11,8 @@ from models.copies import unsent_copies
 from models.held import known_etags, unreadable
 from models.resources import forget_etags
 from models.sql import execute
-from sync.absence import by_turns
-from sync.pages import fetch_all, fetch_one_by_one
+from sync.absence import NotToldError, by_turns, there
+from sync.pages import fetch_all
 from sync.plan import FEW_GONE, plan_comparison, plan_pull
 from sync.poll import Poll
 from sync.reading import read_kept
@@ -85,13 +85,27 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
         return differing, told
     try:
         given = await fetch_all(poll, calendar, differing)
-        # One request for many may leave out what is there, or not know of it yet.
-        given |= await fetch_one_by_one(poll, by_turns(poll, (differing & listed) - given.keys())[:FEW_GONE])
     except (ServerFailed, Forbidden) as error:
         # One that it fails at for good keeps the others from nothing: what is read anew goes on without it.
         log.info("what differs in calendar %s is read without being asked for: %s", calendar.id, error)
         return differing - gone, told
-    return {href for href in differing if _is_other(href, known, given)}, told
+    untold = await _ask_for_few(poll, (differing & listed) - given.keys(), given)
+    return {href for href in differing if href in untold or _is_other(href, known, given)}, told
+
+
+async def _ask_for_few(poll: Poll, left_out: AbstractSet[Href], given: dict[Href, Fetched]) -> set[Href]:
+    """One request for many may leave out what is there, or not know of it yet: into `given` with what is.
+
+    Those of which it was not told: one that is silent for good keeps the others from nothing either.
+    """
+    untold = set()
+    for href in by_turns(poll, left_out)[:FEW_GONE]:
+        try:
+            if (found := await there(poll, href)) is not None:
+                given[href] = found
+        except NotToldError:
+            untold.add(href)
+    return untold
 
 
 async def _readable_by_now(poll: Poll, calendar: Calendar) -> set[Href]:

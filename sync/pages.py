@@ -147,11 +147,11 @@ async def _fetch_page(
         return Page((), frozenset(asked))
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
-        found = await fetch_one_by_one(poll, list(asked), beside=calendar)
+        found = await _fetch_one_by_one(poll, list(asked), beside=calendar)
     else:
         # A text without an ETag can be an older one than was listed: it is asked for itself. So can the one that we
         # hold, where no ETag was listed.
-        found |= await fetch_one_by_one(
+        found |= await _fetch_one_by_one(
             poll,
             [
                 href
@@ -177,11 +177,11 @@ async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> di
             given |= await poll.remote.fetch(calendar.path, batch)
         except (UnexpectedAnswer, NotThere):
             # A server that answers as a whole for one that is not there.
-            given |= await fetch_one_by_one(poll, batch)
+            given |= await _fetch_one_by_one(poll, batch)
     return given
 
 
-async def fetch_one_by_one(
+async def _fetch_one_by_one(
     poll: Poll, hrefs: Sequence[Href], *, beside: Calendar | None = None
 ) -> dict[Href, Fetched]:
     """Where others are given, also `beside` them in that calendar, those are left out too that the server fails at.

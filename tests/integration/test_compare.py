@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -200,15 +201,52 @@ async def test_what_a_delta_and_then_an_answer_for_many_left_out_is_found_all_th
     engine.server.untold.add(missed)
     home.put("told", event("told", at(21, 9), at(21, 10)))
     await engine.poll(context)
-    real = FakeAccount.fetch
-
-    async def without_it(self: FakeAccount, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
-        return await real(self, calendar, [href for href in hrefs if href != missed])
-
-    monkeypatch.setattr(FakeAccount, "fetch", without_it)
+    leave_out(missed, monkeypatch)
     await tonight(engine, context)
     assert context.memory.missed == 1
     assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+async def test_of_what_is_listed_and_never_there_others_are_asked_for_each_night(
+    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty are asked for, others each night."""
+    never = {home.put(f"a{number}", event(f"a{number}", at(19, 9), at(19, 10))) for number in range(30)}
+    missed = home.put("missed", event("missed", at(20, 9), at(20, 10)))
+    del home.history[-31:]  # No token tells of them.
+    engine.server.hidden |= never
+    leave_out(missed, monkeypatch)
+    await tonight(engine, replace(context, chance=lambda: 0.0))
+    assert (at(20, 9), at(20, 10)) not in await engine.slots()
+    await tonight(engine, context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+@pytest.mark.parametrize("told", [Unreachable(), ServerFailed(), Forbidden()], ids=repr)
+async def test_one_that_is_left_out_and_fails_by_itself_keeps_a_comparison_from_no_other(
+    engine: Engine,
+    context: SyncContext,
+    home: FakeCalendar,
+    monkeypatch: pytest.MonkeyPatch,
+    told: RemoteError,
+) -> None:
+    odd = home.put("odd", event("odd", at(19, 9), at(19, 10)))
+    home.put("missed", event("missed", at(20, 9), at(20, 10)))
+    del home.history[-2:]  # No token tells of them.
+    engine.server.spoiling[odd] = told
+    leave_out(odd, monkeypatch)
+    await tonight(engine, context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+def leave_out(href: Href, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of answers for many."""
+    real = FakeAccount.fetch
+
+    async def without_it(self: FakeAccount, calendar: str, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+        return await real(self, calendar, [each for each in hrefs if each != href])
+
+    monkeypatch.setattr(FakeAccount, "fetch", without_it)
 
 
 async def test_a_change_that_comes_meanwhile_is_not_called_missed(
