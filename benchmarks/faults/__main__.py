@@ -66,7 +66,9 @@ def main() -> int:
     what.add_argument("--all", action="store_true", help="each row, in its whole count")
     what.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     what.add_argument("--small", action="store_true", help="each row, as seldom as CI runs it")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the counts: 0.1 is a tenth")
+    how_often = parser.add_mutually_exclusive_group()
+    how_often.add_argument("--scale", type=float, default=1.0, help="of the counts: 0.1 is a tenth")
+    how_often.add_argument("--count", type=int, help="of each row's trials, in place of its own")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]

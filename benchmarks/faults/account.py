@@ -44,11 +44,15 @@ MOST_EVENTS = 8
 _ROUNDS = 60
 REQUEST_SECONDS = 1.0
 """For one request; the product's own is 20."""
+_OWN_PASSWORD = "the account's own"
+"""With which the phone signs in: whatever becomes of ours."""
 Slots = Counter[tuple[int, int, str]]
 
 
 @dataclass(slots=True)
 class Account:
+    url: str
+    "Of its database."
     engine: Engine
     fresh: Engine
     icloud: StandIn
@@ -69,7 +73,7 @@ class Account:
     def call(self, home: str, work: str) -> None:
         """The calendars' names from now on; the phone looks anew."""
         self.calendars = (home, work)
-        self.phone = Phone(self.icloud.entry_url, APPLE_ID, PASSWORD)
+        self.phone = self.icloud.phone(APPLE_ID)
 
     # --- Before a trial: something to read, something to write
 
@@ -139,15 +143,15 @@ class Account:
         async with self.engine.database.writing() as db:
             await execute(db, "UPDATE pending_write SET due_at = $1", self.engine.now)
 
-    async def enter_password(self) -> None:
+    async def enter_password(self, password: str = PASSWORD) -> None:
         """The owner's, after iCloud refused it so often that it is asked no more."""
-        self.faults.allow(PASSWORD)
+        self.faults.allow(password)
         engine = self.engine
         async with engine.database.writing() as db:
             row = await ICloudAccount.all().using_db(db).get()
             row.update_from_dict(
                 {
-                    "sealed_password": engine.sealer.seal(Secret(PASSWORD), row=row.id),
+                    "sealed_password": engine.sealer.seal(Secret(password), row=row.id),
                     "status": AccountStatus.CONNECTED,
                     "problem_code": None,
                     "retry_at": None,
@@ -210,10 +214,10 @@ async def account(
     settings = TransportSettings(request_seconds=request_seconds, most_bytes=8 * 1024 * 1024)
     async with (
         StandIn(manners=manners) as icloud,
-        _database(folder / "main", kind, postgres) as main,
-        _database(folder / "fresh", kind, postgres) as other,
+        _database(folder / "main", kind, postgres) as (url, main),
+        _database(folder / "fresh", kind, postgres) as (_, other),
     ):
-        icloud.add_account(APPLE_ID, PASSWORD)
+        icloud.add_account(APPLE_ID, PASSWORD, main_password=_OWN_PASSWORD)
         for facts in more:
             icloud.add_calendar(APPLE_ID, facts)
         server = ICloud(Guard(icloud.entry_url, icloud.hosts), settings)
@@ -225,10 +229,11 @@ async def account(
             await _connect(engine, calendars)
             engine.remote = server
             made = Account(
+                url,
                 engine,
                 _engine(other, patient, request_seconds),
                 icloud,
-                Phone(icloud.entry_url, APPLE_ID, PASSWORD),
+                icloud.phone(APPLE_ID),
                 random.Random(seed),
                 engine.context(),
                 calendars=calendars,
@@ -264,7 +269,7 @@ def _engine(database: Database, server: ICloud, request_seconds: float) -> Engin
 
 
 @asynccontextmanager
-async def _database(folder: Path, kind: str, postgres: str) -> AsyncIterator[Database]:
+async def _database(folder: Path, kind: str, postgres: str) -> AsyncIterator[tuple[str, Database]]:
     """Migrated. A row's SQLite files are so once: each is a copy of its first."""
     folder.mkdir()
     async with fresh_database(kind, folder, postgres=postgres) as url:
@@ -276,4 +281,4 @@ async def _database(folder: Path, kind: str, postgres: str) -> AsyncIterator[Dat
             if kind == "sqlite":
                 shutil.copy(sqlite_file(url), first)
         async with open_database(url) as database:
-            yield database
+            yield url, database

@@ -14,6 +14,7 @@ from models.calendar import calendars_of
 from models.changelog import changing
 from models.icloud import ICloudAccount
 from resolvers.choosing import Choice, choice_of, choose
+from standin.catalog import CalendarFacts
 from standin.owner import PhoneError
 from standin.partitions import OLD_HOSTS
 from tests.fakes.calendar_server import APPLE_ID
@@ -157,16 +158,20 @@ async def recreate(life: Life) -> None:
 
 @asynccontextmanager
 async def without_one(life: Life) -> AsyncIterator[None]:
-    """With all that stands in it."""
-    name = life.chance.choice(life.known.calendars)
+    facts = await lose(life, life.chance.choice(life.known.calendars))
+    yield
+    life.known.icloud.add_calendar(APPLE_ID, facts)
+
+
+async def lose(life: Life, name: str) -> CalendarFacts:
+    """A calendar, with all that stands in it; what it was."""
     calendar = life.known.icloud.cloud.member(APPLE_ID).calendar(name)
     facts = calendar.facts
     async with life.known.engine.database.reading() as db:
         ours = await Appointment.filter(href__startswith=calendar.path).using_db(db)
     life.touched |= {own.id for own in ours}
     await life.known.faults.delete_calendar(name)
-    yield
-    life.known.icloud.add_calendar(APPLE_ID, facts)
+    return facts
 
 
 async def forbid(life: Life) -> None:

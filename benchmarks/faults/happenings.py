@@ -346,7 +346,7 @@ async def _in_trouble(life: Life, act: Act, questions: tuple[str, ...]) -> None:
     """Up to three faults wait for its requests."""
     chance, faults = life.chance, life.known.faults
     for _ in range(chance.randint(1, 3)):
-        fault, on = _drawn(life), chance.choice(questions)
+        fault, on = drawn(life), chance.choice(questions)
         life.told.append(f"{fault} on {on or 'any'}")
         faults.inject(fault, chance.choice([1, 1, 2, 4]), on=on, skip=chance.choice([0, 0, 1, 2]))
     for what, rate in ((beside.purge, 0.3), (beside.move_host, 0.3)):
@@ -423,7 +423,8 @@ async def held(life: Life, act: Act, context: SyncContext | None = None) -> None
     await honest.hold(life, before)
 
 
-def _drawn(life: Life) -> str:
+def drawn(life: Life) -> str:
+    """A fault that one request can meet, and that its answer gives away."""
     kind = life.chance.choice(_FAULTS)
     amounts = _AMOUNTS.get(kind)
     return f"{kind}:{life.chance.choice(amounts)}" if amounts else kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,10 +37,10 @@ class Look:
 
 
 async def look(known: Account) -> Look:
-    return Look(known.engine.now, await _texts(known), await known.slots())
+    return Look(known.engine.now, await texts_of(known), await known.slots())
 
 
-async def _texts(known: Account) -> Texts:
+async def texts_of(known: Account) -> Texts:
     cloud, found = known.icloud.cloud, dict[str, str]()
     for name in known.calendars:
         with suppress(LookupError):  # It is gone just now.
@@ -54,19 +54,19 @@ async def _texts(known: Account) -> Texts:
 async def hold(life: Life, before: Look) -> None:
     """Raises AssertionError."""
     known = life.known
-    texts, closed = await _texts(known), await known.slots()
+    texts, closed = await texts_of(known), await known.slots()
     lasting = {path: text for path, text in before.texts.items() if texts.get(path) == text}
-    opened = (_closes(known, lasting) & before.closed) - closed
+    opened = (closes(known, lasting) & before.closed) - closed
     assert not opened, f"opened, though it stands as it stood: {opened}"
     if (await known.engine.account()).last_synced_at == before.began:
         changed = {*before.texts.items()} ^ {*texts.items()}
-        await _hold_as_read(known, lasting, closed, moved={_uid(text) for _, text in changed})
-    await _hold_as_said(life, texts)
+        await _hold_as_read(known, lasting, closed, moved={uid_of(text) for _, text in changed})
+    await hold_as_said(life, await appointments(known), texts)
 
 
 def lost(before: Look, closed: Slots) -> set[str | None]:
     """UIDs of what stands in iCloud, moved or not, and closed some of the time to come: now it closes none."""
-    standing = {_uid(text) for text in before.texts.values()}
+    standing = {uid_of(text) for text in before.texts.values()}
     ahead = {uid for _, ends, uid in before.closed if ends > before.began}
     return (standing & ahead) - {uid for _, _, uid in closed}
 
@@ -75,17 +75,18 @@ async def _hold_as_read(known: Account, lasting: Texts, closed: Slots, *, moved:
     """The poll says that it saw all there was: it closes that, and nothing else."""
     async with known.engine.database.reading() as db:
         problems = {row.href for row in await Resource.filter(has_problems=True).using_db(db)}
-    wanted = _closes(known, {path: text for path, text in lasting.items() if path not in problems})
+    wanted = closes(known, {path: text for path, text in lasting.items() if path not in problems})
     assert not wanted - closed, f"open after a poll that saw all: {wanted - closed}"
-    told = moved | {_uid(lasting[path]) for path in problems & lasting.keys()}
+    told = moved | {uid_of(lasting[path]) for path in problems & lasting.keys()}
     extra = closed - wanted
     wrong = {slot: count for slot, count in extra.items() if slot[2] not in told}
     assert not wrong, f"closed by nothing after a poll that saw all: {wrong}"
 
 
-async def _hold_as_said(life: Life, texts: Texts) -> None:
+async def hold_as_said(life: Life, owns: Sequence[Appointment], texts: Texts) -> None:
+    """`texts`: read no sooner than `owns`, where something is written meanwhile."""
     standing, touched = copies(texts), life.touched
-    for own in await appointments(life.known):
+    for own in owns:
         found = standing.get(own.uid or "", [])
         wanted = [(own.starts, own.ends)] if own.status == "CONFIRMED" else []
         said = f"{own.id}, {own.status} from {own.starts} to {own.ends}, is {own.write_state}, and there is {found}"
@@ -120,7 +121,7 @@ async def appointments(known: Account) -> list[Appointment]:
 
 
 async def standing_copies(known: Account) -> dict[str, list[Standing]]:
-    return copies(await _texts(known))
+    return copies(await texts_of(known))
 
 
 def copies(texts: Texts) -> dict[str, list[Standing]]:
@@ -133,7 +134,7 @@ def copies(texts: Texts) -> dict[str, list[Standing]]:
     return found
 
 
-def _closes(known: Account, texts: Texts) -> Slots:
+def closes(known: Account, texts: Texts) -> Slots:
     window = plan_window(known.engine.now, ZONE, known.engine.settings)
     closed: Slots = Counter()
     for text in texts.values():
@@ -150,6 +151,6 @@ def _closed_by(text: str, start: int, end: int) -> tuple[tuple[int, int, str], .
 
 
 @lru_cache(maxsize=1000)
-def _uid(text: str) -> str | None:
+def uid_of(text: str) -> str | None:
     written = read_written(text)
     return None if written is None else written.uid

@@ -26,7 +26,7 @@ _HAPPENINGS = 8
 _SYNCS = 4
 _ROUNDS = 60
 """Until all is read: what lags, and a calendar that went and came back, take some."""
-_TEAM = CalendarFacts(id="f" * 64, name="Team", kind=Kind.SHARED, order=3)
+TEAM = CalendarFacts(id="f" * 64, name="Team", kind=Kind.SHARED, order=3)
 
 
 async def scenarios(scene: Scene) -> Tally:
@@ -51,7 +51,7 @@ async def _live(scene: Scene, seed: int, runs: int, tally: Tally) -> int:
         seed=seed,
         manners=manners,
         request_seconds=3.0,
-        more=[_TEAM],
+        more=[TEAM],
     ) as known:
         life = Life(known)
         for run in range(runs):
@@ -59,7 +59,7 @@ async def _live(scene: Scene, seed: int, runs: int, tally: Tally) -> int:
             try:
                 await _run(life, manners)
             except Exception as error:  # noqa: BLE001 - counted, and told with all that led to it.
-                again = f"--database {scene.kind} --seed {seed} --scale {RUNS / TRIALS}, run {run}"
+                again = f"--database {scene.kind} --seed {seed} --count {RUNS}, run {run}"
                 what = f"{type(error).__name__}: {error}"[:600]
                 tally.hold(claim=False, story=f"{again}: {what}\n        {', '.join(life.told)}")
                 break
@@ -76,7 +76,7 @@ async def _run(life: Life, manners: Manners) -> None:
         await something(life)
     await _heal(life)
     known.icloud.manners = STRICT  # What the fresh sync finds is to lag behind nothing.
-    await _check(life)
+    await check(life)
 
 
 async def _heal(life: Life) -> None:
@@ -106,7 +106,8 @@ async def _until_well(life: Life) -> None:
     raise AssertionError(f"never healed: {account.status}, {account.problem_code}")
 
 
-async def _check(life: Life) -> None:
+async def check(life: Life) -> None:
+    """Once all is read and written: by a fresh sync, and by what stands in iCloud."""
     known = life.known
     await known.check_slots()
     standing = await standing_copies(known)

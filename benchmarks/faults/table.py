@@ -12,6 +12,7 @@ from benchmarks.campaigns.sockets import sockets
 from benchmarks.campaigns.tally import Tally
 from benchmarks.databases import fresh_database
 from benchmarks.faults import clocks, disks, icloud, races, readers, scenarios, stops
+from benchmarks.faults.loops import trials
 from benchmarks.faults.row import FOUR, FOUR_ON_SQLITE, POSTGRES, SQLITE, Row, Scene
 from benchmarks.world import World, world
 
@@ -72,6 +73,7 @@ ROWS: tuple[Row, ...] = (
     Row("tokens", 300, 30, (SQLITE,), icloud.tokens),
     Row("places", 50, 5, (SQLITE,), icloud.places),
     Row("scenarios", scenarios.TRIALS, 40, BOTH, scenarios.scenarios),
+    Row("two-loops", trials.TRIALS, 2, BOTH, trials.two_loops),
     Row("disk-full", 100, 10, (SQLITE,), disks.full),
     Row("disk-fails", 2_000, 200, (SQLITE,), disks.failing),
     Row("disk-locked", 50, 3, (SQLITE,), disks.locked),

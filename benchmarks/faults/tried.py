@@ -37,7 +37,7 @@ async def tried(row: Row, place: Place, asked: argparse.Namespace) -> Told:
             name=row.name,
             kind=place[0],
             processes=place[1],
-            count=row.small if asked.small else max(round(row.trials * asked.scale), 1),
+            count=_count(row, asked),
             seed=asked.seed,
             folder=Path(folder),
             postgres=os.environ.get("SLOTWIRE_TEST_POSTGRES", POSTGRES_URL),
@@ -50,6 +50,12 @@ async def tried(row: Row, place: Place, asked: argparse.Namespace) -> Told:
             tally = Tally(scene.name, scene.where, failures=[f"{type(error).__name__}: {error}"[:600]])
     tally.facts["seconds"] = round(time.monotonic() - started)
     return _lines(tally), tally.is_good
+
+
+def _count(row: Row, asked: argparse.Namespace) -> int:
+    if asked.count is not None:
+        return int(asked.count)
+    return row.small if asked.small else max(round(row.trials * asked.scale), 1)
 
 
 def _lines(tally: Tally) -> str:

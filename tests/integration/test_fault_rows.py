@@ -12,7 +12,7 @@ from benchmarks.faults.row import SQLITE, Row, Scene
 from benchmarks.faults.tried import tried
 from tests.memory import memory
 
-ASKED = Namespace(small=True, scale=1.0, seed=1)
+ASKED = Namespace(small=True, scale=1.0, count=None, seed=1)
 NEVER_ASKED = "MKCALENDAR"
 
 
