@@ -13,7 +13,7 @@ from sync.first_reading import FirstReading
 from sync.pages import read_pages
 from sync.plan import PullPlan, plan_pull
 from sync.poll import Poll, is_comparison_due
-from sync.remote import Href, NameTooLong, UnexpectedAnswer
+from sync.remote import ETag, Href, NameTooLong, UnexpectedAnswer
 from sync.told import Told, ask, moves_for_nothing, once_not_given
 from sync.unseen import look_for_unseen
 
@@ -123,8 +123,7 @@ async def _read(
         calendar,
         removal.plan.fetch,
         closing,
-        # A listing without ETags tells of no change.
-        held={} if told.is_full else told.known,
+        held=_held_of_changes(told, removal),
         is_first_read=first is not None,
     )
     if not closing.is_behind:
@@ -135,6 +134,13 @@ async def _read(
         # The rest is read; what these close nobody knows, so that the calendar is not in step until they are gone.
         raise NameTooLong(f"{told.too_long} resources with names that are too long to be kept")
     return is_spared
+
+
+def _held_of_changes(told: Told, removal: Removal) -> dict[Href, ETag]:
+    """A listing without ETags tells of no change, nor does what is told as gone and given all the same."""
+    if told.is_full:
+        return {}
+    return {href: etag for href, etag in told.known.items() if href not in removal.doubtful}
 
 
 def _plan(poll: Poll, calendar: Calendar, told: Told) -> PullPlan:

@@ -1045,6 +1045,17 @@ async def test_what_is_told_as_gone_for_ever_and_given_all_the_same_stays(
     assert (await engine.calendar("Home")).sync_token == home.token
 
 
+async def test_much_that_is_told_as_gone_and_given_all_the_same_is_not_asked_for_one_by_one(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hrefs = list(home.texts)
+    home.history += hrefs
+    lie(monkeypatch, "list_changes", Changes(tuple(map(Gone, hrefs)), SyncToken(home.token)))
+    await engine.poll()
+    assert len(await engine.slots()) == 10
+    assert "get" not in engine.server.asked
+
+
 async def test_an_old_text_of_ours_after_a_lie_that_it_is_gone_is_no_edit_of_the_owners(
     engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
