@@ -82,7 +82,7 @@ class _SignIn:
 async def _serve(arguments: Namespace) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _that_end():
         loop.add_signal_handler(number, stopped.set)
     _check(arguments)
     wanted = list(_wanted(arguments))  # Before anything listens: a password file may be missing.
@@ -100,6 +100,12 @@ async def _serve(arguments: Namespace) -> None:
             signed = _populate(standin, wanted, arguments)
             _announce(standin, signed, as_json=arguments.json)
             await stopped.wait()
+
+
+def _that_end() -> list[signal.Signals]:
+    """A terminal's end too, but where `nohup` has it ignored: what lies in a folder for the time goes with it."""
+    asked = [signal.SIGINT, signal.SIGTERM]
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*asked, signal.SIGHUP]
 
 
 def _other_port(arguments: Namespace) -> int:

@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -793,6 +796,37 @@ def test_it_serves_whom_it_is_told_and_logs_what_it_is_asked(tmp_path: Path) -> 
     assert ready["accounts"][1]["appSpecificPassword"] == "qrst-uvwx-yzab-cdef"
     (seen,) = map(json.loads, (tmp_path / "log").read_text().splitlines())
     assert (seen["method"], seen["status"], seen["authorized"]) == ("PROPFIND", 401, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_it_takes_its_folder_along(tmp_path: Path, number: signal.Signals) -> None:
+    """SIGHUP: its terminal was closed."""
+    with _started(folder=tmp_path) as (process, _):
+        assert [each.name.partition("-")[0] for each in tmp_path.iterdir()] == ["standin"]
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_under_nohup_it_outlives_its_terminal(tmp_path: Path) -> None:
+    with _started("nohup", folder=tmp_path) as (process, url):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(url, timeout=60)
+
+
+@contextmanager
+def _started(*by: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Ready, and its entry's URL; with what it makes for the time in this folder."""
+    command = [*by, sys.executable, "-m", "standin", "--port", "0", "--partition-port", "0", "--json"]
+    elsewhere = {**os.environ, "TMPDIR": str(folder)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=elsewhere) as process:
+        assert process.stdout is not None
+        try:
+            yield process, json.loads(process.stdout.readline())["entryUrl"]
+        finally:
+            process.kill()
 
 
 def test_the_help_names_every_switch_and_every_fault() -> None:
