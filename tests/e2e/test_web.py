@@ -199,6 +199,17 @@ async def test_the_hour_that_is_blocked_was_free_as_a_whole(
     assert await browser.run("document.querySelector('#problem').innerText") == ""
 
 
+async def test_why_nothing_was_blocked_stays_to_be_read(connected: Facts, browser: Page) -> None:
+    await browser.open(connected["webUrl"])
+    await browser.wait_until(f"{IS_LIVE} && !document.querySelector('#block').disabled")
+    await browser.run("""(real => { window.fetch = (url, asked) =>
+        asked?.body?.includes("mutation Block(") ? Promise.reject(new Error()) : real(url, asked); })(window.fetch)""")
+    await browser.run("document.querySelector('#block').click()")
+    await browser.wait_until(
+        "document.querySelector('#problem').innerText && !document.querySelector('#block').disabled"
+    )
+
+
 async def test_what_was_blocked_can_be_opened_after_the_page_was_loaded_anew(
     connected: Facts, browser: Page
 ) -> None:

@@ -75,24 +75,26 @@ export function startPanel({ key, facts, websocketUrl }) {
     }
   }
 
-  /** Another click does nothing until what this one did is shown. */
-  at("block").onclick = async () => {
-    at("block").disabled = true;
+  /** Another click does nothing until what this one did is shown; where it did nothing, why is shown. */
+  function onClick(button, acted) {
+    at(button).onclick = async () => {
+      at(button).disabled = true;
+      if (await acted()) readSoon();
+      else at(button).disabled = false;
+    };
+  }
+
+  onClick("block", () => {
     const start = freeHour(windows);
-    await act(api.BLOCK, { input: { userId, start: instant(start), end: instant(start + HOUR), title: TITLE } });
-    readSoon();
-  };
-  at("unblock").onclick = async () => {
-    at("unblock").disabled = true;
-    await act(api.UNBLOCK, { input: { blockedSlotId: made.at(-1).id } });
-    readSoon();
-  };
+    return act(api.BLOCK, { input: { userId, start: instant(start), end: instant(start + HOUR), title: TITLE } });
+  });
+  onClick("unblock", () => act(api.UNBLOCK, { input: { blockedSlotId: made.at(-1).id } }));
   at("connect").onclick = async () => {
     at("connect").disabled = true;
     const account = isConnected ? await found() : await connected();
-    if (account) await act(api.CHOOSE, choice(userId, account.calendars));
+    const isChosen = account && (await act(api.CHOOSE, choice(userId, account.calendars)));
     at("connect").disabled = false;
-    readSoon();
+    if (isChosen) readSoon();
   };
 
   async function found() {
