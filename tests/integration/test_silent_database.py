@@ -12,7 +12,7 @@ import pytest
 from models.database import Database
 from models.sql import execute, fetch
 from models.unavailable import is_unavailable
-from server.database import open_database
+from server.database import ANSWERS_WITHIN, open_database
 from tests.clients.proxy import Wire, wire_to_database
 
 WITHIN = 60.0
@@ -146,3 +146,11 @@ async def test_what_a_process_that_stands_still_has_locked_is_anothers_then(
             await stop()
         async with stopped.reading() as db:
             assert await fetch(db, "SELECT seq FROM timeline") == [{"seq": 1}]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_who_waits_for_what_it_has_locked_has_it_before_giving_up(database_url: str) -> None:
+    limit = "current_setting('idle_in_transaction_session_timeout')::interval"
+    async with open_database(database_url) as database, database.reading() as db:
+        [row] = await fetch(db, f"SELECT EXTRACT(EPOCH FROM {limit})::float8 AS seconds")
+    assert 0 < row["seconds"] < ANSWERS_WITHIN
