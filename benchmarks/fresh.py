@@ -30,14 +30,18 @@ async def stored_slots(database: Database) -> list[tuple[int, int]]:
 
 
 async def slots_by_uid(database: Database) -> list[tuple[int, int, str]]:
+    return list((await slots_by_id(database)).values())
+
+
+async def slots_by_id(database: Database) -> dict[str, tuple[int, int, str]]:
     """What iCloud's own events close; copies of our appointments are looked at for themselves."""
     async with database.reading() as db:
         rows = await fetch(
             db,
-            "SELECT b.starts, b.ends, e.uid FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
+            "SELECT b.id, b.starts, b.ends, e.uid FROM blocked_slot b LEFT JOIN event e ON e.id = b.event_id"
             f" WHERE b.source = 'ICLOUD' AND COALESCE(e.uid, '') NOT LIKE '{OURS}%'",
         )
-    return [(row["starts"], row["ends"], row["uid"] or "") for row in rows]
+    return {row["id"]: (row["starts"], row["ends"], row["uid"] or "") for row in rows}
 
 
 async def fresh_slots(running: World, calendars: Collection[str]) -> list[tuple[int, int]]:

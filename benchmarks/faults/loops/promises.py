@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from benchmarks.faults.account import Slots
 from benchmarks.faults.beside import Life
 from benchmarks.faults.honest import Texts, appointments, closes, hold_as_said, hold_as_told, texts_of, uid_of
+from benchmarks.fresh import slots_by_id
 from domain.accounts import AccountStatus
+from domain.changes import ChangeKind
 from models.calendar import Calendar, Resource
+from models.changelog import LogRow
 from models.icloud import ICloudAccount
 
 _LOOKED_AT_WITHIN = 10.0
 """Seconds: over twenty times as long as a well account is left alone, for a machine that has much else to do."""
+
+Closed = tuple[int, int, str]
+"""From when to when, and by which UID."""
 
 
 @dataclass(slots=True)
@@ -24,9 +32,10 @@ class Watched:
     stood: dict[str, tuple[str, float]]
     changed: dict[str | None, float] = field(default_factory=dict)
     "By UID: when something of it was last changed."
-    closed: Slots = field(default_factory=Counter)
+    closed: dict[str, Closed] = field(default_factory=dict)
+    "By slot; at the last look, as these two."
     polled_at: float = 0.0
-    "At the last look."
+    position: int = 0
     refused_since: float | None = None
     "Since when the password that we have is none."
     awake_since: float = 0.0
@@ -36,7 +45,7 @@ class Watched:
     async def begun(cls, life: Life) -> Watched:
         known = life.known
         made = cls(life, {path: (text, 0.0) for path, text in (await texts_of(known)).items()})
-        made.closed = await known.slots()
+        made.position, made.closed = await known.engine.position(), await slots_by_id(known.engine.database)
         return made
 
     async def note(self, now: float) -> None:
@@ -50,36 +59,48 @@ class Watched:
             for path, text in texts.items()
         }
 
-    async def hold(self) -> None:
+    async def hold(self, clock: Callable[[], float]) -> None:
         """Raises AssertionError."""
         engine = self.life.known.engine
         async with engine.database.reading() as db:
             row = await ICloudAccount.all().using_db(db).get()
             calendars = await Calendar.filter(is_conflict=True).using_db(db)
-        closed = await self.life.known.slots()  # No older than what is said of it.
+        slots = await slots_by_id(engine.database)  # No older than what is said of it.
+        closed = Counter(slots.values())
+        log = await engine.log(self.position)
         async with engine.database.reading() as db:
             told = await Resource.filter(has_problems=True).using_db(db)
         problems = frozenset(resource.href for resource in told)
-        self._hold_what_was_closed(closed)
+        self._hold_what_was_closed(slots, log)
         for calendar in calendars:
             self._hold_as_read(calendar, closed, problems)
         self._hold_as_synced(row, closed, problems)
-        self._hold_its_age(row)
+        self._hold_its_age(row, clock())  # What was read is older.
         await hold_as_told(self.life)
         owns = await appointments(self.life.known)
         await hold_as_said(self.life, owns, await texts_of(self.life.known))
-        self.closed, self.polled_at = closed, row.last_polled_at or 0.0
+        self.closed, self.polled_at = slots, row.last_polled_at or 0.0
+        self.position = log[-1].seq if log else self.position
 
     async def hold_as_ended(self) -> None:
         """Both loops have ended in order: the account is free for others."""
         row = await self.life.known.engine.account()
         assert row.lease_owner is None, f"{row.lease_owner} ended, and did not give its lease back"
 
-    def _hold_what_was_closed(self, closed: Slots) -> None:
-        """A poll that began before it stood so may have read it as it was; not one that began later."""
-        lasting = self._since(self.polled_at)
-        opened = (closes(self.life.known, lasting) & self.closed) - closed
-        assert not opened, f"opened, though it stands as it stood: {opened}"
+    def _hold_what_was_closed(self, slots: Mapping[str, Closed], log: Sequence[LogRow]) -> None:
+        """A poll that began before it stood so may have read it as it was; not one that began later.
+
+        After each transaction since the last look: what opens for a moment alone may be booked in it.
+        """
+        lasting = closes(self.life.known, self._since(self.polled_at)) & Counter(self.closed.values())
+        closed = dict(self.closed)
+        for at, rows in groupby(log, key=lambda row: row.detected_at):
+            for row in rows:
+                _replay(row, closed, slots)
+            opened = lasting - Counter(closed.values())
+            assert not opened, f"opened at {at}, though it stands as it stood: {opened}"
+        opened = lasting - Counter(slots.values())
+        assert not opened, f"opened, and the log does not say when: {opened}"
 
     def _hold_as_read(self, calendar: Calendar, closed: Slots, problems: frozenset[str]) -> None:
         """It says from when it is: what stood there then, and stands there yet, closes its time."""
@@ -105,8 +126,8 @@ class Watched:
         }
         assert not wrong, f"all was read at {synced_at}, and is closed by nothing: {wrong}"
 
-    def _hold_its_age(self, row: ICloudAccount) -> None:
-        now, polled_at = self.life.known.engine.now, row.last_polled_at or 0.0
+    def _hold_its_age(self, row: ICloudAccount, now: float) -> None:
+        polled_at = row.last_polled_at or 0.0
         assert polled_at <= now, f"polled at {polled_at}, which is yet to come at {now}"
         assert (row.last_synced_at or 0.0) <= polled_at, "in step since a poll that never was"
         if row.status == AccountStatus.CONNECTED:
@@ -120,3 +141,12 @@ class Watched:
     def _since(self, moment: float) -> Texts:
         """What has stood as it stands since before then."""
         return {path: text for path, (text, since) in self.stood.items() if since < moment}
+
+
+def _replay(row: LogRow, closed: dict[str, Closed], slots: Mapping[str, Closed]) -> None:
+    """`slots`: as they are now. The log knows no UIDs."""
+    name = row.subject_id or ""
+    if row.kind == ChangeKind.SLOT_REMOVED:
+        closed.pop(name, None)
+    elif row.kind in {ChangeKind.SLOT_ADDED, ChangeKind.SLOT_CHANGED} and name in slots:
+        closed[name] = slots[name]

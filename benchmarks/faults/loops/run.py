@@ -52,7 +52,7 @@ class Run:
         """At all that must hold at any time."""
         await self.bury()
         self.set_time()
-        await self.watched.hold()
+        await self.watched.hold(self.clock)
 
     def set_time(self) -> None:
         """Guests and the owner read the processes' clock."""

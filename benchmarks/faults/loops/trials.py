@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from random import Random
 
 from benchmarks.campaigns.tally import Tally
-from benchmarks.faults import scenarios
+from benchmarks.faults import beside, scenarios
 from benchmarks.faults.account import Account, account
 from benchmarks.faults.beside import Life
 from benchmarks.faults.loops.happenings import give_password, return_one, something
@@ -26,6 +26,8 @@ from standin.manners import HOSTILE, STRICT
 from tests.fakes.calendar_server import PASSWORD
 
 TRIALS = 200
+_EVENTS = 6
+"""To begin with, beside the account's own."""
 _TURNS = 10
 _MOST_AT_ONCE = 3
 _LOOKS = 2
@@ -75,6 +77,9 @@ async def _try(scene: Scene, seed: int, tally: Tally) -> int:
 
 async def _run(run: Run) -> None:
     known = run.life.known
+    for _ in range(_EVENTS):
+        await beside.add(run.life)
+    await run.watched.note(run.clock())
     await _ask(known)
     try:
         await run.start()
