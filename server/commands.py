@@ -9,6 +9,7 @@ from typing import TypeVar
 from domain.actor import Role
 from domain.ids import Kind, is_id
 from models.people import Key
+from models.unavailable import is_unavailable
 from resolvers import keys, people
 from resolvers.context import Context, Services
 from resolvers.outcomes import InvalidInput, Refusal
@@ -98,7 +99,12 @@ async def at_the_desk(
 ) -> list[str]:
     """Raises CommandError."""
     async with open_parts(settings, environment) as parts:
-        return await work(Desk(parts.services))
+        try:
+            return await work(Desk(parts.services))
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            raise CommandError(f"The database can't do this now: {' '.join(str(error).split())}") from error
 
 
 _OPTIONS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,9 @@ async def open_database(
 
     Raises DatabaseUnusableError where it can't be reached, or its tables are older or newer than this code.
     """
-    if _is_sqlite(url) and not Path(_sqlite_path(url)).exists():
+    with of_its_files():
+        is_missing = _is_sqlite(url) and not Path(_sqlite_path(url)).exists()
+    if is_missing:
         # SQLite would make an empty file, which a mistyped path leaves behind.
         raise DatabaseUnusableError(
             f"The database is not migrated (there is no {_sqlite_path(url)}): run `python -m server migrate`."
@@ -93,7 +95,8 @@ async def is_current(database: Database) -> bool:
 async def migrate(url: str) -> list[str]:
     """Applies what is missing; the names of the migrations that were applied."""
     if _is_sqlite(url):
-        sqlite_file(url).parent.mkdir(parents=True, exist_ok=True)
+        with of_its_files():
+            sqlite_file(url).parent.mkdir(parents=True, exist_ok=True)
     async with _connected(url, pool_size=2) as (writer, _), _migrating(writer, url):
         applied = await _applied(writer)
         await MigrationExecutor(writer, _apps(writer.connection_name)).migrate()
@@ -106,6 +109,15 @@ async def migrate(url: str) -> list[str]:
 def known_migrations() -> list[str]:
     """The names of this code's migrations, in order."""
     return sorted(path.stem for path in Path(migrations.__path__[0]).glob("[0-9]*.py"))
+
+
+@contextmanager
+def of_its_files() -> Iterator[None]:
+    """SQLite's, and those beside it: what another user made, or a folder that is closed to us, is told in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseUnusableError(f"The database can't be reached: {_one_line(error)}") from error
 
 
 @asynccontextmanager
@@ -216,7 +228,9 @@ async def _migrating(writer: BaseDBAsyncClient, url: str) -> AsyncIterator[None]
             finally:
                 await connection.execute("SELECT pg_advisory_unlock($1)", _MIGRATION_LOCK)
         return
-    with Path(f"{_sqlite_path(url)}.lock").open("w") as held:
+    with of_its_files():
+        lock = Path(f"{_sqlite_path(url)}.lock").open("w")  # noqa: SIM115 - it is closed below.
+    with lock as held:
         await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
         yield
 

@@ -16,7 +16,7 @@ from typing import IO
 from models.database import Database
 from models.outbox import free_writes
 from models.polling import free_accounts
-from server.database import sqlite_file
+from server.database import of_its_files, sqlite_file
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,9 @@ async def taking_over(database: Database, url: str) -> AsyncIterator[None]:
         yield
         return
     path = sqlite_file(url)
-    with path.with_name(f"{path.name}.running").open("w") as held:
+    with of_its_files():
+        running = path.with_name(f"{path.name}.running").open("w")
+    with running as held:
         if _is_alone(held):
             await _free_all(database)
         # The lock is let go for an instant here. Nothing is leased yet that another could free in it.

@@ -25,7 +25,11 @@ from websockets.exceptions import ConnectionClosed
 from models.bell import Bell
 from models.database import Database
 from models.seal import Secret
+from models.sql import execute
 from server.bell_postgres import PostgresWire
+from server.commands import Desk, at_the_desk
+from server.config import read_settings
+from server.errors import CommandError
 from server.rotation import rotate
 from server.services import open_parts
 from tests.e2e.serving import PROTOCOL, receive, send, settings_with
@@ -120,6 +124,45 @@ def test_every_command_has_its_help(environment: dict[str, str]) -> None:
         "demo",
     ):
         assert "usage: python -m server" in printed(environment, command, "--help")
+
+
+@pytest.mark.parametrize("command", [["serve"], ["sync"], ["migrate"], ["subaccounts", "list"]])
+@pytest.mark.parametrize("closed", ["folder", "beside"])
+def test_a_file_that_is_not_ours_to_open_is_told_in_one_line(
+    environment: dict[str, str], tmp_path: Path, command: list[str], closed: str
+) -> None:
+    """What nobody may open stands for what another user made: rights bind no root, as which tests may run."""
+    if closed == "folder":
+        environment["SLOTWIRE_DATABASE_URL"] = f"sqlite:///{tmp_path}/{'x' * 300}/s.sqlite3"
+    else:
+        (tmp_path / f"s.sqlite3.{'lock' if command == ['migrate'] else 'running'}").mkdir()
+    done = run(environment, *command)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("slotwire: The database can't be reached: [Errno ")
+
+
+@pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_a_command_that_a_database_does_not_take_is_told_in_one_line(
+    database_url: str, tmp_path: Path
+) -> None:
+    """One that is stopped, stands by, or whose file may only be read."""
+    environment = {
+        "SLOTWIRE_DATABASE_URL": database_url,
+        "SLOTWIRE_SEALING_KEY_FILE": f"{tmp_path}/s.key",
+    }
+
+    async def write(desk: Desk) -> list[str]:
+        database = desk._services.database
+        async with database.writing() as db:
+            only_read = "SET TRANSACTION READ ONLY" if database.is_postgres else "PRAGMA query_only = ON"
+            await execute(db, only_read)
+            await execute(db, "UPDATE timeline SET seq = seq")
+        return []
+
+    with pytest.raises(CommandError, match=r"read-?only"):
+        await at_the_desk(read_settings(environment), environment, write)
 
 
 def test_help_waits_for_no_database_and_no_calendar_library() -> None:
