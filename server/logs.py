@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
 import select
 import sys
@@ -13,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Protocol, TextIO
 
 # Our keys, app-specific passwords, credentials in a header or in a URL.
 _SECRETS = re.compile(
@@ -93,18 +94,50 @@ class _Line(logging.Formatter):
         return f"{text}.{int((at - whole) * 1000):03d}Z"
 
 
-class Out(logging.StreamHandler[TextIO]):
+class Stream(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None:
+        """Raises BlockingIOError where a part was taken: the rest goes with the next."""
+
+    def fileno(self) -> int: ...
+
+
+class Terminal:
+    """One opened anew, so that nobody else who writes to it shares its flags: a write to it never waits.
+
+    A terminal says that it takes something as soon as there is room for a byte, and a write would wait for the rest.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = os.open(os.ttyname(number), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rest = b""
+
+    def fileno(self) -> int:
+        return self._number
+
+    def write(self, text: str) -> None:
+        self._rest += text.encode(errors="backslashreplace")
+
+    def flush(self) -> None:
+        while self._rest:
+            self._rest = self._rest[os.write(self._number, self._rest) :]
+
+
+class Out(logging.StreamHandler[Stream]):
     """Hands its stream the lines of a moment together: a write for each is a good part of what a hot request costs.
 
     What is above INFO goes out at once, after all that came before it, and so does what is said with no event loop
-    there to bring it out soon. A pipe or a socket whose reader takes nothing is not written to: that would hold up the
-    whole process for as long.
+    there to bring it out soon. A pipe, a socket or a terminal whose reader takes nothing is not written to: that would
+    hold up the whole process for as long.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
         self._size = self._lost = 0
+        self._is_cut = False
+        "Whether the stream holds the rest of a piece."
         # Where a flush is due already.
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -127,7 +160,7 @@ class Out(logging.StreamHandler[TextIO]):
         self._size += len(line)
 
     def _flush_soon(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        if loop is not None and self._lines and self._loop is not loop:
+        if loop is not None and (self._lines or self._is_cut) and self._loop is not loop:
             self._loop = loop
             loop.call_later(TOGETHER, self._bring_out, loop)
 
@@ -143,7 +176,6 @@ class Out(logging.StreamHandler[TextIO]):
             self._write(patience=0.0)
             if self._lost and not self._lines:
                 self._tell_what_was_lost()
-            super().flush()
 
     def close(self) -> None:
         with self.lock or nullcontext():
@@ -157,9 +189,15 @@ class Out(logging.StreamHandler[TextIO]):
         until = time.monotonic() + patience
         pieces = deque(_pieces(self._lines))
         self._lines, self._size = [], 0
-        while pieces and _is_taken(self.stream, max(until - time.monotonic(), 0)):
-            self.stream.write(pieces.popleft())
-            self.stream.flush()
+        while (pieces or self._is_cut) and _is_taken(self.stream, max(until - time.monotonic(), 0)):
+            if not self._is_cut:
+                self.stream.write(pieces.popleft())
+            try:
+                self.stream.flush()
+            except BlockingIOError:
+                self._is_cut = True
+            else:
+                self._is_cut = False
         self._lines, self._size = list(pieces), sum(map(len, pieces))
 
     def _tell_what_was_lost(self) -> None:
@@ -176,7 +214,14 @@ class Out(logging.StreamHandler[TextIO]):
         self._write(patience=0.0)
 
 
-def _is_taken(stream: TextIO, within: float) -> bool:
+def unwaiting(stream: TextIO) -> Stream:
+    try:
+        return Terminal(stream.fileno())
+    except OSError:  # It is none, or one that is not to be seen from here.
+        return stream
+
+
+def _is_taken(stream: Stream, within: float) -> bool:
     """Whether a piece can be written without waiting for a reader: a file's can, always."""
     try:
         number = stream.fileno()
@@ -225,7 +270,7 @@ def tell(log: logging.Logger, message: str, said: Mapping[str, object]) -> None:
 
 
 def set_up(*, level: str, as_json: bool) -> None:
-    handler = Out(sys.stderr)
+    handler = Out(unwaiting(sys.stderr))
     handler.setFormatter(_Line(as_json=as_json))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -6,7 +6,9 @@ import asyncio
 import io
 import logging
 import os
+import pty
 import time
+import tty
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -200,6 +202,28 @@ def test_the_end_of_a_process_waits_a_while_for_its_logs_reader(pipe: Pipe, log:
         reading = pool.submit(pipe.read_to, f"{lines[-1]}\n")
         logging.shutdown([lambda: log.handlers[0]])
         assert reading.result() == "\n".join([*lines, ""])
+
+
+async def test_a_terminal_that_is_not_read_is_not_waited_for(log: logging.Logger) -> None:
+    """As one behind a connection that stands still: it says that it takes something while there is room for a byte."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    for number in (ours, theirs):
+        os.set_blocking(number, False)  # An error tells what another would wait for.
+    [handler] = [found for found in log.handlers if isinstance(found, Out)]
+    with os.fdopen(ours, "rb", buffering=0) as reader, os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        first = handler.setStream(logs.unwaiting(stream))
+        assert first is not None
+        lines = [f"{number} {'é' * (number % 3000)}" for number in range(0, 90_000, 500)]
+        for line in lines:
+            log.warning(line)
+        found = b""
+        async with asyncio.timeout(60):
+            while not found.endswith(f"{lines[-1]}\n".encode()):
+                found += reader.read(100_000) or b""
+                await asyncio.sleep(0.01)
+        handler.stream = first
+    assert found.decode() == "\n".join([*lines, ""])
 
 
 def test_without_an_event_loop_each_line_is_written_at_once(stream: Stream, log: logging.Logger) -> None:
