@@ -40,6 +40,11 @@ async def keep_fact(db: Db, name: str, value: str) -> None:
     await Fact.create(using_db=db, name=name, value=value)
 
 
+async def write_nothing(db: Db) -> None:
+    """Fails where the database may only be read."""
+    await execute(db, "UPDATE deployment_fact SET value = value WHERE name IS NULL")
+
+
 _OF_LATE = "seen_at BETWEEN $1 AND $2"
 
 

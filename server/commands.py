@@ -9,13 +9,13 @@ from typing import TypeVar
 from domain.actor import Role
 from domain.ids import Kind, is_id
 from models.people import Key
-from models.unavailable import is_unavailable
 from resolvers import keys, people
 from resolvers.context import Context, Services
 from resolvers.outcomes import InvalidInput, Refusal
 from resolvers.paging import MOST_AT_ONCE
 from resolvers.views import KeyView, Page
 from server.config import Settings
+from server.database import of_its_statements
 from server.errors import CommandError
 from server.services import open_parts, operator
 
@@ -99,12 +99,8 @@ async def at_the_desk(
 ) -> list[str]:
     """Raises CommandError."""
     async with open_parts(settings, environment) as parts:
-        try:
+        with of_its_statements():
             return await work(Desk(parts.services))
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            raise CommandError(f"The database can't do this now: {' '.join(str(error).split())}") from error
 
 
 _OPTIONS = {

@@ -23,6 +23,7 @@ from models import MODULES
 from models.database import Database
 from models.sql import fetch
 from models.transactions import GOODBYE
+from models.unavailable import is_unavailable
 from server.errors import CommandError
 
 APP = "slotwire"
@@ -118,6 +119,17 @@ def of_its_files() -> Iterator[None]:
         yield
     except OSError as error:
         raise DatabaseUnusableError(f"The database can't be reached: {_one_line(error)}") from error
+
+
+@contextmanager
+def of_its_statements() -> Iterator[None]:
+    """What a database does not take that is stopped, stands by, or may only be read, is told in one line."""
+    try:
+        yield
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        raise DatabaseUnusableError(f"The database can't do this now: {_one_line(error)}") from error
 
 
 @asynccontextmanager

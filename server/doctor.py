@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
+from models.deployment import write_nothing
 from resolvers import people
 from server.app import WEB_ROOT
 from server.config import ConfigError, Settings
+from server.database import of_its_statements
 from server.errors import CommandError
 from server.services import open_parts
 from sync.icloud.trust import verifying
@@ -23,7 +25,10 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> tuple[l
 
     async def database_and_keys() -> str:
         async with open_parts(settings, environment) as parts:
-            count = len(await people.list_subaccounts(parts.services))
+            with of_its_statements():
+                count = len(await people.list_subaccounts(parts.services))
+                async with parts.services.database.writing() as db:
+                    await write_nothing(db)
         return f"the database is migrated, the keys are its own; subaccounts: {count}"
 
     async def calendar_server() -> str:

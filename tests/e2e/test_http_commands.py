@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -256,6 +257,31 @@ def test_the_doctor_says_of_each_part_what_is_wrong_with_it(environment: dict[st
     assert done.returncode == 1
     assert database.casefold().startswith("wrong the database ")
     assert "calendar server of SLOTWIRE_CALDAV_URL, 127.0.0.1:9, can't be reached: " in calendars
+
+
+@pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_the_doctor_says_that_a_database_may_only_be_read(
+    environment: dict[str, str], database_url: str
+) -> None:
+    environment["SLOTWIRE_DATABASE_URL"] = database_url
+    await asyncio.to_thread(printed, environment, "subaccounts", "list")
+    if database_url.startswith("sqlite"):
+        with Path(database_url.removeprefix("sqlite:///")).open("r+b") as file:
+            file.seek(
+                18
+            )  # The file format's write version: SQLite only reads one that is newer than it knows.
+            file.write(b"\x09")
+    else:
+        administrator = await asyncpg.connect(database_url)
+        name = database_url.rpartition("/")[2]
+        await administrator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await administrator.close()
+    done = await asyncio.to_thread(run, environment, "doctor")
+    database, *_ = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert re.match(r"WRONG The database can't do this now: .*read-?only", database)
 
 
 def test_a_server_that_can_not_start_says_why_in_one_line(
