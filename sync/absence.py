@@ -14,7 +14,7 @@ from sync.context import Looked
 from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
-from sync.poll import Poll
+from sync.poll import MOST_SILENCES, Poll
 from sync.remote import (
     ETag,
     Fetched,
@@ -31,8 +31,6 @@ from sync.told import Told
 
 log = logging.getLogger(__name__)
 
-_MOST_SILENCES = 3
-"""In one poll. Each lasts 20 s, in which nothing else is read of the account; what is left is asked for by the next."""
 _MOST_ASKED_FOR = 1000
 """Of what a calendar that is replaced again and again has lost since its first listing: 20 requests."""
 _MOST_TURNS = 10
@@ -200,7 +198,7 @@ def by_turns(poll: Poll, hrefs: Iterable[Href]) -> list[Href]:
 
 async def there(poll: Poll, href: Href) -> Fetched | None:
     """An event by itself. By its ETag an older text is known that is given a moment later. Raises NotToldError."""
-    if poll.silences >= _MOST_SILENCES:
+    if poll.silences >= MOST_SILENCES:
         raise NotToldError
     try:
         return await poll.remote.get(href)

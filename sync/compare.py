@@ -24,10 +24,10 @@ from sync.remote import (
     NameTooLong,
     PasswordRefused,
     RemoteError,
-    ServerFailed,
     SyncToken,
     Throttled,
     TokenRefused,
+    Unreachable,
 )
 from sync.spelling import as_held
 from sync.told import all_changes
@@ -85,8 +85,9 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
         return differing, told
     try:
         given = await fetch_all(poll, calendar, differing)
-    except (ServerFailed, Forbidden) as error:
-        # One that it fails at for good keeps the others from nothing: what is read anew goes on without it.
+    except (Unreachable, Forbidden) as error:
+        # One that it fails at for good, or is silent on, keeps the others from nothing: what is read anew goes on
+        # without it.
         log.info("what differs in calendar %s is read without being asked for: %s", calendar.id, error)
         return differing - gone, told
     untold = await _ask_for_few(poll, (differing & listed) - given.keys(), given)
@@ -114,7 +115,7 @@ async def _readable_by_now(poll: Poll, calendar: Calendar) -> set[Href]:
         doubtful = await unreadable(db, calendar)
     try:
         given = await fetch_all(poll, calendar, map(Href, doubtful))
-    except (ServerFailed, Forbidden):
+    except (Unreachable, Forbidden):
         return set()
     read = await read_kept(poll, given.values())
     return {Href(each.href) for each in read if each.is_readable}

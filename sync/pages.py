@@ -184,19 +184,20 @@ async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> di
 async def _fetch_one_by_one(
     poll: Poll, hrefs: Sequence[Href], *, beside: Calendar | None = None
 ) -> dict[Href, Fetched]:
-    """Where others are given, also `beside` them in that calendar, those are left out too that the server fails at.
+    """Where others are given, also `beside` them in that calendar, those are left out too that the server fails at, and
+    a few that it is silent on.
 
     That proves nothing, and without a calendar they are not.
     """
     found: dict[Href, Fetched] = {}
-    failed: ServerFailed | None = None
+    failed: Unreachable | None = None
     for href in hrefs:
         try:
             found[href] = await poll.remote.get(href)
         except (NotThere, UnexpectedAnswer, Forbidden) as error:
             log.info("a resource could not be fetched: %s", error)
-        except ServerFailed as error:
-            if beside is None:
+        except Unreachable as error:
+            if beside is None or not (isinstance(error, ServerFailed) or poll.bears_silence()):
                 raise
             failed = error
     if failed is None or found:

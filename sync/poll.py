@@ -26,6 +26,9 @@ from sync.plan import latest_comparison, plan_window
 from sync.remote import Glance, Href, PasswordUnreadable, RemoteCalendars, RemoteError
 from sync.room import Patient, Place, Room
 
+MOST_SILENCES = 3
+"""In one poll. Each lasts 20 s, in which nothing else is read of the account; what is left is asked for by the next."""
+
 
 class SupersededError(Exception):
     """The account, its zone, its calendars or our lease are not what this poll began from: nothing more is stored."""
@@ -63,7 +66,7 @@ class Poll:
     behind: set[str] = field(default_factory=set)
     "Calendars of which it could not read all that is new: what is gone from another may have moved there."
     silences: int = 0
-    "Events of ours that iCloud did not answer for."
+    "Events that iCloud did not answer for by themselves."
     counted: set[str] = field(default_factory=set)
     "Calendars whose polls without all that is listed were counted on."
     waited_out: set[str] = field(default_factory=set)
@@ -99,6 +102,11 @@ class Poll:
     def reads_beside(self, calendar: Calendar) -> bool:
         """Whether others are read, too: what is gone from this one may have moved to one of them."""
         return any(each.id != calendar.id and is_readable(each) for each in self.chosen)
+
+    def bears_silence(self) -> bool:
+        """One more. The event may be to blame that was asked for by itself; after a few it is the server."""
+        self.silences += 1
+        return self.silences <= MOST_SILENCES
 
     def since(self, seen: dict[str, float], name: str, *, read_at: float | None) -> float:
         """When `name` was first seen, kept in `seen`: never later than this poll, also where the clock was set back.

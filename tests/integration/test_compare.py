@@ -338,6 +338,43 @@ async def test_one_that_is_failed_at_for_good_keeps_a_comparison_from_no_other(
     assert (await engine.account()).last_synced_at == engine.now
 
 
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_one_that_a_server_is_silent_on_for_good_keeps_a_comparison_from_no_other(
+    engine: Engine, context: SyncContext, home: FakeCalendar, *, is_held: bool
+) -> None:
+    """It is soon asked for alone. `is_held`: given once, and not to be read. Else it is missed as well."""
+    odd = home.put("odd", "BEGIN:VCALENDAR" if is_held else event("odd", at(19, 9), at(19, 10)))
+    if is_held:
+        await engine.poll(context)
+    else:
+        home.history.pop()
+    engine.server.spoiling[odd] = Unreachable()
+    home.put("missed", event("missed", at(20, 9), at(20, 10)))
+    home.history.pop()  # No token tells of it.
+    await tonight(engine, context)
+    for _ in range(8):
+        engine.now += 60
+        await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+    assert (await engine.account()).last_synced_at == engine.now
+
+
+async def test_one_that_alone_is_missed_and_is_answered_for_by_nothing_is_gone_on_without(
+    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = home.put("odd", event("odd", at(19, 9), at(19, 10)))
+    home.history.pop()  # No token tells of it.
+    engine.server.spoiling[odd] = Unreachable()
+    leave_out(odd, monkeypatch)
+    await tonight(engine, context)
+    for _ in range(8):
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.account()).last_synced_at == engine.now
+    [ungiven] = [each for each in await engine.resources() if each.href == odd]
+    assert (ungiven.etag, ungiven.is_readable) == ("", False)
+
+
 async def test_a_comparison_that_is_throttled_does_not_starve_the_polls(
     engine: Engine, context: SyncContext
 ) -> None:
