@@ -17,8 +17,8 @@ from models.calendar import Calendar, Resource
 from models.changelog import LogRow
 from models.icloud import ICloudAccount
 
-_LOOKED_AT_WITHIN = 10.0
-"""Seconds: over twenty times as long as a well account is left alone, for a machine that has much else to do."""
+_LOOKED_AT_WITHIN = 30.0
+"""Seconds: many times as long as a well account is left alone, for a machine that has much else to do."""
 
 Closed = tuple[int, int, str]
 """From when to when, and by which UID."""

@@ -33,7 +33,7 @@ _MOST_AT_ONCE = 3
 _LOOKS = 2
 _MOST_REST = 0.3
 """Seconds before a look: some polls long, or not even one."""
-_HEALS_WITHIN = 60.0
+_HEALS_WITHIN = 180.0
 _SYNCS, _MINUTE = 4, 61.0
 """As in `scenarios`: so many polls that read all, so far from one another, until what lags is read too."""
 
