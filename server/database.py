@@ -98,13 +98,19 @@ async def migrate(url: str) -> list[str]:
     if _is_sqlite(url):
         with of_its_files():
             sqlite_file(url).parent.mkdir(parents=True, exist_ok=True)
-    async with _connected(url, pool_size=2) as (writer, _), _migrating(writer, url):
-        applied = await _applied(writer)
-        await MigrationExecutor(writer, _apps(writer.connection_name)).migrate()
-        if _is_sqlite(url):
-            # One whole file, that can be copied as it is.
-            await writer.execute_query("PRAGMA wal_checkpoint(TRUNCATE)")
-        return [name for name in known_migrations() if name not in applied]
+    async with _connected(url, pool_size=2) as (writer, _):
+        with of_its_statements():
+            async with _migrating(writer, url):
+                return await _migrate(writer, url)
+
+
+async def _migrate(writer: BaseDBAsyncClient, url: str) -> list[str]:
+    applied = await _applied(writer)
+    await MigrationExecutor(writer, _apps(writer.connection_name)).migrate()
+    if _is_sqlite(url):
+        # One whole file, that can be copied as it is.
+        await writer.execute_query("PRAGMA wal_checkpoint(TRUNCATE)")
+    return [name for name in known_migrations() if name not in applied]
 
 
 def known_migrations() -> list[str]:

@@ -27,7 +27,7 @@ from resolvers.timelines import Timelines
 from server.bell_postgres import PostgresWire
 from server.clock import keep_clock
 from server.config import ConfigError, Settings
-from server.database import open_database
+from server.database import of_its_statements, open_database
 from server.same_database import epoch_on, identity_of, until_another
 from server.secret_keys import SecretKeys, load_keys
 from server.takeover import taking_over
@@ -56,11 +56,13 @@ async def open_parts(
 ) -> AsyncIterator[Parts]:
     """Raises ConfigError or DatabaseUnusableError, with one line for the operator."""
     async with open_database(settings.database_url, pool_size=settings.database_pool) as database:
-        is_first_start = await _fact(database, _PROBE) is None
+        with of_its_statements():
+            is_first_start = await _fact(database, _PROBE) is None
         keys = load_keys(settings.sealing_key_file, environment, is_first_start=is_first_start)
         sealer = keys.sealer()
-        identity = await identity_of(database, settings.database_url)
-        epoch = epoch_on(database, identity, await _facts(database, keys, sealer))
+        with of_its_statements():
+            identity = await identity_of(database, settings.database_url)
+            epoch = epoch_on(database, identity, await _facts(database, keys, sealer))
         bell = Bell()
         async with (
             _wire(database, bell, settings),

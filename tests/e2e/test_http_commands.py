@@ -284,6 +284,32 @@ async def test_the_doctor_says_that_a_database_may_only_be_read(
     assert re.match(r"WRONG The database can't do this now: .*read-?only", database)
 
 
+@pytest.mark.parametrize("command", ["serve", "sync", "doctor", "migrate"])
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_a_role_that_lacks_a_right_is_told_in_one_line(
+    environment: dict[str, str], database_url: str, command: str
+) -> None:
+    """As one that may only read, or that may make no table: by itself PostgreSQL 15 lets nobody but its owner."""
+    role = f"role_{database_url.rpartition('_')[2]}"
+    administrator = await asyncpg.connect(database_url)
+    await administrator.execute(
+        f"CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+    )
+    if command == "migrate":
+        await administrator.execute("DELETE FROM tortoise_migrations")
+    try:
+        environment["SLOTWIRE_DATABASE_URL"] = database_url.replace("//postgres@", f"//{role}@")
+        done = await asyncio.to_thread(run, environment, command)
+    finally:
+        await administrator.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+        await administrator.close()
+    said = done.stdout if command == "doctor" else done.stderr
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "The database can't do this now: permission denied for " in said
+
+
 def test_a_server_that_can_not_start_says_why_in_one_line(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
