@@ -199,15 +199,20 @@ async def test_the_hour_that_is_blocked_was_free_as_a_whole(
     assert await browser.run("document.querySelector('#problem').innerText") == ""
 
 
-async def test_why_nothing_was_blocked_stays_to_be_read(connected: Facts, browser: Page) -> None:
+async def test_why_nothing_was_blocked_stays_to_be_read(
+    connected: Facts, browser: Page, owner: Client
+) -> None:
     await browser.open(connected["webUrl"])
     await browser.wait_until(f"{IS_LIVE} && !document.querySelector('#block').disabled")
     await browser.run("""(real => { window.fetch = (url, asked) =>
         asked?.body?.includes("mutation Block(") ? Promise.reject(new Error()) : real(url, asked); })(window.fetch)""")
     await browser.run("document.querySelector('#block').click()")
-    await browser.wait_until(
-        "document.querySelector('#problem').innerText && !document.querySelector('#block').disabled"
-    )
+    problem = "document.querySelector('#problem').innerText"
+    await browser.wait_until(f"{problem} && !document.querySelector('#block').disabled")
+    await block_an_hour(owner, connected)  # Is told, and has the week read anew.
+    shown = f"/ADDED\\s*Lunch/.test({CHANGES}) && document.querySelector('#week .blocked[title=\"Lunch\"]')"
+    await browser.wait_until(shown)
+    assert await browser.run(problem)
 
 
 async def test_what_was_blocked_can_be_opened_after_the_page_was_loaded_anew(

@@ -60,7 +60,7 @@ export function startPanel({ key, facts, websocketUrl }) {
     reading ??= (async () => {
       while (again) {
         again = false;
-        await read().then(() => say(""), say);
+        await read().then(() => say("", "reading"), (problem) => say(problem, "reading"));
       }
       reading = null;
     })();
@@ -135,7 +135,7 @@ export function startPanel({ key, facts, websocketUrl }) {
 
   function start() {
     read().then(followChanges, (problem) => {
-      say(problem);
+      say(problem, "reading");
       setTimeout(start, 5000);
     });
   }
@@ -189,6 +189,10 @@ function text(tag, content, className = "") {
   return Object.assign(document.createElement(tag), { textContent: content, className });
 }
 
-function say(problem) {
-  at("problem").textContent = problem?.message ?? problem;
+const problems = { acting: "", reading: "" };
+
+/** A reading that does well takes back what one before it said, and not why a click did nothing: the next click does. */
+function say(problem, by = "acting") {
+  problems[by] = problem?.message ?? problem;
+  at("problem").textContent = [...new Set(Object.values(problems))].filter(Boolean).join(" ");
 }
