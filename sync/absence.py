@@ -14,7 +14,7 @@ from sync.context import Looked
 from sync.own import note_deleted
 from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
-from sync.poll import MOST_SILENCES, Poll
+from sync.poll import Poll
 from sync.remote import (
     ETag,
     Fetched,
@@ -22,7 +22,6 @@ from sync.remote import (
     Href,
     Listed,
     NotThere,
-    ServerFailed,
     UnexpectedAnswer,
     Unreachable,
 )
@@ -198,14 +197,14 @@ def by_turns(poll: Poll, hrefs: Iterable[Href]) -> list[Href]:
 
 async def there(poll: Poll, href: Href) -> Fetched | None:
     """An event by itself. By its ETag an older text is known that is given a moment later. Raises NotToldError."""
-    if poll.silences >= MOST_SILENCES:
+    if poll.is_met_by_silence:
         raise NotToldError
     try:
         return await poll.remote.get(href)
     except NotThere:
         return None
     except (Forbidden, UnexpectedAnswer, Unreachable) as error:
-        if isinstance(error, Unreachable) and not isinstance(error, ServerFailed):
-            poll.silences += 1
+        if isinstance(error, Unreachable):
+            poll.bears(error)
         log.info("whether an event is there was not told: %s", error)
         raise NotToldError from None

@@ -197,7 +197,7 @@ async def _fetch_one_by_one(
         except (NotThere, UnexpectedAnswer, Forbidden) as error:
             log.info("a resource could not be fetched: %s", error)
         except Unreachable as error:
-            if beside is None or not (isinstance(error, ServerFailed) or poll.bears_silence()):
+            if beside is None or not poll.bears(error):
                 raise
             failed = error
     if failed is None or found:

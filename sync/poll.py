@@ -23,10 +23,18 @@ from models.sql import Db, execute, fetch, models_of
 from sync.context import Streak, SyncContext
 from sync.places import READ_ONLY
 from sync.plan import latest_comparison, plan_window
-from sync.remote import Glance, Href, PasswordUnreadable, RemoteCalendars, RemoteError
+from sync.remote import (
+    Glance,
+    Href,
+    PasswordUnreadable,
+    RemoteCalendars,
+    RemoteError,
+    ServerFailed,
+    Unreachable,
+)
 from sync.room import Patient, Place, Room
 
-MOST_SILENCES = 3
+_MOST_SILENCES = 3
 """In one poll. Each lasts 20 s, in which nothing else is read of the account; what is left is asked for by the next."""
 
 
@@ -103,10 +111,16 @@ class Poll:
         """Whether others are read, too: what is gone from this one may have moved to one of them."""
         return any(each.id != calendar.id and is_readable(each) for each in self.chosen)
 
-    def bears_silence(self) -> bool:
-        """One more. The event may be to blame that was asked for by itself; after a few it is the server."""
+    @property
+    def is_met_by_silence(self) -> bool:
+        return self.silences >= _MOST_SILENCES
+
+    def bears(self, error: Unreachable) -> bool:
+        """Whether the event may be to blame that was asked for by itself: after a few silences it is the server."""
+        if isinstance(error, ServerFailed):
+            return True
         self.silences += 1
-        return self.silences <= MOST_SILENCES
+        return self.silences <= _MOST_SILENCES
 
     def since(self, seen: dict[str, float], name: str, *, read_at: float | None) -> float:
         """When `name` was first seen, kept in `seen`: never later than this poll, also where the clock was set back.

@@ -269,9 +269,8 @@ async def test_the_doctor_says_that_a_database_may_only_be_read(
     await asyncio.to_thread(printed, environment, "subaccounts", "list")
     if database_url.startswith("sqlite"):
         with Path(database_url.removeprefix("sqlite:///")).open("r+b") as file:
-            file.seek(
-                18
-            )  # The file format's write version: SQLite only reads one that is newer than it knows.
+            # The file format's write version: SQLite only reads one that is newer than it knows.
+            file.seek(18)
             file.write(b"\x09")
     else:
         administrator = await asyncpg.connect(database_url)

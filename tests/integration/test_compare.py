@@ -316,9 +316,7 @@ async def test_a_comparison_that_fails_fails_no_poll_and_is_made_an_hour_later(
     assert calendar.compare_at == engine.now + HOUR
 
 
-@pytest.mark.parametrize("told", [ServerFailed(), Forbidden()], ids=repr)
-@pytest.mark.parametrize("is_held", [True, False])
-async def test_one_that_is_failed_at_for_good_keeps_a_comparison_from_no_other(
+async def odd_beside_a_missed_one(
     engine: Engine, context: SyncContext, home: FakeCalendar, told: RemoteError, *, is_held: bool
 ) -> None:
     """`is_held`: given once, and not to be read. Else it is missed as well."""
@@ -330,6 +328,14 @@ async def test_one_that_is_failed_at_for_good_keeps_a_comparison_from_no_other(
     engine.server.spoiling[odd] = told
     home.put("missed", event("missed", at(20, 9), at(20, 10)))
     home.history.pop()  # No token tells of it.
+
+
+@pytest.mark.parametrize("told", [ServerFailed(), Forbidden()], ids=repr)
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_one_that_is_failed_at_for_good_keeps_a_comparison_from_no_other(
+    engine: Engine, context: SyncContext, home: FakeCalendar, told: RemoteError, *, is_held: bool
+) -> None:
+    await odd_beside_a_missed_one(engine, context, home, told, is_held=is_held)
     await tonight(engine, context)
     for _ in range(8):
         assert (at(20, 9), at(20, 10)) in await engine.slots()
@@ -342,15 +348,8 @@ async def test_one_that_is_failed_at_for_good_keeps_a_comparison_from_no_other(
 async def test_one_that_a_server_is_silent_on_for_good_keeps_a_comparison_from_no_other(
     engine: Engine, context: SyncContext, home: FakeCalendar, *, is_held: bool
 ) -> None:
-    """It is soon asked for alone. `is_held`: given once, and not to be read. Else it is missed as well."""
-    odd = home.put("odd", "BEGIN:VCALENDAR" if is_held else event("odd", at(19, 9), at(19, 10)))
-    if is_held:
-        await engine.poll(context)
-    else:
-        home.history.pop()
-    engine.server.spoiling[odd] = Unreachable()
-    home.put("missed", event("missed", at(20, 9), at(20, 10)))
-    home.history.pop()  # No token tells of it.
+    """It is soon asked for alone."""
+    await odd_beside_a_missed_one(engine, context, home, Unreachable(), is_held=is_held)
     await tonight(engine, context)
     for _ in range(8):
         engine.now += 60
