@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
@@ -343,12 +343,8 @@ async def _taken_over(life: Life, act: Act) -> None:
 
 
 async def _in_trouble(life: Life, act: Act, questions: tuple[str, ...]) -> None:
-    """Up to three faults wait for its requests."""
     chance, faults = life.chance, life.known.faults
-    for _ in range(chance.randint(1, 3)):
-        fault, on = drawn(life), chance.choice(questions)
-        life.told.append(f"{fault} on {on or 'any'}")
-        faults.inject(fault, chance.choice([1, 1, 2, 4]), on=on, skip=chance.choice([0, 0, 1, 2]))
+    inject(life, questions)
     for what, rate in ((beside.purge, 0.3), (beside.move_host, 0.3)):
         if chance.random() < rate:
             await life.happen(what)
@@ -423,8 +419,18 @@ async def held(life: Life, act: Act, context: SyncContext | None = None) -> None
     await honest.hold(life, before)
 
 
-def drawn(life: Life) -> str:
-    """A fault that one request can meet, and that its answer gives away."""
+def inject(life: Life, questions: Sequence[str], *, waiting: Callable[[str], str] = str) -> None:
+    """Up to three faults wait for whoever asks. `waiting`: a fault as it says how long to wait."""
+    chance = life.chance
+    for _ in range(chance.randint(1, 3)):
+        fault, on = _drawn(life), chance.choice(questions)
+        fault = waiting(fault)
+        life.told.append(f"{fault} on {on or 'any'}")
+        life.known.faults.inject(fault, chance.choice([1, 1, 2, 4]), on=on, skip=chance.choice([0, 0, 1, 2]))
+
+
+def _drawn(life: Life) -> str:
+    """One that a request can meet, and that its answer gives away."""
     kind = life.chance.choice(_FAULTS)
     amounts = _AMOUNTS.get(kind)
     return f"{kind}:{life.chance.choice(amounts)}" if amounts else kind

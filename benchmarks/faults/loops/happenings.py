@@ -89,15 +89,11 @@ def return_one(run: Run) -> None:
 
 
 async def _fail(run: Run) -> None:
-    """Up to three faults wait for whoever asks."""
-    chance = run.life.chance
-    for _ in range(chance.randint(1, 3)):
-        fault, on = happenings.drawn(run.life), chance.choice(_QUESTIONS)
-        if fault in {Failing.THROTTLE, Failing.TOO_MANY}:
-            fault = f"{fault}:{chance.choice(_WAITS)}"
-        run.life.told.append(f"{fault} on {on or 'any'}")
-        times, skip = chance.choice([1, 1, 2, 4]), chance.choice([0, 0, 1, 2])
-        run.life.known.faults.inject(fault, times, on=on, skip=skip)
+    def waiting(fault: str) -> str:
+        waits = fault in {Failing.THROTTLE, Failing.TOO_MANY}
+        return f"{fault}:{run.life.chance.choice(_WAITS)}" if waits else fault
+
+    happenings.inject(run.life, _QUESTIONS, waiting=waiting)
 
 
 async def _leave_out(run: Run) -> None:
