@@ -120,8 +120,13 @@ class Terminal:
         self._rest += text.encode(errors="backslashreplace")
 
     def flush(self) -> None:
-        while self._rest:
-            self._rest = self._rest[os.write(self._number, self._rest) :]
+        rest, self._rest = self._rest, b""
+        try:
+            while rest:
+                rest = rest[os.write(self._number, rest) :]
+        except BlockingIOError:
+            self._rest = rest  # Of one that was closed nothing is kept: it never takes it.
+            raise
 
 
 class Out(logging.StreamHandler[Stream]):

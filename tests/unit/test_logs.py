@@ -226,6 +226,19 @@ async def test_a_terminal_that_is_not_read_is_not_waited_for(log: logging.Logger
     assert found.decode() == "\n".join([*lines, ""])
 
 
+def test_for_a_terminal_that_was_closed_nothing_is_kept() -> None:
+    """As of a server that goes on after who started it has left: all that it says would stay in memory."""
+    ours, theirs = pty.openpty()
+    terminal = logs.Terminal(theirs)
+    os.close(ours)
+    terminal.write("one")
+    with pytest.raises(OSError, match="Input/output error"):
+        terminal.flush()
+    terminal.flush()
+    for number in (theirs, terminal.fileno()):
+        os.close(number)
+
+
 def test_without_an_event_loop_each_line_is_written_at_once(stream: Stream, log: logging.Logger) -> None:
     log.info("one")
     log.info("two")
