@@ -87,11 +87,12 @@ def _migrate(settings: Settings, _: Mapping[str, str], given: Arguments) -> int:
 
 
 async def _renew_epoch(settings: Settings) -> None:
-    from server.database import open_database
+    from server.database import of_its_statements, open_database
     from server.services import renew_epoch
 
     async with open_database(settings.database_url, pool_size=2) as database:
-        await renew_epoch(database)
+        with of_its_statements():
+            await renew_epoch(database)
 
 
 def _rotate(settings: Settings, environment: Mapping[str, str], given: Arguments) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -145,6 +146,8 @@ async def _connected(
     connections = _connections(
         url, pool_size=pool_size, answers_within=answers_within, stands_still=stands_still
     )
+    if _is_sqlite(url):
+        _require_rights(sqlite_file(url))
     context = TortoiseContext()
     async with context:
         try:
@@ -163,6 +166,19 @@ async def _connected(
             yield clients[0], clients[1:]
         finally:
             await _let_go(clients[0])
+
+
+def _require_rights(file: Path) -> None:
+    """To write it, and what SQLite keeps beside it while it is open.
+
+    SQLite would open it all the same, and leave there what has no more rights than it has: which would keep it from
+    being written once it may be again.
+    """
+    for path in (file, *(file.with_name(f"{file.name}-{part}") for part in ("wal", "shm"))):
+        with of_its_files():
+            is_closed = path.exists() and not os.access(path, os.W_OK)
+        if is_closed:
+            raise DatabaseUnusableError(f"The database can't be written: {path} may only be read.")
 
 
 async def _let_go(client: BaseDBAsyncClient) -> None:

@@ -9,7 +9,7 @@ from models.icloud import ICloudAccount
 from models.seal import Sealer
 from models.sql import execute
 from server.config import Settings
-from server.database import open_database
+from server.database import of_its_statements, open_database
 from server.secret_keys import add_key, drop_keys, load_keys
 from server.services import keep_probe, open_parts
 
@@ -28,8 +28,10 @@ async def rotate(settings: Settings, environment: Mapping[str, str], *, drop_old
         lines.append("No key is made: the first of SLOTWIRE_SEALING_KEYS is the one to seal with.")
     sealer = load_keys(settings.sealing_key_file, environment, is_first_start=False).sealer()
     async with open_database(settings.database_url, pool_size=2) as database:
-        lines.append(f"{await _seal_anew(database, sealer)} passwords sealed anew with {sealer.newest}.")
-        await keep_probe(database, sealer)
+        with of_its_statements():
+            count = await _seal_anew(database, sealer)
+            await keep_probe(database, sealer)
+        lines.append(f"{count} passwords sealed anew with {sealer.newest}.")
     if drop_old and in_file:
         drop_keys(settings.sealing_key_file, but=sealer.newest)
         lines.append("The old keys are gone: restart every server, and keep the file with your backups.")

@@ -16,6 +16,7 @@ from typing import IO
 from models.database import Database
 from models.outbox import free_writes
 from models.polling import free_accounts
+from models.unavailable import is_unavailable
 from server.database import of_its_files, sqlite_file
 
 log = logging.getLogger(__name__)
@@ -51,5 +52,5 @@ async def _free_all(database: Database) -> None:
         async with database.writing() as db:
             await free_accounts(db)
             await free_writes(db)
-    except Exception:
-        log.exception("leases end by themselves")
+    except Exception as error:
+        log.warning("leases end by themselves: %s", error, exc_info=None if is_unavailable(error) else error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ctypes
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from tests.integration.world import World, world_on
 
 FOLLOW = "subscription($user: ID!) { iCloudAccountChanges(userId: $user) { account { id } } }"
 ROOT = Path(__file__).resolve().parents[2]
+_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
 
 
 @pytest.fixture
@@ -59,7 +61,9 @@ def free_port() -> int:
         return port
 
 
-def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    environment: dict[str, str], *arguments: str, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "server", *arguments],
         env=environment,
@@ -68,6 +72,7 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
         text=True,
         timeout=60,
         check=False,
+        preexec_fn=before,
     )
 
 
@@ -140,6 +145,27 @@ def test_a_file_that_is_not_ours_to_open_is_told_in_one_line(
     done = run(environment, *command)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("slotwire: The database can't be reached: [Errno ")
+
+
+@pytest.mark.parametrize("command", [["serve"], ["sync"], ["doctor"], ["migrate"], ["subaccounts", "list"]])
+@pytest.mark.parametrize("closed", ["", "-shm"])
+def test_a_file_that_may_only_be_read_is_named_and_nothing_is_left_beside_it(
+    environment: dict[str, str], tmp_path: Path, command: list[str], closed: str
+) -> None:
+    file = tmp_path / f"s.sqlite3{closed}"
+    file.touch()
+    file.chmod(0o444)
+    found = sorted(tmp_path.iterdir())
+    done = run(environment, *command, before=bound_by_rights)
+    assert (done.returncode, sorted(tmp_path.iterdir())) == (1, found)
+    said = done.stdout if command == ["doctor"] else done.stderr
+    assert f"The database can't be written: {file} may only be read.\n" in said
+    assert done.stderr.count("\n") == (command != ["doctor"])
+
+
+def bound_by_rights() -> None:
+    """Root too, as which tests may run: what lets it pass over those of a file (CAP_DAC_OVERRIDE) is taken from it."""
+    ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +305,11 @@ async def test_the_doctor_says_that_a_database_may_only_be_read(
         await administrator.close()
     done = await asyncio.to_thread(run, environment, "doctor")
     database, *_ = done.stdout.splitlines()
-    assert done.returncode == 1
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert re.match(r"WRONG The database can't do this now: .*read-?only", database)
+    done = await asyncio.to_thread(run, environment, "rotate-keys")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert re.search(r"slotwire: The database can't do this now: .*read-?only", done.stderr)
 
 
 @pytest.mark.parametrize("command", ["serve", "sync", "doctor", "migrate"])
