@@ -96,8 +96,8 @@ class Memory:
     "By calendar: what is on record as not given is asked for ever more seldom."
     failing: set[str] = field(default_factory=set)
     "Calendars that the last poll did not come to the end of: the next one reads the others before them."
-    slow: dict[str, frozenset[Href]] = field(default_factory=dict)
-    "By calendar: texts that were asked for at once, and no answer came. After the others, and fewer at once, they are."
+    slow: dict[str, list[frozenset[Href]]] = field(default_factory=dict)
+    "By calendar: texts that no answer came to. They are asked for after the others, each of these parts by itself."
     quiet: dict[str, Quiet] = field(default_factory=dict)
     "By account."
     unexplained_polls: dict[str, Streak] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequenc
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from itertools import chain
 
 from domain.accounts import CHOICE_PROBLEMS, AccountStatus
 from domain.changes import ChangeKind
@@ -77,7 +78,7 @@ async def fetch_pages(
 ) -> AsyncGenerator[Page, None]:
     """In order, several answers to a page, with the next requests under way while one is stored."""
     most, slow = poll.context.settings.requests_in_flight, poll.context.memory.slow
-    batches = _batches(wanted, slow.get(calendar.id, frozenset()), poll.context.settings.batch)
+    batches = _batches(wanted, slow.get(calendar.id, ()), poll.context.settings.batch)
     under_way: deque[asyncio.Task[Page]] = deque()
     in_hand: list[Page] = []
     try:
@@ -95,7 +96,9 @@ async def fetch_pages(
             if is_last or len(in_hand) == poll.context.settings.answers_stored_at_once:
                 yield _one_page(in_hand, is_last=is_last)
                 in_hand = []
-        slow.pop(calendar.id, None)
+        # What is left had no answer by itself either.
+        if unanswered := [part for part in slow.pop(calendar.id, ()) if part <= wanted.keys()]:
+            slow[calendar.id] = unanswered
     finally:
         for task in under_way:
             task.cancel()
@@ -115,13 +118,13 @@ def _one_page(pages: Sequence[Page], *, is_last: bool = False) -> Page:
     )
 
 
-def _batches(wanted: Iterable[Href], slow: AbstractSet[Href], size: int) -> list[list[Href]]:
-    """Those last that no answer came to, half as many at once: soon the one that is to blame is asked for alone."""
-    first: list[Href] = []
-    later: list[Href] = []
-    for href in wanted:
-        (later if href in slow else first).append(href)
-    return [*_parts_of(first, size), *_parts_of(later, max(len(later) // 2, 1))]
+def _batches(
+    wanted: Mapping[Href, ETag | None], slow: Sequence[AbstractSet[Href]], size: int
+) -> list[list[Href]]:
+    """Those last that no answer came to, each part of them by itself."""
+    later = [sorted(part & wanted.keys()) for part in slow]
+    apart = frozenset(chain.from_iterable(later))
+    return [*_parts_of([href for href in wanted if href not in apart], size), *filter(None, later)]
 
 
 def _parts_of(hrefs: Sequence[Href], size: int) -> Iterator[list[Href]]:
@@ -140,11 +143,12 @@ async def _fetch_page(
         await poll.remote.check_calendar(calendar.path)
         found = {}
     except (Unreachable, Throttled) as error:
-        poll.context.memory.slow[calendar.id] = frozenset(asked)
+        _ask_apart(poll, calendar, asked)
         if isinstance(error, Throttled) or len(asked) > 1:
             raise
         # It alone, while all else is answered: it is as one that is not given.
         return Page((), frozenset(asked))
+    _forget_slow(poll, calendar, asked)
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
         found = await _fetch_one_by_one(poll, list(asked), beside=calendar)
@@ -165,6 +169,21 @@ async def _fetch_page(
         each if each.etag else each._replace(etag=asked[each.href] or ETag("")) for each in found.values()
     ]
     return Page(tuple(fetched), frozenset(lagging))
+
+
+def _ask_apart(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:
+    """Half as many at once: soon each that is to blame is asked for alone, however many they are."""
+    hrefs = list(asked)
+    middle = len(hrefs) // 2
+    _forget_slow(poll, calendar, hrefs)
+    halves = filter(None, (frozenset(hrefs[:middle]), frozenset(hrefs[middle:])))
+    poll.context.memory.slow.setdefault(calendar.id, []).extend(halves)
+
+
+def _forget_slow(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:
+    slow, hrefs = poll.context.memory.slow, frozenset(asked)
+    if calendar.id in slow:
+        slow[calendar.id] = [left for part in slow[calendar.id] if (left := part - hrefs)]
 
 
 async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> dict[Href, Fetched]:

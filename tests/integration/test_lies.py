@@ -799,21 +799,25 @@ async def test_a_calendar_that_hangs_keeps_none_after_it_from_being_read(
     assert (await engine.account()).status == AccountStatus.UNREACHABLE
 
 
-async def test_one_text_that_is_never_answered_keeps_no_other_from_being_read(
-    engine: Engine, work: FakeCalendar
+@pytest.mark.parametrize("numbers", [[20], [5, 40], [5, 20, 40, 41, 55]], ids=len)
+async def test_texts_that_are_never_answered_keep_no_other_from_being_read(
+    engine: Engine, work: FakeCalendar, numbers: Sequence[int]
 ) -> None:
     for number in range(60):
         work.put(f"w{number:02}", event(f"w{number}", at(20, 9), at(20, 10)))
-    slow = Href(f"{work.path}w20.ics")
-    engine.server.spoiling[slow] = Unreachable()
+    slow = [Href(f"{work.path}w{number:02}.ics") for number in numbers]
+    engine.server.spoiling.update(dict.fromkeys(slow, Unreachable()))
     await engine.choose("Home", "Work")
     context = engine.context()
-    for _ in range(20):
+    statuses = []
+    for _ in range(40):
         await engine.poll(context)
-        engine.now = (await engine.account()).next_poll_at or 0
-    assert (await engine.slots()).count((at(20, 9), at(20, 10))) == 59
-    assert (await engine.account()).status == AccountStatus.CONNECTED
-    assert [each.href for each in await engine.resources() if each.has_problems] == [slow]
+        account = await engine.account()
+        statuses.append(account.status)
+        engine.now = account.next_poll_at or 0
+    assert (await engine.slots()).count((at(20, 9), at(20, 10))) == 60 - len(slow)
+    assert set(statuses[20:]) == {AccountStatus.CONNECTED}
+    assert [each.href for each in await engine.resources() if each.has_problems] == slow
 
 
 @pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), UnexpectedAnswer(), Unreachable()], ids=repr)
