@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from standin.arguments import Range
-from standin.messages import Request, Response
+from standin.messages import METHODS, REPORTS, Request, Response
 
 FOREVER = -1
 Times = Annotated[int, Range(FOREVER, 1_000_000)]
@@ -70,7 +70,10 @@ _AMOUNTS: Mapping[str, str] = {
     Lie.HUGE_TEXT: "8",
     Lie.FOREIGN_HREFS: "https://foreign.example",
 }
-
+# The kinds whose amount is the beginning of a path.
+_UNDER = frozenset({Lie.ALL_GONE, Lie.LEFT_OUT})
+# What a fault can wait for: COPY and MKCOL too, which are only ever refused.
+_QUESTIONS = (*METHODS, "COPY", "MKCOL", *REPORTS)
 
 # The kinds whose amount is a number: from, to, and whether it is whole.
 _NUMBERS: Mapping[str, tuple[float, float, bool]] = {
@@ -100,6 +103,10 @@ class Fault:
             _require_number(self, *_NUMBERS[self.kind])
         if self.kind in {Failing.THROTTLE, Failing.TOO_MANY}:
             require_header(self.amount)
+        if self.amount and self.kind not in {*_AMOUNTS, *_UNDER}:
+            raise ValueError(f"{self.kind} takes no amount, and not {self.amount!a}")
+        if self.amount and self.kind in _UNDER and not self.amount.startswith("/"):
+            raise ValueError(f"{self.kind} takes the beginning of a path, not {self.amount!a}")
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
@@ -137,6 +144,12 @@ class Planned:
     times: int = 1
     on: str = ""  # A method, a REPORT's name or the beginning of a path; empty for any.
     skip: int = 0  # So many requests that it could meet are let through first.
+
+    def __post_init__(self) -> None:
+        """One that could meet nothing would let a test pass that was to see it."""
+        if self.on and not self.on.startswith("/") and self.on not in _QUESTIONS:
+            known = ", ".join(_QUESTIONS)
+            raise ValueError(f"on is the beginning of a path or one of {known}, not {self.on!a}")
 
     def meets(self, request: Request) -> bool:
         if not self.on:

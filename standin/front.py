@@ -15,11 +15,11 @@ from standin.faults import Bucket, Failing, Fault, Lag, Lie
 from standin.log import Log, Seen
 from standin.manners import STRICT, Manners
 from standin.markup import MalformedError
-from standin.messages import Delivery, RefusedError, Request, Response, bad_request
+from standin.messages import METHODS, Delivery, RefusedError, Request, Response, bad_request
 from standin.partitions import Partitions
 
 _DAV = "1, access-control, calendar-access, calendar-schedule, calendar-auto-schedule, calendarserver-sharing"
-_ALLOW = "OPTIONS, GET, HEAD, POST, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MOVE"
+_ALLOW = ", ".join(("OPTIONS", *METHODS))
 _TOKEN = re.compile(rb"(?<=sync-token>)[^<]+(?=</)")
 _MOST_KEPT = 64 * 1024
 _MOST_QUESTIONS = 256  # Of an account, whose last answers are kept.

@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from standin import markup
 
 OWNERS_DEVICE = "X-Standin-Owners-Device"  # The header by which the owner's phone is known.
-_REPORTS = ("sync-collection", "calendar-multiget", "calendar-query", "free-busy-query")
+REPORTS = ("sync-collection", "calendar-multiget", "calendar-query", "free-busy-query")
+# What is answered to who has signed in.
+METHODS = (
+    *("GET", "HEAD", "POST", "PUT", "DELETE", "PROPFIND", "PROPPATCH", "REPORT", "MKCALENDAR", "MOVE"),
+)
 _HREF_ENDS = re.compile(rb"</(?:[\w.-]+:)?href\s*>")
 _HTML = b"<html><head><title>Bad Request</title></head><body>AppleHttpServer</body></html>"
 
@@ -36,7 +40,7 @@ class Request:
         """The REPORT's name, as `sync-collection`."""
         if self.method != "REPORT":
             return None
-        return next((name for name in _REPORTS if name.encode() in self.body[:400]), None)
+        return next((name for name in REPORTS if name.encode() in self.body[:400]), None)
 
     @property
     def hrefs(self) -> int:

@@ -29,7 +29,7 @@ class PhoneError(Exception):
     """The server refused what the phone did."""
 
     def __init__(self, what: str, status: int) -> None:
-        why = ": is this the account's Apple ID, and a password of it?" if status == 401 else ""
+        why = ": the Apple ID or the password is wrong" if status == 401 else ""
         super().__init__(f"{what} was answered {status}{why}")
         self.status = status
 

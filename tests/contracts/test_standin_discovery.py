@@ -1,9 +1,11 @@
 """The stand-in signs in, is found and lists a home as iCloud does."""
 
+import asyncio
 import base64
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import caldav
 import pytest
 
 from tests.contracts.standin_http import ALIAS, APPLE_ID, MAIN_PASSWORD, NS, PASSWORD, event, served
@@ -333,6 +335,19 @@ async def test_every_answer_looks_like_apple_s() -> None:
     names = ("server", "via", "x-apple-request-uuid", "x-responding-instance", "strict-transport-security")
     assert [name for name in names if not reply.header(name)] == []
     assert reply.header("schedule-tag") is None
+
+
+async def test_python_caldav_is_led_to_the_partition_from_an_entry_of_another_name() -> None:
+    """It goes by host names: 127.0.0.1 with another port is the host that it is at already, and a mistake."""
+    async with served() as dav:
+        entry = dav.icloud.entry_url.replace("127.0.0.1", "localhost")
+        names = await asyncio.to_thread(_calendars_by_python_caldav, entry)
+    assert {"Home", "Work"} <= names
+
+
+def _calendars_by_python_caldav(entry: str) -> set[str | None]:
+    with caldav.DAVClient(url=entry, username=APPLE_ID, password=PASSWORD) as client:
+        return {calendar.get_display_name() for calendar in client.principal().get_calendars()}
 
 
 def _propfind(inner: str) -> str:

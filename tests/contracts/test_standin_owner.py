@@ -619,9 +619,7 @@ async def test_the_phone_says_what_was_refused() -> None:
             await phone.add("Team", "x", TEN, TEN + HOUR)
         with pytest.raises(LookupError, match="Home, Work"):
             await phone.add("Nope", "x", TEN, TEN + HOUR)
-        with pytest.raises(
-            PhoneError, match="answered 401: is this the account's Apple ID, and a password of it"
-        ):
+        with pytest.raises(PhoneError, match="answered 401: the Apple ID or the password is wrong"):
             await Phone(dav.icloud.entry_url, APPLE_ID, "that-is-nota-pass").calendars()
 
 
