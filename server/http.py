@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from graphql import OperationType
@@ -36,6 +36,8 @@ log = logging.getLogger("server.requests")
 
 # A client that is still sending then is let go: what it asks is 64 KiB at most.
 BODY_WITHIN = 10.0
+# The process itself may have stood still for as long: what came meanwhile is read after that.
+_AND_A_MOMENT = 1.0
 # Two hours are the most that browsers keep.
 _PREFLIGHT_FOR = "7200"
 _TAKEN_HEADERS = "authorization, content-type, if-none-match, traceparent"
@@ -252,11 +254,7 @@ async def _read_post(exchange: _Exchange, media_type: str) -> bytes | Response:
         told = {"accept-encoding": "identity"}
         return replies.refused(415, media_type, Code.BAD_REQUEST, "Send the body uncompressed.", **told)
     try:
-        body = (
-            here
-            if (here := body_here(exchange.scope)) is not None
-            else await within(BODY_WITHIN, _body(exchange))
-        )
+        body = here if (here := body_here(exchange.scope)) is not None else await _whole_body(exchange)
     except TimeoutError:
         message = f"The body took over {BODY_WITHIN:.0f} s."
         return replies.refused(408, media_type, Code.BAD_REQUEST, message, connection="close")
@@ -272,12 +270,19 @@ def _is_json(content_type: str) -> bool:
     return media_type.strip() == JSON and charset in {"", "utf-8", "utf8"}
 
 
-async def _body(exchange: _Exchange) -> bytes | None:
-    """None where it is too long, by its own word or in fact."""
+async def _whole_body(exchange: _Exchange) -> bytes | None:
+    """Raises TimeoutError."""
+    body = bytearray()
+    with suppress(TimeoutError):
+        return await within(BODY_WITHIN, _body(exchange, body))
+    return await within(_AND_A_MOMENT, _body(exchange, body))
+
+
+async def _body(exchange: _Exchange, body: bytearray) -> bytes | None:
+    """What is there of it already, and the rest. None where it is too long, by its own word or in fact."""
     declared = exchange.headers.get("content-length", "0")
     if not declared.isdigit() or len(declared) > 9 or int(declared) > MOST_BYTES:
         return None
-    body = bytearray()
     while True:
         message = await exchange.receive()
         if message["type"] == "http.disconnect":

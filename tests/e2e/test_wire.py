@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -147,13 +148,30 @@ async def test_a_head_over_64_kib_is_431(served: Served) -> None:
 
 async def test_a_body_that_never_ends_is_408(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "BODY_WITHIN", 0.3)
-    head = (
-        f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {served.owner}\r\n"
-        "content-type: application/json\r\ncontent-length: 40\r\n\r\n"
-    )
-    answer = await said_to(served, head.encode() + b'{"query":')
+    answer = await said_to(served, head_of(served, 40) + b'{"query":')
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"BAD_REQUEST" in answer
+
+
+async def test_a_client_is_not_blamed_for_a_process_that_stood_still(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "BODY_WITHIN", 0.3)
+    body = b'{"query": "{ viewer { role } }"}'
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(head_of(served, len(body)) + body[:9])
+    await asyncio.sleep(0.05)
+    writer.write(body[9:])
+    time.sleep(0.6)
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+
+
+def head_of(served: Served, length: int) -> bytes:
+    return (
+        f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {served.owner}\r\n"
+        f"content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    ).encode()
 
 
 async def test_a_frame_that_is_no_utf_8_is_1007_and_no_trace_in_the_log(
