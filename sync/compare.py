@@ -86,6 +86,8 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
     try:
         given = await fetch_all(poll, calendar, differing)
     except (Unreachable, Forbidden) as error:
+        if differing <= gone:
+            raise  # There is nothing to be read anew, and what is gone would close its time for another day.
         # One that it fails at for good, or is silent on, keeps the others from nothing: what is read anew goes on
         # without it.
         log.info("what differs in calendar %s is read without being asked for: %s", calendar.id, error)

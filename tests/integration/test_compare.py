@@ -374,6 +374,20 @@ async def test_one_that_alone_is_missed_and_is_answered_for_by_nothing_is_gone_o
     assert (ungiven.etag, ungiven.is_readable) == ("", False)
 
 
+@pytest.mark.parametrize("told", [Unreachable(), ServerFailed(), Forbidden()], ids=repr)
+async def test_what_alone_is_missed_as_gone_and_could_not_be_asked_for_is_looked_for_an_hour_later(
+    engine: Engine, context: SyncContext, home: FakeCalendar, told: RemoteError
+) -> None:
+    home.delete(Href(f"{home.path}d12.ics"))
+    home.history.pop()  # No token tells of it.
+    engine.server.failures["fetch"] = [told]
+    await tonight(engine, context)
+    assert (at(12, 9), at(12, 10)) in await engine.slots()
+    engine.now += HOUR
+    await engine.poll(context)
+    assert (at(12, 9), at(12, 10)) not in await engine.slots()
+
+
 async def test_a_comparison_that_is_throttled_does_not_starve_the_polls(
     engine: Engine, context: SyncContext
 ) -> None:
