@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_ROW = "{:<18} {:<22} {:>6} {:>8}"
+HEADING = _ROW.format("fault", "where", "trials", "failures")
+
 
 @dataclass(slots=True)
 class Tally:
@@ -25,4 +28,4 @@ class Tally:
 
     def line(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        return f"{self.name:<12} {self.where:<22} {self.trials:>6} {len(self.failures):>8}  {facts}"
+        return f"{_ROW.format(self.name, self.where, self.trials, len(self.failures))}  {facts}"

@@ -9,8 +9,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from benchmarks.campaigns.tally import HEADING
 from benchmarks.faults.row import Place, Row
 from benchmarks.faults.table import ROWS
 from benchmarks.faults.tried import Told, one, quietly
@@ -18,9 +19,12 @@ from benchmarks.own_postgres import is_installed, server_in_memory
 
 
 def run(asked: argparse.Namespace) -> int:
-    print(f"{'fault':<18} {'where':<22} {'trials':>6} {'failures':>8}", flush=True)
     chosen = [row for row in ROWS if not asked.only or row.name in asked.only]
     tried = [(row.name, place) for row in chosen for place in row.places if _is_asked(row, place, asked)]
+    if not tried:
+        print("Nothing was tried: no such row has such a database and so many processes.", file=sys.stderr)
+        return 2
+    print(HEADING, flush=True)
     is_good = True
     with _databases(asked):
         for lines, is_survived in _each(tried, asked):
@@ -59,7 +63,20 @@ def _each(tried: Sequence[tuple[str, Place]], asked: argparse.Namespace) -> Iter
         processes.shutdown(cancel_futures=True)
 
 
-def main() -> int:
+def _at_least_one(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not {text}")
+    return int(text)
+
+
+def _scale(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(text) <= 1000:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"a number over 0 and up to 1000, not {text}")
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     names = [row.name for row in ROWS]
     what = parser.add_mutually_exclusive_group(required=True)
@@ -67,19 +84,29 @@ def main() -> int:
     what.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     what.add_argument("--small", action="store_true", help="each row, as seldom as CI runs it")
     how_often = parser.add_mutually_exclusive_group()
-    how_often.add_argument("--scale", type=float, default=1.0, help="of the counts: 0.1 is a tenth")
-    how_often.add_argument("--count", type=int, help="of each row's trials, in place of its own")
+    how_often.add_argument("--scale", type=_scale, default=1.0, help="of the counts: 0.1 is a tenth")
+    how_often.add_argument("--count", type=_at_least_one, help="of each row's trials, in place of its own")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
     )
     parser.add_argument("--processes", nargs="+", type=int, choices=[1, 4], default=[1, 4])
-    parser.add_argument("--beside", type=int, default=1, help="so many rows at once; printed in order")
-    asked = parser.parse_args()
+    parser.add_argument(
+        "--beside", type=_at_least_one, default=1, help="so many rows at once; printed in order"
+    )
+    return parser
+
+
+def main() -> int:
+    asked = parser().parse_args()
     quietly()
     # Told to end, it ends as by Ctrl-C: no server that a row began is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return run(asked)
+    try:
+        return run(asked)
+    except KeyboardInterrupt:
+        print("Ended before all rows were tried.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

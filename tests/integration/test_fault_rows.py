@@ -6,7 +6,11 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from benchmarks.campaigns.tally import Tally
+import pytest
+
+from benchmarks.campaigns.tally import HEADING, Tally
+from benchmarks.faults.__main__ import parser
+from benchmarks.faults.__main__ import run as run_table
 from benchmarks.faults.icloud import Trial, run
 from benchmarks.faults.row import SQLITE, Row, Scene
 from benchmarks.faults.tried import tried
@@ -73,3 +77,24 @@ async def test_a_small_run_keeps_its_files_in_memory_where_there_is_room() -> No
 
     await tried(Row("looks", 1, 1, (SQLITE,), look), SQLITE, ASKED)
     assert [folder.parent for folder in folders] == [Path(memory() or tempfile.gettempdir())]
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--count", "0"), ("--count", "-1"), ("--beside", "0"), ("--count", "x"), ("--scale", "nan")]
+)
+def test_what_would_try_nothing_is_no_argument(
+    wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--only", "lies", *wrong])
+    assert f"not {wrong[1]}" in capsys.readouterr().err
+
+
+def test_a_table_without_a_row_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = parser().parse_args(["--only", "lies", "--processes", "4"])  # They are told in one process alone.
+    assert run_table(asked) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_row_stands_under_its_heading() -> None:
+    assert len(Tally("one-apple-account", "postgres, 4 processes", trials=1).line().rstrip()) == len(HEADING)
