@@ -207,9 +207,9 @@ def _authority(value: str) -> Path | None:
     path = _path_or_none(value)
     if path is None:
         return None
-    if not path.is_file():
-        raise ConfigError("give the path of a file that is there")
     try:
+        if not path.is_file():
+            raise ConfigError("give the path of a file that is there")
         verifying(path)
     except OSError:  # ssl's errors are such, too.
         raise ConfigError("give a file that can be read and has a certificate in PEM") from None

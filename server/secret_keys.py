@@ -9,6 +9,7 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def load_keys(path: Path, environment: Mapping[str, str], *, is_first_start: boo
             f"SLOTWIRE_SEALING_KEYS is missing: without it the keys are those of {path}, and"
             " SLOTWIRE_IDENTITY_KEY changes nothing."
         )
-    if not path.exists():
+    with _told(path, "read"):
+        is_there = path.exists()
+    if not is_there:
         if not is_first_start:
             raise ConfigError(
                 f"The key file {path} is missing, and this database was filled with its keys: bring it back, or set"
@@ -105,11 +108,9 @@ def _from_environment(environment: Mapping[str, str]) -> SecretKeys:
 
 
 def _read_file(path: Path) -> SecretKeys:
-    try:
+    with _told(path, "read"):
         mode = path.stat().st_mode
         lines = path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"The key file {path} can't be read: {type(error).__name__}.") from None
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigError(f"The key file {path} can be read by others: run `chmod 600 {path}`.")
     keys = dict(
@@ -138,29 +139,38 @@ def _decode(text: str, *, where: str) -> bytes:
 
 def _write_new(path: Path, keys: SecretKeys) -> None:
     """Whole or not at all, and never over one that another process made meanwhile."""
-    fresh = _beside(path, keys)
-    try:
+    with _beside(path, keys) as fresh, suppress(FileExistsError):
         os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
 
 
 def _replace(path: Path, keys: SecretKeys) -> None:
-    _beside(path, keys).replace(path)
+    with _beside(path, keys) as fresh:
+        fresh.replace(path)
 
 
-def _beside(path: Path, keys: SecretKeys) -> Path:
-    try:
+@contextmanager
+def _beside(path: Path, keys: SecretKeys) -> Iterator[Path]:
+    """A file with the keys that is gone at the end, also where the disk is full: nobody would look for them there."""
+    with _told(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".slotwire-", dir=path.parent)  # Made with mode 0600.
-    except OSError as error:
-        raise ConfigError(f"The key file {path} can't be written: {type(error).__name__}.") from None
-    lines = [(_IDENTITY, keys.identity), *keys.sealing.items()]
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(_HEADER)
-        file.writelines(f"{key_id}:{base64.b64encode(key).decode()}\n" for key_id, key in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(name)
+        lines = [(_IDENTITY, keys.identity), *keys.sealing.items()]
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(_HEADER)
+                file.writelines(f"{key_id}:{base64.b64encode(key).decode()}\n" for key_id, key in lines)
+                file.flush()
+                os.fsync(file.fileno())
+            yield Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(path: Path, what: str) -> Iterator[None]:
+    """What keeps the file from it, in one line: rights, a disk that is full, a name that is too long."""
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigError(f"The key file {path} can't be {what}: {reason}.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import resource
 import stat
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def test_an_empty_variable_is_the_default() -> None:
         ("ALLOWED_ORIGINS", "https://app.example.com/"), ("ALLOWED_ORIGINS", "app.example.com"),
         ("ALLOWED_ORIGINS", "https://user:pass@app.example.com"), ("CALDAV_HOSTS", "a b"),
         ("CALDAV_HOSTS", "p1.example:99999"), ("CALDAV_HOSTS", "https://p1.example"), ("CALDAV_CA_FILE", "README.md"),
+        ("CALDAV_CA_FILE", "x" * 300),  # As in a folder that is closed to us, it can't even be looked for.
         ("CALDAV_URL", "https://[::1/"), ("CALDAV_URL", "https://p1.example:99999/"), ("CALDAV_URL", "https://a b/"),
         ("TRACES_URL", "http://[::1/v1/traces"), ("TRACES_URL", "http://otel:http/v1/traces"),
         ("DATABASE_URL", "sqlite:///"), ("DATABASE_URL", "sqlite:///:memory:"), ("DATABASE_URL", "sqlite:///s.db?mode=ro"),
@@ -135,6 +137,26 @@ def test_a_key_file_that_is_not_whole_is_refused(tmp_path: Path, text: str) -> N
     with pytest.raises(ConfigError):
         load_keys(path, {}, is_first_start=True)
     assert path.read_text() == text
+
+
+def test_a_key_file_that_can_not_be_looked_for_is_told_as_such(tmp_path: Path) -> None:
+    """As in a folder that is closed to us, which root, as which tests may run, is not kept from."""
+    with pytest.raises(ConfigError, match=r"The key file .* can't be read: File name too long"):
+        load_keys(tmp_path / ("x" * 300), {}, is_first_start=False)
+
+
+def test_a_key_that_there_is_no_room_for_leaves_all_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "slotwire.key"
+    load_keys(path, {}, is_first_start=True)
+    before = path.read_text()
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, room[1]))
+    try:
+        with pytest.raises(ConfigError, match=r"The key file .* can't be written: File too large"):
+            add_key(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    assert [found.read_text() for found in tmp_path.iterdir()] == [before]
 
 
 def test_keys_come_from_the_environment_the_first_one_seals() -> None:
