@@ -68,12 +68,6 @@ async def appointment(ctx: Context, appointment_id: str) -> AppointmentView | No
     return None if isinstance(row, NotFound) else appointment_view(row)
 
 
-async def booking_of(ctx: Context, appointment: AppointmentView) -> BookingView | None:
-    """The same, as its guest may see it; None where the user or the appointment is gone meanwhile."""
-    row = await scope.appointment(ctx, appointment.id)
-    return None if isinstance(row, NotFound) else await booking_view(ctx, row)
-
-
 async def booking(ctx: Context, manage_token: str) -> BookingView | None:
     """For whoever holds the token that the guest was handed."""
     row = await reach.booked(await ctx.db(), ctx.actor, manage_token, identity_key=ctx.services.identity_key)

@@ -22,7 +22,6 @@ STRETCHES_A_DAY = 8
 PATIENCE = 300.0
 """Seconds that an answer is waited for: a busy machine is slow, and double-books nobody."""
 PAGE = "race"
-CLEAR = {"AppointmentSaved", "AppointmentBooked", "SlotUnavailable"}
 
 
 async def bookers(running: World, *, rounds: int, seed: int, where: str) -> Tally:
