@@ -134,6 +134,8 @@ def _parts_of(hrefs: Sequence[Href], size: int) -> Iterator[list[Href]]:
 async def _fetch_page(
     poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
 ) -> Page:
+    if len(asked) == 1 and asked.keys() in poll.context.memory.slow.get(calendar.id, ()):
+        return _page_of(asked, await _fetch_alone(poll, calendar, *asked))
     try:
         found = await poll.remote.fetch(calendar.path, list(asked))
     except UnexpectedAnswer:
@@ -146,8 +148,7 @@ async def _fetch_page(
         _ask_apart(poll, calendar, asked)
         if isinstance(error, Throttled) or len(asked) > 1:
             raise
-        # It alone, while all else is answered: it is as one that is not given.
-        return Page((), frozenset(asked))
+        return _page_of(asked, await _fetch_alone(poll, calendar, *asked))
     _forget_slow(poll, calendar, asked)
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
@@ -163,12 +164,27 @@ async def _fetch_page(
                 if not each.etag or (asked.get(href) is None and each.etag == held.get(href))
             ],
         )
-    found = {href: each for href, each in found.items() if _is_calendar(each.body)}
+    return _page_of(asked, found)
+
+
+def _page_of(asked: Mapping[Href, ETag | None], given: Mapping[Href, Fetched]) -> Page:
+    found = {href: each for href, each in given.items() if _is_calendar(each.body)}
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [
         each if each.etag else each._replace(etag=asked[each.href] or ETag("")) for each in found.values()
     ]
     return Page(tuple(fetched), frozenset(lagging))
+
+
+async def _fetch_alone(poll: Poll, calendar: Calendar, href: Href) -> dict[Href, Fetched]:
+    """One that no answer for many came to. While another is answered it is as one that is not given: a server that is
+    silent on all of them is out of reach.
+    """
+    try:
+        return await _fetch_one_by_one(poll, [href])
+    except Unreachable:
+        await _is_another_given(poll, calendar, [href])
+        return {}
 
 
 def _ask_apart(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:

@@ -820,6 +820,28 @@ async def test_texts_that_are_never_answered_keep_no_other_from_being_read(
     assert [each.href for each in await engine.resources() if each.has_problems] == slow
 
 
+@pytest.mark.parametrize("is_given_by_itself", [True, False])
+async def test_a_server_that_is_silent_on_all_texts_is_not_in_step_without_the_one_that_is_new(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, *, is_given_by_itself: bool
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    last_read = (await engine.account()).last_synced_at
+    lie(monkeypatch, "fetch", Unreachable())
+    if not is_given_by_itself:
+        lie(monkeypatch, "get", Unreachable())
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    for _ in range(12):
+        engine.now += 60
+        await engine.poll(context)
+    account = await engine.account()
+    if is_given_by_itself:
+        assert (at(20, 9), at(20, 10)) in await engine.slots()
+        assert account.last_synced_at == engine.now
+    else:
+        assert (account.status, account.last_synced_at) == (AccountStatus.UNREACHABLE, last_read)
+
+
 @pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), UnexpectedAnswer(), Unreachable()], ids=repr)
 async def test_a_deleted_event_of_ours_that_can_not_be_asked_for_holds_up_no_other(
     engine: Engine, work: FakeCalendar, told: RemoteError
