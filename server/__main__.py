@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Amid imports Python tells a Ctrl-C in a traceback, or nobody: what is imported may swallow it, and all goes on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from domain.actor import Role
 from server import logs
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from server.commands import Desk
 
 Arguments = argparse.Namespace
+T = TypeVar("T")
 
 log = logging.getLogger("server")
 """Its own name is `__main__`, which tells nobody anything."""
@@ -60,6 +67,13 @@ def _open_what_is_closed() -> None:
         sys.stderr = open(_STANDARD_ERROR, "w", encoding="utf-8")  # noqa: SIM115 - to the process's end.
 
 
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """A Ctrl-C ends it in order: a statement that runs is called off."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return asyncio.run(work)
+
+
 def _serve(settings: Settings, environment: Mapping[str, str], given: Arguments) -> int:
     from server.run import run, serve
 
@@ -78,10 +92,10 @@ def _sync(settings: Settings, environment: Mapping[str, str], _: Arguments) -> i
 def _migrate(settings: Settings, _: Mapping[str, str], given: Arguments) -> int:
     from server.database import migrate
 
-    applied = asyncio.run(migrate(settings.database_url))
+    applied = _run(migrate(settings.database_url))
     print("\n".join(f"applied {name}" for name in applied) or "The database is up to date.")
     if given.restored:
-        asyncio.run(_renew_epoch(settings))
+        _run(_renew_epoch(settings))
         print("Every subscriber's cursor from before the backup was restored now gives RESET.")
     return 0
 
@@ -98,14 +112,14 @@ async def _renew_epoch(settings: Settings) -> None:
 def _rotate(settings: Settings, environment: Mapping[str, str], given: Arguments) -> int:
     from server.rotation import rotate
 
-    print("\n".join(asyncio.run(rotate(settings, environment, drop_old=given.drop_old))))
+    print("\n".join(_run(rotate(settings, environment, drop_old=given.drop_old))))
     return 0
 
 
 def _doctor(settings: Settings, environment: Mapping[str, str], _: Arguments) -> int:
     from server.doctor import examine
 
-    lines, is_well = asyncio.run(examine(settings, environment))
+    lines, is_well = _run(examine(settings, environment))
     print("\n".join(lines))
     return 0 if is_well else 1
 
@@ -116,7 +130,7 @@ def _at_desk(
     def run(settings: Settings, environment: Mapping[str, str], given: Arguments) -> int:
         from server.commands import at_the_desk
 
-        for line in asyncio.run(at_the_desk(settings, environment, lambda desk: work(desk, given))):
+        for line in _run(at_the_desk(settings, environment, lambda desk: work(desk, given))):
             print(line)
         return 0
 

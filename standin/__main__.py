@@ -1,12 +1,17 @@
 """The stand-in's command line: `python -m standin [serve] | phone | flags | faults`."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Amid imports Python tells a Ctrl-C in a traceback, or nobody: what is imported may swallow it, and all goes on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import asyncio
 import contextlib
 import json
 import os
 import re
 import secrets
-import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence

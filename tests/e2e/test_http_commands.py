@@ -338,6 +338,32 @@ async def test_a_role_that_lacks_a_right_is_told_in_one_line(
     assert "The database can't do this now: permission denied for " in said
 
 
+@pytest.mark.parametrize(
+    ("command", "amid"), [("server", "server.logs"), ("server", "server.run"), ("standin", "standin.actions")]
+)
+def test_a_ctrl_c_amid_the_imports_ends_it_without_a_word(
+    environment: dict[str, str], tmp_path: Path, command: str, amid: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {amid!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", command, "serve"],
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # Whoever runs tests may ignore it.
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_a_server_that_can_not_start_says_why_in_one_line(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
