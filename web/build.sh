@@ -26,6 +26,7 @@ fi
 # Built aside and moved into place: a build that fails or is stopped leaves the last good one standing.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+trap 'exit 1' HUP INT TERM # By a signal some shells, Debian's among them, end without EXIT.
 aside=node_modules/.slotwire-build
 if ! { npm ci --no-audit --no-fund && npm run build -- "$aside"; } >"$log" 2>&1; then
     cat "$log" >&2

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,16 +141,36 @@ async def test_only_a_demo_hands_out_its_keys(root: Path) -> None:
 
 
 def test_a_build_without_node_says_what_to_install(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "web", tmp_path / "web", ignore=shutil.ignore_patterns("node_modules", "dist"))
-    for tool in ("sh", "dirname", "find", "sort", "xargs", "cksum", "cat"):
-        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
-    build = subprocess.run(
-        [tmp_path / "web/build.sh"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
+    build = build_with(tmp_path)
     assert build.returncode == 3
     assert build.stderr.splitlines() == [
         "GraphiQL needs node to be built: install Node.js 20.19 or later, then run 'make web'."
     ]
+
+
+def test_a_build_that_is_stopped_leaves_no_log_behind(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    for tool, does in (("node", "exit 0"), ("npm", "kill -INT $PPID")):
+        (tmp_path / tool).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / tool).chmod(0o755)
+    build = build_with(tmp_path, "mktemp", "rm", TMPDIR=str(tmp_path / "log"))
+    assert build.returncode == 1
+    assert list((tmp_path / "log").iterdir()) == []
+
+
+def build_with(folder: Path, *tools: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Of the pages' sources, with these tools, what each build needs, and what lies in the folder already."""
+    shutil.copytree(ROOT / "web", folder / "web", ignore=shutil.ignore_patterns("node_modules", "dist"))
+    for tool in ("sh", "dirname", "find", "sort", "xargs", "cksum", "cat", *tools):
+        (folder / tool).symlink_to(shutil.which(tool) or tool)
+    return subprocess.run(
+        [folder / "web/build.sh"],
+        env={"PATH": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # Whoever runs tests may ignore it.
+    )
 
 
 def operations_of_the_pages() -> Iterator[tuple[str, dict[str, object]]]:
