@@ -75,15 +75,15 @@ async def has_given(db: Db, calendar: Calendar) -> bool:
     return bool(found)
 
 
-async def given_beside(db: Db, calendar: Calendar, hrefs: Sequence[str]) -> str | None:
-    """One that was given of the calendar, by href, and is none of these."""
+async def given_beside(db: Db, calendar: Calendar, hrefs: Sequence[str], *, most: int) -> list[str]:
+    """Of those that were given of the calendar some, by href, that are none of these."""
     rows = await fetch(
         db,
         "SELECT href FROM resource WHERE calendar_id = $1 AND etag <> '' LIMIT $2",
         calendar.id,
-        len(hrefs) + 1,
+        len(hrefs) + most,
     )
-    return next((row["href"] for row in rows if row["href"] not in hrefs), None)
+    return [row["href"] for row in rows if row["href"] not in hrefs][:most]
 
 
 async def unreadable(db: Db, calendar: Calendar) -> list[str]:

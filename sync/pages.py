@@ -25,6 +25,7 @@ from models.settle import settle_conflicts
 from models.sql import execute
 from sync.ending import Ending
 from sync.own import note_seen
+from sync.plan import FEW_GONE
 from sync.poll import Poll
 from sync.reading import read_all
 from sync.remote import (
@@ -225,31 +226,37 @@ async def _fetch_one_by_one(
     That proves nothing, and without a calendar they are not.
     """
     found: dict[Href, Fetched] = {}
-    failed: Unreachable | None = None
+    failed: RemoteError | None = None
     for href in hrefs:
         try:
             found[href] = await poll.remote.get(href)
-        except (NotThere, UnexpectedAnswer, Forbidden) as error:
+        except NotThere as error:
             log.info("a resource could not be fetched: %s", error)
+        except (UnexpectedAnswer, Forbidden) as error:
+            log.info("a resource could not be fetched: %s", error)
+            failed = failed or error
         except Unreachable as error:
             if beside is None or not poll.bears(error):
                 raise
             failed = error
-    if failed is None or found:
+    if failed is None or found or beside is None:
         return found
-    if beside is None or not await _is_another_given(poll, beside, hrefs):
+    if not await _is_another_given(poll, beside, hrefs) and isinstance(failed, Unreachable):
         raise failed
     return found
 
 
 async def _is_another_given(poll: Poll, calendar: Calendar, hrefs: Sequence[Href]) -> bool:
-    """Whether the server fails at these alone: one that is held is asked for. If it is gone, it was looked up too."""
+    """Whether the server fails at these alone: one that is held is asked for, each time another, which can be odd too.
+
+    If it is gone, it was looked up too.
+    """
     async with poll.context.database.reading() as db:
-        another = await given_beside(db, calendar, hrefs)
-    if another is None:
+        others = sorted(await given_beside(db, calendar, hrefs, most=FEW_GONE))
+    if not others:
         return False
     with suppress(NotThere):
-        await poll.remote.get(Href(another))
+        await poll.remote.get(Href(others[int(poll.context.chance() * len(others))]))
     return True
 
 

@@ -402,10 +402,11 @@ async def test_any_one_that_is_given_tells_that_the_server_fails_at_the_others_a
     calendar, hrefs = await engine.calendar("Home"), list(home.texts)
     async with engine.database.writing() as db:
         for href in hrefs:
-            assert await given_beside(db, calendar, [each for each in hrefs if each != href]) == href
-        assert await given_beside(db, calendar, hrefs) is None
+            others = [each for each in hrefs if each != href]
+            assert await given_beside(db, calendar, others, most=2) == [href]
+        assert await given_beside(db, calendar, hrefs, most=2) == []
         await forget_etags(db, calendar, hrefs[:1])
-        assert await given_beside(db, calendar, hrefs[1:]) is None
+        assert await given_beside(db, calendar, hrefs[1:], most=2) == []
 
 
 @pytest.mark.parametrize("told", ["gone", "not listed"])
@@ -840,6 +841,23 @@ async def test_a_server_that_is_silent_on_all_texts_is_not_in_step_without_the_o
         assert account.last_synced_at == engine.now
     else:
         assert (account.status, account.last_synced_at) == (AccountStatus.UNREACHABLE, last_read)
+
+
+@pytest.mark.parametrize("told", [Forbidden(), UnexpectedAnswer()], ids=repr)
+async def test_a_server_that_gives_no_text_at_all_is_not_in_step_without_the_one_that_is_new(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    last_read = (await engine.account()).last_synced_at
+    lie(monkeypatch, "fetch", told)
+    lie(monkeypatch, "get", told)
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    for _ in range(12):
+        engine.now += 60
+        await engine.poll(context)
+    account = await engine.account()
+    assert (account.status, account.last_synced_at) == (AccountStatus.UNREACHABLE, last_read)
 
 
 @pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), UnexpectedAnswer(), Unreachable()], ids=repr)
