@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.arguments import at_least_one
 from tests.machine.ground import Ground
 from tests.machine.interleaved import SETTINGS, STEPS, run
 from tests.memory import memory
@@ -20,8 +21,8 @@ from tests.memory import memory
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.interleaved", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next has the next")
-    parser.add_argument("--runs", type=int, default=1_000)
-    parser.add_argument("--steps", type=int, default=STEPS, help="of a run")
+    parser.add_argument("--runs", type=at_least_one, default=1_000)
+    parser.add_argument("--steps", type=at_least_one, default=STEPS, help="of a run")
     parser.add_argument("--postgres", metavar="URL", help="a server to make databases on, in place of SQLite")
     asked = parser.parse_args()
     if asked.runs > 1:

@@ -14,6 +14,7 @@ import time
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from benchmarks.arguments import at_least_one
 from tests.machine.machine import Machine
 
 BATCH = 200
@@ -22,8 +23,8 @@ BATCH = 200
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.machine", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the first batch; the next has the next")
-    parser.add_argument("--runs", type=int, default=2_000)
-    parser.add_argument("--steps", type=int, default=50, help="of a run, at most")
+    parser.add_argument("--runs", type=at_least_one, default=2_000)
+    parser.add_argument("--steps", type=at_least_one, default=50, help="of a run, at most")
     parser.add_argument("--postgres", metavar="URL", help="a server to make databases on, in place of SQLite")
     asked = parser.parse_args()
     Machine.postgres = asked.postgres

@@ -11,6 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from benchmarks.arguments import at_least_one
+
 _BATCH = 1_000
 
 
@@ -20,7 +22,7 @@ def run(
     """Reads `--seed` and `--count`, and ends the process: with 1 where a check failed, which is shown small."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--seed", type=int, default=1, help="of the first batch; the next has the next")
-    parser.add_argument("--count", type=int, default=count)
+    parser.add_argument("--count", type=at_least_one, default=count)
     asked = parser.parse_args()
     since, done = time.monotonic(), 0
     while done < asked.count:

@@ -17,6 +17,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.arguments import at_least_one
 from benchmarks.campaigns.connected import connect
 from benchmarks.client import Json
 from benchmarks.percentile import p99
@@ -79,7 +80,7 @@ def _figures(seconds: list[float]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.push_latency")
-    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--trials", type=at_least_one, default=50)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     asyncio.run(measure(given.trials, given.seed))

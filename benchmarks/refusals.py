@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import orjson
 from graphql import GraphQLError, parse, validate
 
+from benchmarks.arguments import at_least_one
 from domain.actor import Role
 from schema.build import build
 from server.engine import Engine, Request
@@ -41,7 +42,7 @@ class Taken:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refusals", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=at_least_one, default=9)
     parser.add_argument(
         "--patience", type=float, default=10, help="seconds of CPU after which a peer is given up"
     )

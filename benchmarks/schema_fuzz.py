@@ -27,6 +27,7 @@ from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.graphql import nodes
 
+from benchmarks.arguments import at_least_one
 from benchmarks.campaigns.connected import connect
 from benchmarks.world import APPLE_ID, PASSWORD, World, world
 from schema.errors import Code
@@ -217,7 +218,7 @@ def _texts(shown: object) -> Iterable[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.schema_fuzz", description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000, help="documents to send")
+    parser.add_argument("--count", type=at_least_one, default=10_000, help="documents to send")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -265,6 +265,8 @@ class Phone:
             )
             response = connection.getresponse()
             text = response.read().decode()
+        except OSError as error:
+            raise ConnectionError(f"{self._base} can't be reached: {error}") from error
         finally:
             connection.close()
         if response.status >= 300:

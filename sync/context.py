@@ -104,7 +104,7 @@ class Memory:
     "How many polls in a row a calendar was listed as changed, and nothing was told that did."
     without_changes: set[str] = field(default_factory=set)
     "Calendars whose server tells no changes; asked again when they are compared in full."
-    behind: dict[str, float] = field(default_factory=dict)
+    rereads: dict[str, float] = field(default_factory=dict)
     "Accounts that were read by other rules of time zones, and from when on each may be read again."
     is_rereading: bool = False
     "One of them."
@@ -115,7 +115,7 @@ class Memory:
     @property
     def accounts(self) -> set[str]:
         """Of which something is remembered, by id."""
-        return {*self.quiet, *self.behind, *map(_account_of, self.missing_since)}
+        return {*self.quiet, *self.rereads, *map(_account_of, self.missing_since)}
 
     @property
     def calendars(self) -> set[str]:
@@ -128,7 +128,7 @@ class Memory:
     def forget(self, accounts: AbstractSet[str], calendars: AbstractSet[str] = frozenset()) -> None:
         """They are gone, and the password with what was signed in by it."""
         _drop(accounts, self.quiet)
-        _drop(accounts, self.behind)
+        _drop(accounts, self.rereads)
         _drop({name for name in self.missing_since if _account_of(name) in accounts}, self.missing_since)
         _drop(calendars, self.removals_since)
         _drop(calendars, self.removals)
@@ -145,9 +145,11 @@ class Memory:
         self.removals.pop(calendar, None)
 
     def turn_of(self, account: str, *, now: float, every: float) -> float:
-        """When this one of those behind may be read again: they come one after the other, however many they are."""
+        """When this one may be read again by our rules: they come one after the other, however many they are."""
         # Never later than it was: by a clock that ran ahead, it would be days.
-        turn = self.behind[account] = min(self.behind.get(account, math.inf), now + len(self.behind) * every)
+        turn = self.rereads[account] = min(
+            self.rereads.get(account, math.inf), now + len(self.rereads) * every
+        )
         return turn
 
 

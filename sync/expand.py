@@ -73,7 +73,7 @@ async def _keep_rules(poll: Poll) -> None:
     memory, every = context.memory, context.settings.rereads_every
     if poll.started < memory.turn_of(account.id, now=poll.started, every=every):
         return
-    del memory.behind[account.id]  # Where it is not read now, it is the last in turn.
+    del memory.rereads[account.id]  # Where it is not read now, it is the last in turn.
     if memory.is_rereading or not await _is_in_force(context):
         return
     memory.is_rereading = True

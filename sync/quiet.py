@@ -153,7 +153,7 @@ def _until(context: SyncContext, account_id: str, rules: str | None, until: floa
     """Where other rules of time zones were read by: its turn at most, to be read again."""
     memory, every = context.memory, context.settings.rereads_every
     if rules == context.rules:
-        memory.behind.pop(account_id, None)
+        memory.rereads.pop(account_id, None)
         return until
     return min(until, memory.turn_of(account_id, now=context.clock(), every=every))
 

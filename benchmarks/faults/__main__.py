@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 
+from benchmarks.arguments import at_least_one
 from benchmarks.campaigns.tally import HEADING
 from benchmarks.faults.row import Place, Row
 from benchmarks.faults.table import ROWS
@@ -63,12 +64,6 @@ def _each(tried: Sequence[tuple[str, Place]], asked: argparse.Namespace) -> Iter
         processes.shutdown(cancel_futures=True)
 
 
-def _at_least_one(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not {text}")
-    return int(text)
-
-
 def _scale(text: str) -> float:
     with suppress(ValueError):
         if 0 < float(text) <= 1000:
@@ -85,14 +80,14 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--small", action="store_true", help="each row, as seldom as CI runs it")
     how_often = parser.add_mutually_exclusive_group()
     how_often.add_argument("--scale", type=_scale, default=1.0, help="of the counts: 0.1 is a tenth")
-    how_often.add_argument("--count", type=_at_least_one, help="of each row's trials, in place of its own")
+    how_often.add_argument("--count", type=at_least_one, help="of each row's trials, in place of its own")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
     )
     parser.add_argument("--processes", nargs="+", type=int, choices=[1, 4], default=[1, 4])
     parser.add_argument(
-        "--beside", type=_at_least_one, default=1, help="so many rows at once; printed in order"
+        "--beside", type=at_least_one, default=1, help="so many rows at once; printed in order"
     )
     return parser
 

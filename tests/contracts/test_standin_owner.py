@@ -621,6 +621,8 @@ async def test_the_phone_says_what_was_refused() -> None:
             await phone.add("Nope", "x", TEN, TEN + HOUR)
         with pytest.raises(PhoneError, match="answered 401: the Apple ID or the password is wrong"):
             await Phone(dav.icloud.entry_url, APPLE_ID, "that-is-nota-pass").calendars()
+    with pytest.raises(ConnectionError, match="1:1 can't be reached: "):
+        await Phone("http://127.0.0.1:1", APPLE_ID, PASSWORD).calendars()
 
 
 async def test_the_phone_declines_a_seeded_invitation() -> None:

@@ -229,6 +229,7 @@ async def test_a_loop_outlives_a_database_that_is_locked(engine: Engine) -> None
         return (await engine.account()).status == AccountStatus.CONNECTED
 
     await until(is_connected, seconds=60)
+    assert database.locked_out == 0
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await sync.close()

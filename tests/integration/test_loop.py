@@ -206,15 +206,18 @@ async def test_a_due_account_is_polled_again_and_again(engine: Engine) -> None:
 
 
 async def test_a_ring_wakes_it(engine: Engine, bell: Bell) -> None:
-    sync = sync_on(engine, SyncSettings(look_every=600))
-    task = asyncio.create_task(sync.run())
-    await asyncio.sleep(0.1)
     await engine.choose("Home")
-    await bell.ring(SYNC)
+    seldom = replace(QUICK, look_every=600, usual_every=600, watched_every=600, quiet_every=600)
+    sync = sync_on(engine, seldom)
+    task = asyncio.create_task(sync.run())
 
     async def is_connected() -> bool:
         return (await engine.account()).status == AccountStatus.CONNECTED
 
+    await until(is_connected)
+    await engine.choose("Home", "Work")
+    assert not await is_connected()
+    await bell.ring(SYNC)
     await until(is_connected)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -498,7 +498,7 @@ async def test_a_process_that_disconnects_an_account_is_signed_in_no_more(engine
 async def test_a_process_forgets_what_another_one_disconnected(engine: Engine, settled: SyncContext) -> None:
     memory, calendar = settled.memory, (await engine.calendar("Home")).id
     signed_in = ref(memory.quiet[engine.account_id].remote)
-    memory.behind[engine.account_id] = memory.missing_since[f"{engine.account_id} home"] = engine.now
+    memory.rereads[engine.account_id] = memory.missing_since[f"{engine.account_id} home"] = engine.now
     memory.removals_since[calendar] = engine.now
     memory.missing_polls[calendar] = memory.unexplained_polls[calendar] = Streak(None, 1)
     memory.without_changes.add(calendar)

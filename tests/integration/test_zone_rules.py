@@ -146,7 +146,7 @@ async def test_a_quiet_account_is_read_again_in_its_turn_and_is_quiet_then(
     assert await is_quiet(engine, engine.context())
     issue(tmp_path / "new", "2026b", VIENNA)
     context = await begins(engine, settings=SyncSettings(rereads_every=30))
-    context.memory.behind["acc_0"] = engine.now
+    context.memory.rereads["acc_0"] = engine.now
     assert await is_quiet(engine, context)
     await engine.poll(context)
     assert await engine.slots() == [(at(3, 8), at(3, 9)), (at(3, 20), at(3, 21))]

@@ -84,11 +84,11 @@ def test_who_reads_by_a_newer_form_has_the_newer_name(
     assert names[-1] < named(tmp_path / "b", "2026b")
 
 
-def test_those_behind_come_one_after_the_other() -> None:
+def test_those_to_be_read_again_come_one_after_the_other() -> None:
     memory = Memory()
     assert [memory.turn_of(each, now=100, every=2) for each in "abc"] == [100, 102, 104]
     assert memory.turn_of("c", now=103, every=2) == 104
-    del memory.behind["a"]
+    del memory.rereads["a"]
     assert memory.turn_of("a", now=101, every=2) == 105
 
 
