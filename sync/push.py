@@ -86,34 +86,52 @@ async def _intend(context: SyncContext, taken: TakenWrite) -> Intent | None:
             await finish_write(ledger.db, taken)
             return None
         intent = partial(Intent, own=own, account=account, zone=user.time_zone, attempts=taken.attempts)
-        if own.write_state not in UNSENT:
-            calendar, strays = await find_left_behind(ledger, own)
-            if calendar is None or own.href is None or not strays:
-                await finish_write(ledger.db, taken)
-                return None
-            return intent(calendar=calendar, strays=strays, is_written=True)
-        stood_at = own.href
-        calendar, strays = await find_place(ledger, own)
-        if own.status != "CONFIRMED" and (own.href is None or calendar is None or calendar.is_gone):
-            await _settle_without(ledger, taken, own, WriteState.REMOVED)
-            return None
-        if calendar is None:
-            await _settle_without(ledger, taken, own, WriteState.NOT_LINKED)
-            return None
-        # What holds no events any more may let go of one that it has.
-        may_remove = own.status != "CONFIRMED" and (bool(strays) or calendar.can_write)
-        if (problem := why_unusable(calendar)) is not None and not may_remove:
-            await _give_up(context, ledger, taken, own, problem)
-            return None
-        if own.href is None:
-            own.uid = own.uid or uid_of(own.id)
-            own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
-            await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href", "etag"])
-        if stood_at not in {None, own.href}:
-            # What stays there, in a calendar that takes no writes, waits for none of ours any more.
-            await settle_copies(ledger, own.id)
-            await settle_conflicts(ledger)
-        return intent(calendar=calendar, strays=strays, held=await find_held(ledger, calendar, own))
+        if own.write_state in UNSENT:
+            return await _intend_to_write(context, ledger, taken, own, intent)
+        return await _intend_to_tidy(ledger, taken, own, intent)
+
+
+async def _intend_to_tidy(
+    ledger: Ledger, taken: TakenWrite, own: Appointment, intent: partial[Intent]
+) -> Intent | None:
+    """What its owner wants stands there; what was left of it elsewhere goes."""
+    calendar, strays = await find_left_behind(ledger, own)
+    if calendar is None or own.href is None or not strays:
+        await finish_write(ledger.db, taken)
+        return None
+    return intent(calendar=calendar, strays=strays, is_written=True)
+
+
+async def _intend_to_write(
+    context: SyncContext,
+    ledger: Ledger,
+    taken: TakenWrite,
+    own: Appointment,
+    intent: partial[Intent],
+) -> Intent | None:
+    """Or to remove it. None where there is no place for it, or none that takes it: that is on record then."""
+    stood_at = own.href
+    calendar, strays = await find_place(ledger, own)
+    if own.status != "CONFIRMED" and (own.href is None or calendar is None or calendar.is_gone):
+        await _settle_without(ledger, taken, own, WriteState.REMOVED)
+        return None
+    if calendar is None:
+        await _settle_without(ledger, taken, own, WriteState.NOT_LINKED)
+        return None
+    # What holds no events any more may let go of one that it has.
+    may_remove = own.status != "CONFIRMED" and (bool(strays) or calendar.can_write)
+    if (problem := why_unusable(calendar)) is not None and not may_remove:
+        await _give_up(context, ledger, taken, own, problem)
+        return None
+    if own.href is None:
+        own.uid = own.uid or uid_of(own.id)
+        own.calendar_id, own.href = calendar.id, href_of(calendar.path, own.uid)
+        await own.save(using_db=ledger.db, update_fields=["uid", "calendar_id", "href", "etag"])
+    if stood_at not in {None, own.href}:
+        # What stays there, in a calendar that takes no writes, waits for none of ours any more.
+        await settle_copies(ledger, own.id)
+        await settle_conflicts(ledger)
+    return intent(calendar=calendar, strays=strays, held=await find_held(ledger, calendar, own))
 
 
 async def _settle_without(ledger: Ledger, taken: TakenWrite, own: Appointment, state: WriteState) -> None:
@@ -147,39 +165,49 @@ async def _conclude(context: SyncContext, taken: TakenWrite, intent: Intent, res
             return
         is_anew = found[0] != taken
         taken, own = found
-        is_last_word = _wanted(own) == _wanted(intent.own)
         match result:
-            case Written():
-                await _record_written(context, ledger, intent, own, result)
-            case Removed():
-                await _record_removed(ledger, intent, own, result)
+            case Written() | Removed():
+                await _record(context, ledger, taken, own, result, intent=intent)
             case Tidied():
                 await _finish_tidying(context, ledger, taken, own)
-                return
             case Elsewhere(href):
                 await _follow(context, ledger, taken, own, href)
-                return
             case GivenUp() if is_anew:
                 await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
-                return
             case GivenUp(problem):
                 await _give_up(context, ledger, taken, own, problem)
-                return
             case Later(error):
                 if isinstance(error, PasswordRefused):
                     await _tell_the_polls(context, ledger, taken, intent)
                 await _wait(context, ledger, taken, own, error)
-                return
-        if isinstance(result, Removed) and await _is_elsewhere(ledger, intent, own):
+
+
+async def _record(
+    context: SyncContext,
+    ledger: Ledger,
+    taken: TakenWrite,
+    own: Appointment,
+    result: Written | Removed,
+    *,
+    intent: Intent,
+) -> None:
+    """It is over, unless something else is wanted by now."""
+    is_last_word = _wanted(own) == _wanted(intent.own)
+    if isinstance(result, Written):
+        await _record_written(context, ledger, intent, own, result)
+    else:
+        await _record_removed(ledger, intent, own, result)
+        if await _is_elsewhere(ledger, intent, own):
             is_last_word = False
-        if is_last_word:
-            own.write_state = _state_after(own, result)
-            await finish_write(ledger.db, taken)
-        else:
-            await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
-        own.write_problem = None
-        await own.save(using_db=ledger.db, update_fields=_RECORDED)
-        ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
+    if is_last_word:
+        own.write_state = _state_after(own, result)
+        await finish_write(ledger.db, taken)
+    else:
+        await put_back(ledger.db, taken, due_at=context.clock(), attempts=0)
+    own.write_problem = None
+    await own.save(using_db=ledger.db, update_fields=_RECORDED)
+    ledger.note(ChangeKind.APPOINTMENT_WRITTEN, own.id)
+    if isinstance(result, Written):
         await _store_copy(context, ledger, intent, own, result)
 
 
@@ -251,11 +279,11 @@ async def _is_elsewhere(ledger: Ledger, intent: Intent, own: Appointment) -> boo
 
 
 async def _store_copy(
-    context: SyncContext, ledger: Ledger, intent: Intent, own: Appointment, result: Result
+    context: SyncContext, ledger: Ledger, intent: Intent, own: Appointment, result: Written
 ) -> None:
     """What we wrote stands here at once, and not only after the next poll, which fetches it: its ETag is not kept."""
     calendar = await Calendar.filter(id=intent.calendar.id).using_db(ledger.db).first()
-    if not isinstance(result, Written) or calendar is None or not closes_time(calendar):
+    if calendar is None or not closes_time(calendar):
         return
     reading = read_resource(
         result.body,
