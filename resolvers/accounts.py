@@ -34,7 +34,8 @@ from resolvers.outcomes import (
 from resolvers.people import user_view
 from resolvers.principals import claim
 from resolvers.views import AccountView, UserView
-from sync.remote import PasswordRefused, RemoteError
+from sync.plan import describe
+from sync.remote import PasswordRefused, PasswordUnreadable, RemoteError
 from sync.service import Discovered
 
 NOT_CONNECTED = NotFound("No iCloud account is connected for this user: connect one first.")
@@ -201,7 +202,8 @@ async def refresh(
     if row.status == AccountStatus.NEEDS_NEW_PASSWORD:
         # Not asked again with a password that was refused: Apple locks accounts.
         return ICloudPasswordRefused(
-            "Apple refuses the stored password: make a new app-specific password and renew it here."
+            row.problem_message
+            or "Apple refuses the stored password: make a new app-specific password and renew it here."
         )
     if (
         row.problem_code == ICloudProblemCode.THROTTLED
@@ -217,6 +219,8 @@ async def refresh(
     match outcome.error:
         case PasswordRefused():
             return PASSWORD_REFUSED
+        case PasswordUnreadable() as error:
+            return ICloudPasswordRefused(describe(error)[1])
         case RemoteError() as error:
             return unavailable(error, now=ctx.now)
     row = await _row(await ctx.db(), user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 import secrets
 import stat
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from models.seal import Sealer
 from server.config import ConfigError
+
+log = logging.getLogger(__name__)
 
 _BYTES = 32
 _IDENTITY = "identity"
@@ -41,11 +44,22 @@ class KeysOfFile(Mapping[str, bytes]):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys = dict(_read_file(path).sealing)
+        self._told = ""
 
     def __getitem__(self, key_id: str) -> bytes:
         if key_id not in self._keys:
-            self._keys |= _read_file(self._path).sealing
+            self._look_again()
         return self._keys[key_id]
+
+    def _look_again(self) -> None:
+        """A file that can't be read now has no further key: whoever asks tells that, and the log, once, tells why."""
+        try:
+            self._keys |= _read_file(self._path).sealing
+            self._told = ""
+        except ConfigError as error:
+            if str(error) != self._told:
+                log.warning("%s", error)
+            self._told = str(error)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)

@@ -176,7 +176,7 @@ def plan_recovery(
     code, message = describe(error)
     if isinstance(error, PasswordUnreadable):
         # Whether the key is back is seen without a request: nobody is locked out by looking.
-        return Recovery(AccountStatus.NEEDS_NEW_PASSWORD, code, message, now + settings.longest_retry)
+        return Recovery(AccountStatus.NEEDS_NEW_PASSWORD, code, message, now + settings.longest_outage_retry)
     if isinstance(error, PasswordRefused) and refusals >= settings.refusals_before_stop:
         # Apple locks accounts that are asked on and on with a wrong password.
         return Recovery(AccountStatus.NEEDS_NEW_PASSWORD, code, message, None)

@@ -29,7 +29,15 @@ from resolvers.outcomes import (
     Refusal,
 )
 from resolvers.views import AccountView, Page, SyncHealthView, UserView
-from sync.remote import PasswordRefused, RemoteError, Throttled, UnexpectedAnswer, Unreachable
+from sync.plan import describe
+from sync.remote import (
+    PasswordRefused,
+    PasswordUnreadable,
+    RemoteError,
+    Throttled,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from sync.service import RefreshOutcome
 from tests.fakes.icloud import CALENDARS, OTHER_PASSWORD, PASSWORD, listed
 from tests.integration.world import APPLE_ID, NOW, World, admin_of
@@ -455,6 +463,19 @@ async def test_a_poll_that_failed_says_why(world: World, error: RemoteError, ref
     await connect(world)
     world.icloud.outcome = RefreshOutcome(True, 0, error)
     assert isinstance(await world.owner(accounts.refresh, user_id=world.anna.user), refusal)
+
+
+async def test_a_password_that_can_not_be_opened_is_told_as_such_and_not_as_apple_s_answer(
+    world: World,
+) -> None:
+    await connect(world)
+    error = PasswordUnreadable("no key")
+    world.icloud.outcome = RefreshOutcome(True, 0, error)
+    _, message = describe(error)
+    assert await world.owner(accounts.refresh, user_id=world.anna.user) == ICloudPasswordRefused(message)
+    await refused_for_good(world)
+    await world.write("UPDATE icloud_account SET problem_message = $1", message)
+    assert await world.owner(accounts.refresh, user_id=world.anna.user) == ICloudPasswordRefused(message)
 
 
 async def test_a_password_refused_for_good_is_not_tried_again(world: World) -> None:

@@ -200,6 +200,22 @@ def test_a_server_that_runs_opens_what_a_key_added_since_has_sealed(tmp_path: Pa
     assert rotated.unseal(running.seal(Secret("s"), row="r"), row="r").reveal() == "s"
 
 
+def test_a_key_file_that_is_away_while_a_server_runs_is_told_once_and_read_again_when_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "slotwire.key"
+    running = load_keys(path, {}, is_first_start=True).sealer()
+    add_key(path)
+    sealed = load_keys(path, {}, is_first_start=False).sealer().seal(Secret("s"), row="r")
+    away = path.rename(tmp_path / "away.key")
+    for _ in range(2):
+        with pytest.raises(UnsealError):
+            running.unseal(sealed, row="r")
+    assert caplog.messages == [f"The key file {path} can't be read: No such file or directory."]
+    away.rename(path)
+    assert running.unseal(sealed, row="r").reveal() == "s"
+
+
 def test_a_dropped_key_opens_nothing_any_more(tmp_path: Path) -> None:
     path = tmp_path / "slotwire.key"
     sealed = load_keys(path, {}, is_first_start=True).sealer().seal(Secret("s"), row="r")

@@ -178,9 +178,9 @@ def test_the_third_refusal_stops_the_polls() -> None:
     assert _recover(Unreachable(), refusals=3) == ("UNREACHABLE", 30)
 
 
-def test_whether_the_key_is_back_is_looked_at_each_hour() -> None:
+def test_whether_the_key_is_back_is_looked_at_every_five_minutes() -> None:
     """Without a request: nobody is locked out by looking."""
-    assert _recover(PasswordUnreadable("no key")) == ("NEEDS_NEW_PASSWORD", 3600)
+    assert _recover(PasswordUnreadable("no key")) == ("NEEDS_NEW_PASSWORD", 300)
 
 
 @pytest.mark.parametrize(("chance", "wait"), [(0.0, 24), (1.0, 36)])
