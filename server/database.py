@@ -176,7 +176,8 @@ def _require_rights(file: Path) -> None:
     """
     for path in (file, *(file.with_name(f"{file.name}-{part}") for part in ("wal", "shm"))):
         with of_its_files():
-            is_closed = path.exists() and not os.access(path, os.W_OK)
+            # By the rights that it acts with. And what lies beside it goes as another process ends: it may just have.
+            is_closed = path.exists() and not os.access(path, os.W_OK, effective_ids=True) and path.exists()
         if is_closed:
             raise DatabaseUnusableError(f"The database can't be written: {path} may only be read.")
 

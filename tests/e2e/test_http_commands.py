@@ -163,6 +163,16 @@ def test_a_file_that_may_only_be_read_is_named_and_nothing_is_left_beside_it(
     assert done.stderr.count("\n") == (command != ["doctor"])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="whose rights differ from their user's, root alone can start")
+def test_a_file_that_may_be_written_all_the_same_is_migrated(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """As by a service whose user is nobody, with a capability beside."""
+    (tmp_path / "s.sqlite3").touch(0o444)
+    done = run(environment, "migrate", before=lambda: os.setreuid(65534, -1))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def bound_by_rights() -> None:
     """Root too, as which tests may run: what lets it pass over those of a file (CAP_DAC_OVERRIDE) is taken from it."""
     ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)

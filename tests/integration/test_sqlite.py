@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -296,3 +297,20 @@ async def test_of_rows_of_which_one_is_refused_none_is_stored(tmp_path: Path, at
         async with database.reading() as db:
             found = await fetch(db, "SELECT * FROM refused")
     assert [tuple(row.values()) for row in found] == [(at, 0)]
+
+
+async def test_what_goes_as_another_process_ends_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, beside, access = f"sqlite:///{tmp_path / 's.sqlite3'}", tmp_path / "s.sqlite3-wal", os.access
+
+    def asked_late(path: Path, mode: int, **how: bool) -> bool:
+        if path == beside:
+            beside.unlink()
+        return access(path, mode, **how)
+
+    await migrate(url)
+    beside.touch()
+    monkeypatch.setattr(os, "access", asked_late)
+    async with open_database(url):
+        pass
