@@ -85,8 +85,8 @@ async def _missed(poll: Poll, calendar: Calendar) -> tuple[set[Href], set[Href]]
         return differing, told
     try:
         given = await fetch_all(poll, calendar, differing)
-    except (Unreachable, Forbidden) as error:
-        if differing <= gone:
+    except (Unreachable, Forbidden, Throttled) as error:
+        if differing <= gone and not told:
             raise  # There is nothing to be read anew, and what is gone would close its time for another day.
         # One that it fails at for good, or is silent on, keeps the others from nothing: what is read anew goes on
         # without it.
@@ -117,7 +117,7 @@ async def _readable_by_now(poll: Poll, calendar: Calendar) -> set[Href]:
         doubtful = await unreadable(db, calendar)
     try:
         given = await fetch_all(poll, calendar, map(Href, doubtful))
-    except (Unreachable, Forbidden):
+    except (Unreachable, Forbidden, Throttled):
         return set()
     read = await read_kept(poll, given.values())
     return {Href(each.href) for each in read if each.is_readable}

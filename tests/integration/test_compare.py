@@ -264,10 +264,21 @@ async def test_a_change_that_comes_meanwhile_is_not_called_missed(
     assert len(await engine.slots()) == 11
 
 
+@pytest.mark.parametrize("told_of_one_gone", [None, Unreachable(), Forbidden(), Throttled(1)], ids=repr)
 async def test_what_an_old_answer_hid_is_read_on_from_its_token(
-    engine: Engine, context: SyncContext, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    context: SyncContext,
+    home: FakeCalendar,
+    monkeypatch: pytest.MonkeyPatch,
+    told_of_one_gone: RemoteError | None,
 ) -> None:
+    """Also beside one that is gone and can't be asked for."""
     href, (etag, _) = next(iter(home.texts.items()))
+    if told_of_one_gone is not None:
+        gone = Href(f"{home.path}d12.ics")
+        home.delete(gone)
+        home.history.pop()  # No token tells of it.
+        engine.server.spoiling[gone] = told_of_one_gone
     old = Changes((Listed(href, etag),), SyncToken(home.token))
     home.put("new", event("new", at(20, 9), at(20, 10)))
 
@@ -344,12 +355,13 @@ async def test_one_that_is_failed_at_for_good_keeps_a_comparison_from_no_other(
     assert (await engine.account()).last_synced_at == engine.now
 
 
+@pytest.mark.parametrize("told", [Unreachable(), Throttled(1)], ids=repr)
 @pytest.mark.parametrize("is_held", [True, False])
 async def test_one_that_a_server_is_silent_on_for_good_keeps_a_comparison_from_no_other(
-    engine: Engine, context: SyncContext, home: FakeCalendar, *, is_held: bool
+    engine: Engine, context: SyncContext, home: FakeCalendar, told: RemoteError, *, is_held: bool
 ) -> None:
     """It is soon asked for alone."""
-    await odd_beside_a_missed_one(engine, context, home, Unreachable(), is_held=is_held)
+    await odd_beside_a_missed_one(engine, context, home, told, is_held=is_held)
     await tonight(engine, context)
     for _ in range(8):
         engine.now += 60
