@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from domain.ids import Kind, derived_id
 from models.calendar import Calendar
@@ -75,15 +76,19 @@ async def has_given(db: Db, calendar: Calendar) -> bool:
     return bool(found)
 
 
-async def given_beside(db: Db, calendar: Calendar, hrefs: Sequence[str], *, most: int) -> list[str]:
-    """Of those that were given of the calendar some, by href, that are none of these."""
-    rows = await fetch(
-        db,
-        "SELECT href FROM resource WHERE calendar_id = $1 AND etag <> '' LIMIT $2",
-        calendar.id,
-        len(hrefs) + most,
-    )
-    return [row["href"] for row in rows if row["href"] not in hrefs][:most]
+async def given_beside(db: Db, calendar: Calendar, hrefs: AbstractSet[str], *, most: int) -> list[str]:
+    """Of those that were given of the calendar some, by href, that are none of these; else of the account's others."""
+    account = "SELECT account_id FROM calendar WHERE id = $1"
+    for of in ("= $1", f"IN (SELECT id FROM calendar WHERE account_id = ({account}) AND id <> $1)"):  # noqa: S608
+        rows = await fetch(
+            db,
+            f"SELECT href FROM resource WHERE etag <> '' AND calendar_id {of} LIMIT $2",  # noqa: S608 - constants.
+            calendar.id,
+            len(hrefs) + most,
+        )
+        if found := [row["href"] for row in rows if row["href"] not in hrefs]:
+            return found[:most]
+    return []
 
 
 async def unreadable(db: Db, calendar: Calendar) -> list[str]:

@@ -105,9 +105,8 @@ class Closing(Ending):
         if not self._has_waited():
             return False
         lagging = len(self.lagging - self.ungiven)
-        self.is_refused = lagging > FEW_GONE or (
-            lagging > 0 and not await has_given(ledger.db, self.calendar)
-        )
+        is_giving = self.calendar.id in self.poll.giving and await has_given(ledger.db, self.calendar)
+        self.is_refused = lagging > FEW_GONE or (lagging > 0 and not is_giving)
         if lagging and not self.is_refused:
             log.warning(
                 "calendar %s: %d resources are listed and not given, going on without",

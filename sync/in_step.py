@@ -95,6 +95,7 @@ async def _read(
             poll.behind.discard(calendar.id)
         return False
     plan = _plan(poll, calendar, told)
+    poll.gone[calendar.id] = plan.forget
     is_spared = bool(plan.forget) and first is None and await spares(plan.forget)
     if is_spared and not (plan.fetch or told.too_long):
         poll.behind.discard(calendar.id)

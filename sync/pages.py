@@ -97,7 +97,7 @@ async def fetch_pages(
             if is_last or len(in_hand) == poll.context.settings.answers_stored_at_once:
                 yield _one_page(in_hand, is_last=is_last)
                 in_hand = []
-        # What is left had no answer by itself either.
+        # What is left was not given by itself either.
         if unanswered := [part for part in slow.pop(calendar.id, ()) if part <= wanted.keys()]:
             slow[calendar.id] = unanswered
     finally:
@@ -135,41 +135,13 @@ def _parts_of(hrefs: Sequence[Href], size: int) -> Iterator[list[Href]]:
 async def _fetch_page(
     poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
 ) -> Page:
-    if len(asked) == 1 and asked.keys() in poll.context.memory.slow.get(calendar.id, ()):
-        return _page_of(asked, await _fetch_alone(poll, calendar, *asked))
     try:
-        found = await poll.remote.fetch(calendar.path, list(asked))
-    except UnexpectedAnswer:
-        found = {}
-    except (NotThere, Forbidden, ServerFailed):
-        # Perhaps for one object's sake. Where it is for the calendar's, that says so too.
-        await poll.remote.check_calendar(calendar.path)
-        found = {}
-    except (Unreachable, Throttled) as error:
+        found = await _fetch_texts(poll, calendar, asked, held)
+    except (Unreachable, Throttled):
         _ask_apart(poll, calendar, asked)
-        if isinstance(error, Throttled) or len(asked) > 1:
-            raise
-        return _page_of(asked, await _fetch_alone(poll, calendar, *asked))
-    _forget_slow(poll, calendar, asked)
-    if not found:
-        # A server that drops them all, or one object that spoils the whole answer.
-        found = await _fetch_one_by_one(poll, list(asked), beside=calendar)
-    else:
-        # A text without an ETag can be an older one than was listed: it is asked for itself. So can the one that we
-        # hold, where no ETag was listed.
-        found |= await _fetch_one_by_one(
-            poll,
-            [
-                href
-                for href, each in found.items()
-                if not each.etag or (asked.get(href) is None and each.etag == held.get(href))
-            ],
-        )
-    return _page_of(asked, found)
-
-
-def _page_of(asked: Mapping[Href, ETag | None], given: Mapping[Href, Fetched]) -> Page:
-    found = {href: each for href, each in given.items() if _is_calendar(each.body)}
+        raise
+    # One that is asked for alone stays so until it is given: any others would have no answer beside it.
+    _forget_slow(poll, calendar, asked if len(asked) > 1 else found)
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
     fetched = [
         each if each.etag else each._replace(etag=asked[each.href] or ETag("")) for each in found.values()
@@ -177,15 +149,74 @@ def _page_of(asked: Mapping[Href, ETag | None], given: Mapping[Href, Fetched]) -
     return Page(tuple(fetched), frozenset(lagging))
 
 
-async def _fetch_alone(poll: Poll, calendar: Calendar, href: Href) -> dict[Href, Fetched]:
-    """One that no answer for many came to. While another is answered it is as one that is not given: a server that is
-    silent on all of them is out of reach.
-    """
+async def _fetch_texts(
+    poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
+) -> dict[Href, Fetched]:
     try:
-        return await _fetch_one_by_one(poll, [href])
-    except Unreachable:
-        await _is_another_given(poll, calendar, [href])
-        return {}
+        found = _texts_of(await poll.remote.fetch(calendar.path, list(asked)))
+    except UnexpectedAnswer:
+        found = {}
+    except (NotThere, Forbidden, ServerFailed):
+        # Perhaps for one object's sake. Where it is for the calendar's, that says so too.
+        await poll.remote.check_calendar(calendar.path)
+        found = {}
+    except (Unreachable, Throttled) as error:
+        was_apart = asked.keys() in poll.context.memory.slow.get(calendar.id, ())
+        if len(asked) > 1 or (isinstance(error, Throttled) and not was_apart):
+            raise
+        _ask_apart(poll, calendar, asked)
+        found = {}
+    if not found:
+        # A server that drops them all, or one object that spoils the whole answer.
+        return await _fetch_each(poll, calendar, list(asked))
+    poll.giving.add(calendar.id)
+    # A text without an ETag can be an older one than was listed: it is asked for itself. So can the one that we hold,
+    # where no ETag was listed.
+    doubtful = [
+        href
+        for href, each in found.items()
+        if not each.etag or (asked.get(href) is None and each.etag == held.get(href))
+    ]
+    return found | _texts_of(await _fetch_one_by_one(poll, doubtful))
+
+
+async def _fetch_each(poll: Poll, calendar: Calendar, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+    """By themselves. Those are left out that the server fails at, and of many a few that it is silent on.
+
+    Where that is all of them, it fails at these alone while it gives another. Raises Unreachable, Throttled.
+    """
+    found: dict[Href, Fetched] = {}
+    failed: RemoteError | None = None
+    for href in hrefs:
+        try:
+            found[href] = await poll.remote.get(href)
+        except (NotThere, UnexpectedAnswer, Forbidden) as error:
+            log.info("a resource could not be fetched: %s", error)
+        except (Unreachable, Throttled) as error:
+            if len(hrefs) > 1 and (isinstance(error, Throttled) or not poll.bears(error)):
+                raise
+            failed = error
+    if found := _texts_of(found):
+        poll.giving.add(calendar.id)
+    elif calendar.id not in poll.giving and not await _is_another_asked_for(poll, calendar, hrefs) and failed:
+        raise failed
+    return found
+
+
+async def _is_another_asked_for(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> bool:
+    """One that is held, if there is any: each time another, which can be odd too. Raises what concerns the server."""
+    odd = frozenset(hrefs).union(
+        *poll.context.memory.slow.get(calendar.id, ()), poll.gone.get(calendar.id, ())
+    )
+    async with poll.context.database.reading() as db:
+        others = sorted(await given_beside(db, calendar, odd, most=FEW_GONE))
+    if not others:
+        return False
+    with suppress(NotThere, UnexpectedAnswer, Forbidden):
+        another = Href(others[int(poll.context.chance() * len(others))])
+        if _texts_of({another: await poll.remote.get(another)}):
+            poll.giving.add(calendar.id)
+    return True
 
 
 def _ask_apart(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:
@@ -217,47 +248,18 @@ async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> di
     return given
 
 
-async def _fetch_one_by_one(
-    poll: Poll, hrefs: Sequence[Href], *, beside: Calendar | None = None
-) -> dict[Href, Fetched]:
-    """Where others are given, also `beside` them in that calendar, those are left out too that the server fails at, and
-    a few that it is silent on.
-
-    That proves nothing, and without a calendar they are not.
-    """
+async def _fetch_one_by_one(poll: Poll, hrefs: Iterable[Href]) -> dict[Href, Fetched]:
     found: dict[Href, Fetched] = {}
-    failed: RemoteError | None = None
     for href in hrefs:
         try:
             found[href] = await poll.remote.get(href)
-        except NotThere as error:
+        except (NotThere, UnexpectedAnswer, Forbidden) as error:
             log.info("a resource could not be fetched: %s", error)
-        except (UnexpectedAnswer, Forbidden) as error:
-            log.info("a resource could not be fetched: %s", error)
-            failed = failed or error
-        except Unreachable as error:
-            if beside is None or not poll.bears(error):
-                raise
-            failed = error
-    if failed is None or found or beside is None:
-        return found
-    if not await _is_another_given(poll, beside, hrefs) and isinstance(failed, Unreachable):
-        raise failed
     return found
 
 
-async def _is_another_given(poll: Poll, calendar: Calendar, hrefs: Sequence[Href]) -> bool:
-    """Whether the server fails at these alone: one that is held is asked for, each time another, which can be odd too.
-
-    If it is gone, it was looked up too.
-    """
-    async with poll.context.database.reading() as db:
-        others = sorted(await given_beside(db, calendar, hrefs, most=FEW_GONE))
-    if not others:
-        return False
-    with suppress(NotThere):
-        await poll.remote.get(Href(others[int(poll.context.chance() * len(others))]))
-    return True
+def _texts_of(given: Mapping[Href, Fetched]) -> dict[Href, Fetched]:
+    return {href: each for href, each in given.items() if _is_calendar(each.body)}
 
 
 def _is_calendar(text: str) -> bool:

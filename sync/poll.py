@@ -73,6 +73,10 @@ class Poll:
     "By calendar, what we wrote and nobody has read since."
     behind: set[str] = field(default_factory=set)
     "Calendars of which it could not read all that is new: what is gone from another may have moved there."
+    giving: set[str] = field(default_factory=set)
+    "Calendars of which any text was given: what is not given of them is at fault itself."
+    gone: dict[str, AbstractSet[Href]] = field(default_factory=dict)
+    "By calendar, what is told as gone."
     silences: int = 0
     "Events that iCloud did not answer for by themselves."
     counted: set[str] = field(default_factory=set)

@@ -402,11 +402,11 @@ async def test_any_one_that_is_given_tells_that_the_server_fails_at_the_others_a
     calendar, hrefs = await engine.calendar("Home"), list(home.texts)
     async with engine.database.writing() as db:
         for href in hrefs:
-            others = [each for each in hrefs if each != href]
+            others = {each for each in hrefs if each != href}
             assert await given_beside(db, calendar, others, most=2) == [href]
-        assert await given_beside(db, calendar, hrefs, most=2) == []
+        assert await given_beside(db, calendar, {*hrefs}, most=2) == []
         await forget_etags(db, calendar, hrefs[:1])
-        assert await given_beside(db, calendar, hrefs[1:], most=2) == []
+        assert await given_beside(db, calendar, {*hrefs[1:]}, most=2) == []
 
 
 @pytest.mark.parametrize("told", ["gone", "not listed"])
@@ -800,14 +800,15 @@ async def test_a_calendar_that_hangs_keeps_none_after_it_from_being_read(
     assert (await engine.account()).status == AccountStatus.UNREACHABLE
 
 
+@pytest.mark.parametrize("told", [Unreachable(), Throttled(1)], ids=repr)
 @pytest.mark.parametrize("numbers", [[20], [5, 40], [5, 20, 40, 41, 55]], ids=len)
 async def test_texts_that_are_never_answered_keep_no_other_from_being_read(
-    engine: Engine, work: FakeCalendar, numbers: Sequence[int]
+    engine: Engine, work: FakeCalendar, numbers: Sequence[int], told: RemoteError
 ) -> None:
     for number in range(60):
         work.put(f"w{number:02}", event(f"w{number}", at(20, 9), at(20, 10)))
     slow = [Href(f"{work.path}w{number:02}.ics") for number in numbers]
-    engine.server.spoiling.update(dict.fromkeys(slow, Unreachable()))
+    engine.server.spoiling.update(dict.fromkeys(slow, told))
     await engine.choose("Home", "Work")
     context = engine.context()
     statuses = []
@@ -843,21 +844,107 @@ async def test_a_server_that_is_silent_on_all_texts_is_not_in_step_without_the_o
         assert (account.status, account.last_synced_at) == (AccountStatus.UNREACHABLE, last_read)
 
 
-@pytest.mark.parametrize("told", [Forbidden(), UnexpectedAnswer()], ids=repr)
+@pytest.mark.parametrize(
+    "of_many", [Forbidden(), UnexpectedAnswer(), Unreachable(), Throttled(1), {}], ids=repr
+)
+@pytest.mark.parametrize(
+    "of_one",
+    [Forbidden(), UnexpectedAnswer(), NotThere(), Fetched(Href(""), ETag('"1"'), "<html>")],
+    ids=repr,
+)
 async def test_a_server_that_gives_no_text_at_all_is_not_in_step_without_the_one_that_is_new(
-    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, of_many: object, of_one: object
 ) -> None:
     context = engine.context()
     await engine.settle(context)
     last_read = (await engine.account()).last_synced_at
-    lie(monkeypatch, "fetch", told)
-    lie(monkeypatch, "get", told)
+    lie(monkeypatch, "fetch", of_many)
+    lie(monkeypatch, "get", of_one)
     home.put("new", event("new", at(20, 9), at(20, 10)))
     for _ in range(12):
         engine.now += 60
         await engine.poll(context)
     account = await engine.account()
     assert (account.status, account.last_synced_at) == (AccountStatus.UNREACHABLE, last_read)
+
+
+def fails_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+    hrefs: Sequence[Href],
+    told: RemoteError,
+    *,
+    of_many: RemoteError | None = None,
+) -> None:
+    """`of_many`: what is told of any of them among others, and not what is so."""
+    real, real_fetch = FakeAccount.get, FakeAccount.fetch
+
+    async def get(self: FakeAccount, href: Href) -> Fetched:
+        if href in hrefs:
+            raise told
+        return await real(self, href)
+
+    async def fetch(self: FakeAccount, calendar: str, asked: Sequence[Href]) -> dict[Href, Fetched]:
+        if of_many is not None and not {*hrefs}.isdisjoint(asked):
+            raise of_many
+        return await real_fetch(self, calendar, asked)
+
+    monkeypatch.setattr(FakeAccount, "get", get)
+    monkeypatch.setattr(FakeAccount, "fetch", fetch)
+
+
+@pytest.mark.parametrize("told", [Unreachable(), NotThere(), Forbidden()], ids=repr)
+async def test_a_text_that_no_answer_came_to_once_is_asked_for_among_many_too(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
+) -> None:
+    """What is given in one way alone is given."""
+    context = engine.context()
+    await engine.settle(context)
+    fails_by_itself(monkeypatch, [home.put("new", event("new", at(20, 9), at(20, 10)))], told)
+    engine.server.failures["fetch"] = [Unreachable()]
+    for _ in range(2):
+        engine.now += 60
+        await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+
+
+@pytest.mark.parametrize("of_many", [ServerFailed(), UnexpectedAnswer(), Unreachable()], ids=repr)
+@pytest.mark.parametrize("told", [Unreachable(), Throttled(1)], ids=repr)
+async def test_half_of_a_calendar_that_is_silent_by_itself_for_good_keeps_the_rest_from_nothing(
+    engine: Engine,
+    home: FakeCalendar,
+    monkeypatch: pytest.MonkeyPatch,
+    of_many: RemoteError,
+    told: RemoteError,
+) -> None:
+    chances = itertools.cycle([0.0, 0.45, 0.9])
+    context = replace(engine.context(), chance=lambda: next(chances))
+    await engine.settle(context)
+    changed = [home.put(f"d{day}", event(f"d{day}", at(day, 11), at(day, 12))) for day in range(3, 9)]
+    fails_by_itself(monkeypatch, changed, told, of_many=of_many)
+    home.put("new", event("new", at(20, 9), at(20, 10)))
+    for _ in range(20):
+        engine.now = (await engine.account()).next_poll_at or 0
+        await engine.poll(context)
+    assert (at(20, 9), at(20, 10)) in await engine.slots()
+    assert (await engine.account()).last_synced_at == engine.now
+
+
+@pytest.mark.parametrize("has_another", [True, False])
+@pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), NotThere(), Unreachable()], ids=repr)
+async def test_whether_the_only_event_of_a_calendar_is_at_fault_another_calendars_tells(
+    engine: Engine, home: FakeCalendar, work: FakeCalendar, told: RemoteError, *, has_another: bool
+) -> None:
+    """Where there is none, nothing tells: its time is not open."""
+    work.put("only", event("only", at(20, 9), at(20, 10)))
+    await engine.choose("Work", *["Home"] * has_another)
+    context = engine.context()
+    await engine.settle(context)
+    last_read = (await engine.account()).last_synced_at
+    engine.server.spoiling[work.put("only", event("only", at(21, 9), at(21, 10)))] = told
+    for _ in range(12):
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.account()).last_synced_at == (engine.now if has_another else last_read)
 
 
 @pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), UnexpectedAnswer(), Unreachable()], ids=repr)
