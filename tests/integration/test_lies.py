@@ -318,7 +318,7 @@ async def test_a_password_that_cannot_be_opened_is_a_problem_that_is_told(engine
         ICloudProblemCode.PASSWORD_REFUSED,
     )
     assert "sealing keys" in (account.problem_message or "")
-    assert account.retry_at == account.next_poll_at == engine.now + HOUR
+    assert account.retry_at == account.next_poll_at == engine.now + engine.settings.longest_outage_retry
     assert len(await engine.slots()) == 10
     engine.sealer = sealer
     await engine.poll()
