@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+if (
+    __name__ == "__main__"
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    and os.getpid() != 1
+):
     # Amid imports Python tells a Ctrl-C in a traceback, or nobody: what is imported may swallow it, and all goes on.
+    # The first process of a container is left as it is: for such a one the system does nothing of itself.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace

@@ -354,16 +354,37 @@ async def test_a_role_that_lacks_a_right_is_told_in_one_line(
 def test_a_ctrl_c_amid_the_imports_ends_it_without_a_word(
     environment: dict[str, str], tmp_path: Path, command: str, amid: str
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
+    done = interrupted(environment, tmp_path, amid, sys.executable, "-m", command, "serve")
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "amid"), [(("server", "migrate"), "server.logs"), (("standin", "faults"), "standin.actions")]
+)
+def test_a_ctrl_c_ends_the_first_process_of_a_container_too(
+    environment: dict[str, str], tmp_path: Path, command: tuple[str, str], amid: str
+) -> None:
+    alone = ("unshare", "--pid", "--fork")
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no processes may be kept apart here")
+    done = interrupted(environment, tmp_path, amid, *alone, sys.executable, "-m", *command)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGINT, "")
+
+
+def interrupted(
+    environment: dict[str, str], folder: Path, amid: str, *command: str
+) -> subprocess.CompletedProcess[str]:
+    """By a Ctrl-C, as it imports that module."""
+    (folder / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
         "class Interrupts:\n"
         "    def find_spec(self, name, path, target=None):\n"
         f"        if name == {amid!r}: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupts())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", command, "serve"],
-        env=environment | {"PYTHONPATH": str(tmp_path)},
+    return subprocess.run(
+        command,
+        env=environment | {"PYTHONPATH": str(folder)},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -371,7 +392,6 @@ def test_a_ctrl_c_amid_the_imports_ends_it_without_a_word(
         check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # Whoever runs tests may ignore it.
     )
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_server_that_can_not_start_says_why_in_one_line(
