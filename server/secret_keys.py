@@ -158,7 +158,11 @@ def _write_new(path: Path, keys: SecretKeys) -> None:
 
 
 def _replace(path: Path, keys: SecretKeys) -> None:
+    """It stays whose it was, also where root does it: the servers, which run as that user, go on reading it."""
     with _beside(path, keys) as fresh:
+        was = path.stat()
+        if was.st_uid != os.geteuid():
+            os.chown(fresh, was.st_uid, was.st_gid)
         fresh.replace(path)
 
 

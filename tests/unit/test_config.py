@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import resource
 import stat
 from pathlib import Path
@@ -198,6 +199,16 @@ def test_a_server_that_runs_opens_what_a_key_added_since_has_sealed(tmp_path: Pa
     assert rotated.newest == fresh
     assert running.unseal(rotated.seal(Secret("s"), row="r"), row="r").reveal() == "s"
     assert rotated.unseal(running.seal(Secret("s"), row="r"), row="r").reveal() == "s"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone has to do with files of others")
+def test_a_key_file_stays_whose_it_was_as_root_adds_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "slotwire.key"
+    load_keys(path, {}, is_first_start=True)
+    os.chown(path, 65534, 65534)
+    drop_keys(path, but=add_key(path))
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (65534, 65534, 0o600)
 
 
 def test_a_key_file_that_is_away_while_a_server_runs_is_told_once_and_read_again_when_it_is_back(
