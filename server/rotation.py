@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from models.database import Database
 from models.icloud import ICloudAccount
-from models.seal import Sealer
+from models.seal import Sealer, UnsealError
 from models.sql import execute
 from server.config import Settings
 from server.database import of_its_statements, open_database
@@ -29,9 +29,13 @@ async def rotate(settings: Settings, environment: Mapping[str, str], *, drop_old
     sealer = load_keys(settings.sealing_key_file, environment, is_first_start=False).sealer()
     async with open_database(settings.database_url, pool_size=2) as database:
         with of_its_statements():
-            count = await _seal_anew(database, sealer)
+            count, closed = await _seal_anew(database, sealer)
             await keep_probe(database, sealer)
         lines.append(f"{count} passwords sealed anew with {sealer.newest}.")
+    if closed:
+        lines.append(
+            f"{closed} can't be opened with any key: bring theirs back, or have their owners give new ones."
+        )
     if drop_old and in_file:
         drop_keys(settings.sealing_key_file, but=sealer.newest)
         lines.append("The old keys are gone: restart every server, and keep the file with your backups.")
@@ -40,15 +44,19 @@ async def rotate(settings: Settings, environment: Mapping[str, str], *, drop_old
     return lines
 
 
-async def _seal_anew(database: Database, sealer: Sealer) -> int:
-    after, count = "", 0
+async def _seal_anew(database: Database, sealer: Sealer) -> tuple[int, int]:
+    """How many were, and how many no key opens: these stay as they are, and keep no other from it."""
+    after, count, closed = "", 0, 0
     while True:
         async with database.reading() as db:
             rows = await ICloudAccount.filter(id__gt=after).using_db(db).order_by("id").limit(_AT_ONCE)
         for row in rows:
-            count += await _seal_row(database, sealer, row)
+            try:
+                count += await _seal_row(database, sealer, row)
+            except UnsealError:
+                closed += 1
         if len(rows) < _AT_ONCE:
-            return count
+            return count, closed
         after = rows[-1].id
 
 

@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed
 
 from models.bell import Bell
 from models.database import Database
-from models.seal import Secret
+from models.seal import Sealer, Secret
 from models.sql import execute
 from server.bell_postgres import PostgresWire
 from server.commands import Desk, at_the_desk
@@ -555,6 +555,20 @@ async def test_rotated_keys_open_what_was_sealed_and_the_old_ones_do_not(
     async with open_parts(settings, {}) as parts:
         [row] = await world.rows("SELECT sealed_password FROM icloud_account")
         assert parts.services.sealer.unseal(row["sealed_password"], row=account.id).reveal() == "pass-word"
+
+
+async def test_a_password_that_no_key_opens_keeps_no_other_from_being_sealed_anew(
+    database_url: str, tmp_path: Path, world: World
+) -> None:
+    settings = settings_with(DATABASE_URL=database_url, SEALING_KEY_FILE=str(tmp_path / "s.key"))
+    lost = Sealer({"lost": bytes(32)}, "lost").seal(Secret("pass-word"), row="r")
+    await world.connect()
+    await world.write("UPDATE icloud_account SET sealed_password = $1", lost)
+    lines = await rotate(settings, {}, drop_old=True)
+    assert lines[1].startswith("0 passwords sealed anew")
+    assert lines[2].startswith("1 can't be opened with any key")
+    [row] = await world.rows("SELECT sealed_password FROM icloud_account")
+    assert bytes(row["sealed_password"]) == lost
 
 
 on_postgres = pytest.mark.parametrize(
