@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import logging
 import os
 import secrets
@@ -159,6 +160,7 @@ def _write_new(path: Path, keys: SecretKeys) -> None:
 
 def _replace(path: Path, keys: SecretKeys) -> None:
     """It stays whose it was, also where root does it: the servers, which run as that user, go on reading it."""
+    path = path.resolve()  # A link stays one.
     with _beside(path, keys) as fresh:
         was = path.stat()
         if was.st_uid != os.geteuid():
@@ -180,8 +182,21 @@ def _beside(path: Path, keys: SecretKeys) -> Iterator[Path]:
                 file.flush()
                 os.fsync(file.fileno())
             yield Path(name)
+            _keep(path.parent)
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+def _keep(folder: Path) -> None:
+    """On disk, with the names in it: what is sealed next is lost without its key, if the power fails then."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # Of a file system that can't do it.
+            raise
+    finally:
+        os.close(number)
 
 
 @contextmanager

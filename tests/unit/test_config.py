@@ -201,6 +201,28 @@ def test_a_server_that_runs_opens_what_a_key_added_since_has_sealed(tmp_path: Pa
     assert rotated.unseal(running.seal(Secret("s"), row="r"), row="r").reveal() == "s"
 
 
+def test_a_key_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    kept, path = tmp_path / "kept" / "slotwire.key", tmp_path / "slotwire.key"
+    load_keys(kept, {}, is_first_start=True)
+    path.symlink_to(kept)
+    fresh = add_key(path)
+    assert path.is_symlink()
+    assert load_keys(kept, {}, is_first_start=False).sealer().newest == fresh
+
+
+def test_a_key_file_is_on_disk_by_name_before_anything_is_sealed_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "slotwire.key"
+    kept = list[str]()
+    monkeypatch.setattr(
+        os, "fsync", lambda number: kept.append(Path(f"/proc/self/fd/{number}").readlink().name)
+    )
+    load_keys(path, {}, is_first_start=True)
+    add_key(path)
+    assert [name.partition("-")[0] for name in kept] == [".slotwire", tmp_path.name.partition("-")[0]] * 2
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone has to do with files of others")
 def test_a_key_file_stays_whose_it_was_as_root_adds_to_it(tmp_path: Path) -> None:
     path = tmp_path / "slotwire.key"
