@@ -11,9 +11,7 @@ from standin import markup
 OWNERS_DEVICE = "X-Standin-Owners-Device"  # The header by which the owner's phone is known.
 REPORTS = ("sync-collection", "calendar-multiget", "calendar-query", "free-busy-query")
 # What is answered to who has signed in.
-METHODS = (
-    *("GET", "HEAD", "POST", "PUT", "DELETE", "PROPFIND", "PROPPATCH", "REPORT", "MKCALENDAR", "MOVE"),
-)
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PROPFIND", "PROPPATCH", "REPORT", "MKCALENDAR", "MOVE")
 _HREF_ENDS = re.compile(rb"</(?:[\w.-]+:)?href\s*>")
 _HTML = b"<html><head><title>Bad Request</title></head><body>AppleHttpServer</body></html>"
 

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import chain
 
@@ -189,9 +189,7 @@ async def _fetch_each(poll: Poll, calendar: Calendar, hrefs: Sequence[Href]) -> 
     failed: RemoteError | None = None
     for href in hrefs:
         try:
-            found[href] = await poll.remote.get(href)
-        except (NotThere, UnexpectedAnswer, Forbidden) as error:
-            log.info("a resource could not be fetched: %s", error)
+            found |= await _fetch_one_by_one(poll, [href])
         except (Unreachable, Throttled) as error:
             if len(hrefs) > 1 and (isinstance(error, Throttled) or not poll.bears(error)):
                 raise
@@ -212,10 +210,9 @@ async def _is_another_asked_for(poll: Poll, calendar: Calendar, hrefs: Iterable[
         others = sorted(await given_beside(db, calendar, odd, most=FEW_GONE))
     if not others:
         return False
-    with suppress(NotThere, UnexpectedAnswer, Forbidden):
-        another = Href(others[int(poll.context.chance() * len(others))])
-        if _texts_of({another: await poll.remote.get(another)}):
-            poll.giving.add(calendar.id)
+    another = Href(others[int(poll.context.chance() * len(others))])
+    if _texts_of(await _fetch_one_by_one(poll, [another])):
+        poll.giving.add(calendar.id)
     return True
 
 
@@ -249,6 +246,7 @@ async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> di
 
 
 async def _fetch_one_by_one(poll: Poll, hrefs: Iterable[Href]) -> dict[Href, Fetched]:
+    """Without those that are refused, not there, or answered by something else. Raises what concerns the server."""
     found: dict[Href, Fetched] = {}
     for href in hrefs:
         try:
