@@ -11,8 +11,8 @@ from models.calendar import Calendar
 from models.copies import unheld_copies
 from models.held import copies_among, count_resources, known_etags
 from sync.context import Looked
+from sync.fetching import fetch_all
 from sync.own import note_deleted
-from sync.pages import fetch_all
 from sync.plan import FEW_GONE, PullPlan, is_mass_removal, plan_pull
 from sync.poll import Poll
 from sync.remote import (

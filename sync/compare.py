@@ -12,7 +12,7 @@ from models.held import known_etags, unreadable
 from models.resources import forget_etags
 from models.sql import execute
 from sync.absence import NotToldError, by_turns, there
-from sync.pages import fetch_all
+from sync.fetching import fetch_all
 from sync.plan import FEW_GONE, plan_comparison, plan_pull
 from sync.poll import Poll
 from sync.reading import read_kept

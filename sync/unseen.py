@@ -17,7 +17,8 @@ from models.sql import Db
 from sync.absence import NotToldError, by_turns, there
 from sync.appointment_text import is_older
 from sync.ending import PartEnding
-from sync.pages import Page, store_page
+from sync.fetching import Page
+from sync.pages import store_page
 from sync.places import NOT_KEPT
 from sync.plan import plan_write_retry
 from sync.poll import Poll
