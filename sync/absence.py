@@ -71,7 +71,7 @@ async def _confirm_absence(poll: Poll, calendar: Calendar, told: Told, plan: Pul
     And only of what is not given either, since both listings can leave out the same. Much at once has its own rule.
     """
     listed = await poll.remote.list_resources(calendar.path)
-    items = as_held(listed.items, told.known)
+    items = as_held(listed.items, [*(each.href for each in told.items), *told.known])
     again = plan_pull(told.known, items, full_listing=True)
     gone = plan.forget & again.forget
     if not is_mass_removal(len(told.known), len(gone)):

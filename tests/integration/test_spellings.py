@@ -64,6 +64,30 @@ async def test_an_event_that_is_gone_in_another_spelling_is_gone(
     assert await engine.slots() == [(at(5, 9), at(5, 10))]
 
 
+@pytest.mark.parametrize(("name", "other"), SPELLINGS)
+async def test_an_event_that_a_first_reading_is_told_of_in_two_spellings_is_stored_once(
+    engine: Engine, home: FakeCalendar, name: str, other: str
+) -> None:
+    """Something that it read before is gone by its end: then it is listed in another way, too."""
+    gone = home.put("gone", event("gone", at(4, 9), at(4, 10)))
+    engine.server.hidden.add(home.put("hidden", event("hidden", at(6, 9), at(6, 10))))
+    await engine.choose("Home")
+    await engine.poll()
+    home.delete(gone)
+    home.put(name, event("odd", at(3, 9), at(3, 10)))
+
+    async def meanwhile(asked: str, _: str) -> None:
+        if asked == "resources":
+            engine.server.after = None
+            respell(home, name, other)
+
+    engine.server.hidden.clear()
+    engine.server.after = meanwhile
+    await engine.poll()
+    assert "resources" in engine.server.asked
+    assert await engine.slots() == [(at(3, 9), at(3, 10)), (at(6, 9), at(6, 10))]
+
+
 async def test_a_listing_in_another_spelling_moves_nothing(engine: Engine, home: FakeCalendar) -> None:
     context = await read(engine, home, "a%40b")
     before = await engine.position()
