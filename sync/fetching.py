@@ -135,19 +135,22 @@ async def _fetch_texts(
         found = {}
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
-        return await _fetch_each(poll, calendar, list(asked))
+        return await _fetch_each(poll, calendar, list(asked), is_alone=len(asked) == 1)
     poll.giving.add(calendar.id)
-    # A text without an ETag can be an older one than was listed: it is asked for itself. So can the one that we hold,
-    # where no ETag was listed.
+    # A text without an ETag can be an older one than was listed: it counts as it is given by itself. So does the one
+    # that we hold, where no ETag was listed.
     doubtful = [
         href
         for href, each in found.items()
         if not each.etag or (asked.get(href) is None and each.etag == held.get(href))
     ]
-    return found | _texts_of(await _fetch_one_by_one(poll, doubtful))
+    sure = {href: each for href, each in found.items() if href not in doubtful}
+    return sure | await _fetch_each(poll, calendar, doubtful, is_alone=len(asked) == 1)
 
 
-async def _fetch_each(poll: Poll, calendar: Calendar, hrefs: Sequence[Href]) -> dict[Href, Fetched]:
+async def _fetch_each(
+    poll: Poll, calendar: Calendar, hrefs: Sequence[Href], *, is_alone: bool
+) -> dict[Href, Fetched]:
     """By themselves. Those are left out that the server fails at, and of many a few that it is silent on.
 
     Where that is all of them, it fails at these alone while it gives another. Raises Unreachable, Throttled.
@@ -158,7 +161,7 @@ async def _fetch_each(poll: Poll, calendar: Calendar, hrefs: Sequence[Href]) -> 
         try:
             found |= await _fetch_one_by_one(poll, [href])
         except (Unreachable, Throttled) as error:
-            if len(hrefs) > 1 and (isinstance(error, Throttled) or not poll.bears(error)):
+            if not is_alone and (isinstance(error, Throttled) or not poll.bears(error)):
                 raise
             failed = error
     if found := _texts_of(found):

@@ -453,6 +453,41 @@ async def test_an_older_text_that_comes_without_its_etag_is_not_taken_for_what_i
     assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
 
 
+@pytest.mark.parametrize("told", [NotThere(), Forbidden(), UnexpectedAnswer()], ids=repr)
+async def test_nor_where_it_is_not_given_by_itself(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    [href] = [href for href in home.texts if href.endswith("d3.ics")]
+    engine.server.lagging[href] = ETag(""), home.texts[href][1]
+    home.put("d3", event("d3", at(21, 9), at(21, 10)))
+    with monkeypatch.context() as failing:
+        fails_by_itself(failing, [href], told)
+        await engine.poll(context)
+    engine.server.lagging.clear()
+    engine.now += 15
+    await engine.poll(context)
+    assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
+
+
+@pytest.mark.parametrize("told", [Unreachable(), ServerFailed(), Throttled(1)], ids=repr)
+async def test_one_that_comes_without_its_etag_and_not_by_itself_keeps_no_other_from_being_read(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    odd = [home.put(name, event(name, at(20, 9), at(20, 10))) for name in ("d3", "d4", "new")]
+    engine.server.lagging |= {href: (ETag(""), home.texts[href][1]) for href in odd}
+    fails_by_itself(monkeypatch, odd, told)
+    home.put("other", event("other", at(21, 9), at(21, 10)))
+    for _ in range(15):
+        engine.now = (await engine.account()).next_poll_at or 0
+        await engine.poll(context)
+    assert (at(21, 9), at(21, 10)) in await engine.slots()
+    assert (await engine.account()).last_synced_at == engine.now
+
+
 async def test_the_text_that_is_held_is_not_taken_for_a_change_that_comes_without_its_etag(
     engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
