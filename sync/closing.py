@@ -22,6 +22,9 @@ from sync.told import Told
 
 log = logging.getLogger(__name__)
 
+_MOST_WAITS = 3
+"""One after the other, for events that are not given: in a longer row they are many, and the calendar old."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Closing(Ending):
@@ -92,10 +95,20 @@ class Closing(Ending):
         if calendar.id not in poll.counted or calendar.id not in missing:  # It may be read twice.
             poll.counted.add(calendar.id)
             poll.count_on(missing, calendar)
-        if missing[calendar.id].polls <= poll.context.settings.most_missing_polls:
+        streak = missing[calendar.id]
+        since = {href: streak.lacking.get(href, streak.polls) for href in self.lagging - self.ungiven}
+        missing[calendar.id] = streak._replace(lacking=since)
+        if streak.polls <= poll.context.settings.most_missing_polls:
             poll.hurry(poll.context.settings.watched_every)
             return False
         return True
+
+    def _is_each_waited_for(self) -> bool:
+        """As long as the first of them was: but where ever new ones come, it is gone on without them in the end."""
+        streak = self.poll.context.memory.missing_polls[self.calendar.id]
+        most = self.poll.context.settings.most_missing_polls
+        for_last = streak.polls - max(streak.lacking.values(), default=0)
+        return for_last >= most or streak.polls > _MOST_WAITS * most
 
     async def _is_given_up(self, ledger: Ledger) -> bool:
         """Whether it is gone on without what is not given: not where it is much, or all.
@@ -107,13 +120,22 @@ class Closing(Ending):
         lagging = len(self.lagging - self.ungiven)
         is_giving = self.calendar.id in self.poll.giving and await has_given(ledger.db, self.calendar)
         self.is_refused = lagging > FEW_GONE or (lagging > 0 and not is_giving)
-        if lagging and not self.is_refused:
+        if self.is_refused:
+            # No wait of any: what is new once it gives again is waited for then.
+            missing = self.poll.context.memory.missing_polls
+            streak = missing[self.calendar.id]
+            missing[self.calendar.id] = streak._replace(polls=streak.polls - 1)
+            return False
+        if not self._is_each_waited_for():
+            self.poll.hurry(self.poll.context.settings.watched_every)
+            return False
+        if lagging:
             log.warning(
                 "calendar %s: %d resources are listed and not given, going on without",
                 self.calendar.id,
                 lagging,
             )
-        return not self.is_refused
+        return True
 
     def remember(self) -> None:
         poll, calendar = self.poll, self.calendar

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from domain.work import Watch, unwatched
@@ -69,6 +70,8 @@ class Streak(NamedTuple):
     read_at: float | None
     "When it was read before: where that is another time now, another process read it, and the streak is broken."
     polls: int
+    lacking: Mapping[Href, int] = MappingProxyType({})
+    "What is listed and not given, each with the first of these polls that met it so."
 
 
 class Looked(NamedTuple):

@@ -141,8 +141,9 @@ class Poll:
     def count_on(self, streaks: dict[str, Streak], calendar: Calendar) -> int:
         """With this poll, how many of the calendar met the same, kept in `streaks`."""
         before = streaks.get(calendar.id)
-        goes_on = before is not None and before.read_at == calendar.last_synced_at
-        streaks[calendar.id] = Streak(calendar.last_synced_at, before.polls + 1 if before and goes_on else 1)
+        if before is None or before.read_at != calendar.last_synced_at:
+            before = Streak(calendar.last_synced_at, 0)
+        streaks[calendar.id] = before._replace(polls=before.polls + 1)
         return streaks[calendar.id].polls
 
     def is_older_than(self, own: Appointment) -> bool:

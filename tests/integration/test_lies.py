@@ -649,6 +649,55 @@ async def test_where_all_or_much_is_listed_and_not_given_the_calendar_is_not_tak
     assert (await engine.account()).status == AccountStatus.CONNECTED
 
 
+async def test_one_that_is_not_given_is_waited_for_as_long_as_one_before_it(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context, most = engine.context(), engine.settings.most_missing_polls
+    await engine.settle(context)
+    last_read = (await engine.account()).last_synced_at
+    for name in ("first", "second"):
+        engine.server.hidden.add(home.put(name, event(name, at(20, 9), at(20, 10))))
+        for _ in range(most):
+            await engine.poll(context)
+            engine.now = (await engine.account()).next_poll_at or 0
+            assert (await engine.account()).last_synced_at == last_read
+    await engine.poll(context)
+    assert (await engine.account()).last_synced_at == engine.now
+    assert len([each for each in await engine.resources() if each.has_problems]) == 2
+
+
+async def test_ever_new_ones_that_are_not_given_keep_their_calendar_from_being_read_for_minutes_alone(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    for number in range(60):
+        engine.server.hidden.add(home.put(f"n{number}", event(f"n{number}", at(20, 9), at(20, 10))))
+        await engine.poll(context)
+        assert (await engine.account()).status == AccountStatus.CONNECTED
+        assert engine.now - ((await engine.account()).last_synced_at or 0) < 300
+        engine.now += 15
+
+
+async def test_one_that_is_new_when_a_server_gives_again_what_it_did_not_is_waited_for(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context, most = engine.context(), engine.settings.most_missing_polls
+    await engine.settle(context)
+    home.put("first", event("first", at(20, 9), at(20, 10)))
+    engine.server.hidden |= home.texts.keys()
+    for _ in range(10 * most):
+        engine.now += 60
+        await engine.poll(context)
+    assert (await engine.account()).status == AccountStatus.UNREACHABLE
+    last_read = (await engine.account()).last_synced_at
+    engine.server.hidden = {home.put("second", event("second", at(21, 9), at(21, 10)))}
+    for _ in range(most):
+        engine.now += 15
+        await engine.poll(context)
+        assert (await engine.account()).last_synced_at == last_read
+
+
 async def test_what_was_gone_on_without_before_is_not_counted_with_what_is_not_given_now(
     engine: Engine, home: FakeCalendar
 ) -> None:
