@@ -259,6 +259,7 @@ async def test_the_start_page_connects_anew_where_nothing_is_heard_any_more(
         wire.freeze()
         await block_an_hour(owner, connected)
         await browser.wait_until(f"/ADDED\\s*Lunch/.test({CHANGES})")
+        await browser.open("about:blank")  # It would go on to ask where the wire was.
 
 
 async def test_the_start_page_of_a_real_server_hands_out_nothing(web: Path, browser: Page) -> None:
@@ -341,6 +342,7 @@ async def test_graphiql_says_that_a_subscriptions_connection_was_lost(facts: Fac
         await subscribed(browser, "BlockedSlotChanges")
         wire.cut()
         await browser.wait_until(f"{RESPONSE}.includes('The connection to the server was lost')", within=30)
+        await browser.open("about:blank")
     browser.complaints.clear()  # Of all that the page loads and opens without a server the browser complains.
 
 
