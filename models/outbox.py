@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from domain.accounts import APPLES_WAITS
@@ -121,6 +122,17 @@ async def still_ours(db: Db, taken: TakenWrite) -> TakenWrite | None:
         return None
     found = replace(taken, **rows[0])
     return taken if found == taken else replace(found, attempts=0)
+
+
+async def give_back(db: Db, writes: Sequence[TakenWrite]) -> None:
+    """Unfinished, to whoever looks next."""
+    for taken in writes:
+        await execute(
+            db,
+            "UPDATE pending_write SET lease_until = NULL WHERE appointment_id = $1 AND lease_until = $2",
+            taken.appointment_id,
+            taken.lease_until,
+        )
 
 
 async def finish_write(db: Db, taken: TakenWrite) -> None:

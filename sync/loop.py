@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from domain.work import Work
 from models.bell import SYNC
-from models.outbox import TakenWrite, take_due
+from models.outbox import TakenWrite, give_back, take_due
 from models.polling import Lease, Places, Stamp
 from models.unavailable import is_unavailable
 from sync.clocks import WallClock
@@ -65,7 +65,7 @@ class Loop:
         self._asking = asyncio.Lock()
         self._is_ending = False
         self._may_begin = asyncio.Event()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: dict[asyncio.Task[None], TakenWrite] = {}
         self._may_write = asyncio.Event()
         self._desks = Room(context.settings, context.settings.concurrent_pushes, left=self._look_for_writes)
         "Where writes are made."
@@ -99,8 +99,10 @@ class Loop:
             *(running.task for running in self._polls.values()),
             *self._writes,
         }
+        cut_off: list[TakenWrite] = []
         if tasks:
             _, left = await asyncio.wait(tasks, timeout=self.context.settings.drain)
+            cut_off = [write for task, write in self._writes.items() if task in left]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -112,10 +114,17 @@ class Loop:
         try:
             async with asyncio.timeout(_GIVEN_BACK_WITHIN):
                 await self._leases.give_back_all()
+                await self._give_back(cut_off)
         except TimeoutError:
             log.warning("leases end by themselves: the database is silent")
         except Exception as error:  # noqa: BLE001 - the process ends, whatever it is.
             self._faults.tell(error, "leases end by themselves")
+
+    async def _give_back(self, writes: Sequence[TakenWrite]) -> None:
+        """Safe to do again at once, whatever came of them: by `If-None-Match` and the stored ETag."""
+        if writes:
+            async with self.context.database.whole.writing() as db:
+                await give_back(db, writes)
 
     def running(self, account_id: str) -> RunningPoll | None:
         return self._polls.get(account_id)
@@ -301,7 +310,7 @@ class Loop:
             taken = await take_due(db, now=context.clock(), lease=context.settings.lease, limit=free)
         for write in taken:
             task = asyncio.create_task(self._push(write))
-            self._writes.add(task)
+            self._writes[task] = write
             task.add_done_callback(self._end_write)
 
     async def _push(self, write: TakenWrite) -> None:
@@ -322,7 +331,7 @@ class Loop:
                 place.leave()
 
     def _end_write(self, task: asyncio.Task[None]) -> None:
-        self._writes.discard(task)
+        self._writes.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._faults.tell(error, "a write failed, and its lease ends by itself")
         # The account's next one may have waited for this one's end.
