@@ -1,9 +1,15 @@
-"""Deadlines of many waits that may all last as long. They end in the order in which they began: one timer is enough."""
+"""Deadlines of many waits that may all last as long. They end in the order in which they began: one timer is enough.
+
+Where this process stood still, as on a machine that sleeps, they begin anew: that was nobody's silence.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+
+_STOOD_STILL = 1.0
+"""Seconds that a timer is late by: nothing that came meanwhile was read yet."""
 
 
 class Deadlines:
@@ -31,7 +37,11 @@ class Deadlines:
 
     def _end_those_due(self) -> None:
         loop = asyncio.get_running_loop()
+        assert self._timer is not None
+        late = loop.time() - self._timer.when()
         self._timer = None
+        if late > _STOOD_STILL:
+            self._open = dict.fromkeys(self._open, loop.time() + self._seconds)
         while self._open:
             deadline, at = next(iter(self._open.items()))
             if at > loop.time():

@@ -19,6 +19,13 @@ class Clock:
     now: float
 
     async def pass_by(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            await self.jump(min(end - self.now, 0.5))
+        await self.jump(0)
+
+    async def jump(self, seconds: float) -> None:
+        """As for a process that stood still meanwhile."""
         self.now += seconds
         for _ in range(20):
             await asyncio.sleep(0)
@@ -74,7 +81,20 @@ async def test_one_that_begins_after_a_time_without_any_has_all_of_its_own(clock
         assert not task.done()
         await clock.pass_by(2)
         assert task.result() == "late"
-        await clock.pass_by(LONG)
+        await clock.pass_by(60)
+
+
+async def test_who_stood_still_waits_anew_for_what_came_meanwhile(clock: Clock) -> None:
+    deadlines, answers = Deadlines(10), [asyncio.Event(), asyncio.Event()]
+    asked = [asyncio.create_task(within(deadlines, answer)) for answer in answers]
+    await clock.pass_by(4)
+    await clock.jump(60)
+    answers[0].set()
+    await clock.pass_by(9)
+    assert asked[0].result() == "done"
+    assert not asked[1].done()
+    await clock.pass_by(2)
+    assert asked[1].result() == "late"
 
 
 async def test_a_cancellation_by_others_stays_one() -> None:
@@ -90,7 +110,7 @@ async def test_a_cancellation_by_others_stays_one() -> None:
 async def test_a_deadline_does_not_hide_a_cancellation_at_the_same_time(clock: Clock) -> None:
     task = asyncio.create_task(within(Deadlines(10), asyncio.Event()))
     await clock.pass_by(0)
-    clock.now += 11
+    clock.now += 10.5
     asyncio.get_running_loop().call_soon(task.cancel)
     with pytest.raises(asyncio.CancelledError):
         await task
