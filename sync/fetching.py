@@ -45,8 +45,8 @@ async def fetch_pages(
     poll: Poll, calendar: Calendar, wanted: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
 ) -> AsyncGenerator[Page, None]:
     """In order, several answers to a page, with the next requests under way while one is stored."""
-    most, slow = poll.context.settings.requests_in_flight, poll.context.memory.slow
-    batches = _batches(wanted, slow.get(calendar.id, ()), poll.context.settings.batch)
+    most, slow = poll.context.settings.requests_in_flight, poll.context.memory.slow.get(calendar.id, ())
+    batches = _batches(wanted, slow, poll.context.settings.batch)
     under_way: deque[asyncio.Task[Page]] = deque()
     in_hand: list[Page] = []
     try:
@@ -64,9 +64,6 @@ async def fetch_pages(
             if is_last or len(in_hand) == poll.context.settings.answers_stored_at_once:
                 yield _one_page(in_hand, is_last=is_last)
                 in_hand = []
-        # What is left was not given by itself either.
-        if unanswered := [part for part in slow.pop(calendar.id, ()) if part <= wanted.keys()]:
-            slow[calendar.id] = unanswered
     finally:
         for task in under_way:
             task.cancel()
@@ -199,6 +196,13 @@ def _forget_slow(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:
     slow, hrefs = poll.context.memory.slow, frozenset(asked)
     if calendar.id in slow:
         slow[calendar.id] = [left for part in slow[calendar.id] if (left := part - hrefs)]
+
+
+def keep_slow(poll: Poll, calendar: Calendar, lagging: AbstractSet[Href]) -> None:
+    """These alone: the whole calendar was read, and of the others no more is to be asked for."""
+    parts = poll.context.memory.slow.pop(calendar.id, ())
+    if left := [kept for part in parts if (kept := part & lagging)]:
+        poll.context.memory.slow[calendar.id] = left
 
 
 async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> dict[Href, Fetched]:

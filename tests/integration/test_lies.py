@@ -1013,6 +1013,26 @@ async def test_half_of_a_calendar_that_is_silent_by_itself_for_good_keeps_the_re
     assert (await engine.account()).last_synced_at == engine.now
 
 
+async def test_silent_ones_in_several_parts_of_a_first_answer_keep_the_rest_from_nothing(
+    engine: Engine, work: FakeCalendar
+) -> None:
+    engine.server.most_told = 3
+    hrefs = [work.put(f"w{day}", event(f"w{day}", at(day, 11), at(day, 12))) for day in range(3, 12)]
+    engine.server.spoiling |= {hrefs[1]: Unreachable(), hrefs[5]: Unreachable()}
+    await engine.choose("Work")
+    context = engine.context()
+    for _ in range(20):
+        engine.now = max((await engine.account()).next_poll_at or 0, engine.now + 1)
+        await engine.poll(context)
+    assert len(await engine.slots()) == 7
+    assert (await engine.account()).last_synced_at == engine.now
+    for href in list(engine.server.spoiling):
+        work.delete(href)
+        del engine.server.spoiling[href]
+    await engine.settle(context)
+    assert not context.memory.slow, "what is gone is remembered for good"
+
+
 @pytest.mark.parametrize("has_another", [True, False])
 @pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), NotThere(), Unreachable()], ids=repr)
 async def test_whether_the_only_event_of_a_calendar_is_at_fault_another_calendars_tells(
