@@ -100,22 +100,25 @@ async def _fetch_page(
     poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
 ) -> Page:
     try:
-        found = await _fetch_texts(poll, calendar, asked, held)
+        found, doubtful = await _fetch_texts(poll, calendar, asked, held)
     except (Unreachable, Throttled):
         _ask_apart(poll, calendar, asked)
         raise
     # One that is asked for alone stays so until it is given: any others would have no answer beside it.
-    _forget_slow(poll, calendar, asked if len(asked) > 1 else found)
+    _forget_slow(poll, calendar, asked if len(asked) > 1 else found.keys() - doubtful)
     lagging = {href for href, etag in asked.items() if href not in found or _is_other(found[href].etag, etag)}
+    # What is doubtful closes time until another is given; without the ETag that was listed it is asked for again.
+    etags = {**asked, **dict.fromkeys(doubtful)}
     fetched = [
-        each if each.etag else each._replace(etag=asked[each.href] or ETag("")) for each in found.values()
+        each if each.etag else each._replace(etag=etags[each.href] or ETag("")) for each in found.values()
     ]
-    return Page(tuple(fetched), frozenset(lagging))
+    return Page(tuple(fetched), doubtful | lagging)
 
 
 async def _fetch_texts(
     poll: Poll, calendar: Calendar, asked: Mapping[Href, ETag | None], held: Mapping[Href, ETag]
-) -> dict[Href, Fetched]:
+) -> tuple[dict[Href, Fetched], frozenset[Href]]:
+    """And which of them are doubtful: perhaps older than was listed."""
     try:
         found = _texts_of(await poll.remote.fetch(calendar.path, list(asked)))
     except UnexpectedAnswer:
@@ -132,7 +135,7 @@ async def _fetch_texts(
         found = {}
     if not found:
         # A server that drops them all, or one object that spoils the whole answer.
-        return await _fetch_each(poll, calendar, list(asked), is_alone=len(asked) == 1)
+        return await _fetch_each(poll, calendar, list(asked), is_alone=len(asked) == 1), frozenset()
     poll.giving.add(calendar.id)
     # A text without an ETag can be an older one than was listed: it counts as it is given by itself. So does the one
     # that we hold, where no ETag was listed.
@@ -141,8 +144,8 @@ async def _fetch_texts(
         for href, each in found.items()
         if not each.etag or (asked.get(href) is None and each.etag == held.get(href))
     ]
-    sure = {href: each for href, each in found.items() if href not in doubtful}
-    return sure | await _fetch_each(poll, calendar, doubtful, is_alone=len(asked) == 1)
+    by_itself = await _fetch_each(poll, calendar, doubtful, is_alone=len(asked) == 1)
+    return found | by_itself, frozenset(doubtful) - by_itself.keys()
 
 
 async def _fetch_each(

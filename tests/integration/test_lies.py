@@ -471,6 +471,23 @@ async def test_nor_where_it_is_not_given_by_itself(
     assert (await engine.slots())[-1] == (at(21, 9), at(21, 10))
 
 
+@pytest.mark.parametrize("name", ["d3", "new"])
+@pytest.mark.parametrize("told", [NotThere(), Forbidden(), UnexpectedAnswer(), Unreachable()], ids=repr)
+async def test_it_closes_time_though_it_is_never_given_by_itself(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError, name: str
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    href = home.put(name, event(name, at(20, 9), at(20, 10)))
+    engine.server.lagging[href] = ETag(""), home.texts[href][1]
+    fails_by_itself(monkeypatch, [href], told)
+    for _ in range(12):
+        await engine.poll(context)
+        assert (at(20, 9), at(20, 10)) in await engine.slots()
+        engine.now = (await engine.account()).next_poll_at or 0
+    assert context.memory.ungiven, "it is not asked for again"
+
+
 @pytest.mark.parametrize("told", [Unreachable(), ServerFailed(), Throttled(1)], ids=repr)
 async def test_one_that_comes_without_its_etag_and_not_by_itself_keeps_no_other_from_being_read(
     engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
