@@ -1,6 +1,7 @@
 """Deadlines of many waits that may all last as long. They end in the order in which they began: one timer is enough.
 
-Where this process stood still, as on a machine that sleeps, they begin anew: that was nobody's silence.
+Where this process stood still, as on a machine that sleeps, they begin anew: that was nobody's silence. But once each:
+where it is late all the time, a wait for who is silent would never end.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Deadlines:
         late = loop.time() - self._timer.when()
         self._timer = None
         if late > _STOOD_STILL:
-            self._open = dict.fromkeys(self._open, loop.time() + self._seconds)
+            self._begin_anew(loop.time() + self._seconds)
         while self._open:
             deadline, at = next(iter(self._open.items()))
             if at > loop.time():
@@ -50,6 +51,13 @@ class Deadlines:
             del self._open[deadline]
             deadline.end()
 
+    def _begin_anew(self, at: float) -> None:
+        """Those that did before are the first of them, and stay so."""
+        for deadline in self._open:
+            if not deadline.has_begun_anew:
+                deadline.has_begun_anew = True
+                self._open[deadline] = at
+
     def _drop(self, deadline: Deadline) -> None:
         self._open.pop(deadline, None)
 
@@ -57,13 +65,14 @@ class Deadlines:
 class Deadline:
     """One wait. Raises TimeoutError in place of the cancellation by which it was ended."""
 
-    __slots__ = ("_all", "_before", "_has_ended", "_task")
+    __slots__ = ("_all", "_before", "_has_ended", "_task", "has_begun_anew")
 
     def __init__(self, of: Deadlines) -> None:
         self._all = of
         self._task: asyncio.Task[object] | None = None
         self._has_ended = False
         self._before = 0
+        self.has_begun_anew = False
 
     def end(self) -> None:
         assert self._task is not None

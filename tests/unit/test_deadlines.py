@@ -97,6 +97,15 @@ async def test_who_stood_still_waits_anew_for_what_came_meanwhile(clock: Clock) 
     assert asked[1].result() == "late"
 
 
+async def test_who_stands_still_again_and_again_waits_anew_once(clock: Clock) -> None:
+    asked = asyncio.create_task(within(Deadlines(10), asyncio.Event()))
+    await clock.pass_by(0)
+    for _ in range(2):
+        assert not asked.done()
+        await clock.jump(12)
+    assert asked.result() == "late"
+
+
 async def test_a_cancellation_by_others_stays_one() -> None:
     deadlines = Deadlines(LONG)
     task = asyncio.create_task(within(deadlines, asyncio.Event()))
