@@ -122,10 +122,10 @@ class Closing(Ending):
         is_giving = self.calendar.id in self.poll.giving and await has_given(ledger.db, self.calendar)
         self.is_refused = lagging > FEW_GONE or (lagging > 0 and not is_giving)
         if self.is_refused:
-            # No wait of any: what is new once it gives again is waited for then.
+            # No wait of any: what is not given once it gives others again is waited for then.
             missing = self.poll.context.memory.missing_polls
             streak = missing[self.calendar.id]
-            missing[self.calendar.id] = streak._replace(polls=streak.polls - 1)
+            missing[self.calendar.id] = streak._replace(polls=streak.polls - 1, lacking={})
             return False
         if not self._is_each_waited_for():
             self.poll.hurry(self.poll.context.settings.watched_every)

@@ -696,8 +696,9 @@ async def test_ever_new_ones_that_are_not_given_keep_their_calendar_from_being_r
         engine.now += 15
 
 
-async def test_one_that_is_new_when_a_server_gives_again_what_it_did_not_is_waited_for(
-    engine: Engine, home: FakeCalendar
+@pytest.mark.parametrize("left", ["first", "second"])
+async def test_one_that_is_not_given_when_a_server_gives_the_others_again_is_waited_for(
+    engine: Engine, home: FakeCalendar, left: str
 ) -> None:
     context, most = engine.context(), engine.settings.most_missing_polls
     await engine.settle(context)
@@ -708,7 +709,8 @@ async def test_one_that_is_new_when_a_server_gives_again_what_it_did_not_is_wait
         await engine.poll(context)
     assert (await engine.account()).status == AccountStatus.UNREACHABLE
     last_read = (await engine.account()).last_synced_at
-    engine.server.hidden = {home.put("second", event("second", at(21, 9), at(21, 10)))}
+    home.put("second", event("second", at(21, 9), at(21, 10)))
+    engine.server.hidden = {Href(f"{home.path}{left}.ics")}
     for _ in range(most):
         engine.now += 15
         await engine.poll(context)
