@@ -23,9 +23,6 @@ from sync.told import Told
 
 log = logging.getLogger(__name__)
 
-_MOST_WAITS = 3
-"""One after the other, for events that are not given: in a longer row they are many, and the calendar old."""
-
 
 @dataclass(slots=True, kw_only=True)
 class Closing(Ending):
@@ -96,20 +93,11 @@ class Closing(Ending):
         if calendar.id not in poll.counted or calendar.id not in missing:  # It may be read twice.
             poll.counted.add(calendar.id)
             poll.count_on(missing, calendar)
-        streak = missing[calendar.id]
-        since = {href: streak.lacking.get(href, streak.polls) for href in self.lagging - self.ungiven}
-        missing[calendar.id] = streak._replace(lacking=since)
+        missing[calendar.id] = streak = missing[calendar.id].lacking_now(self.lagging - self.ungiven)
         if streak.polls <= poll.context.settings.most_missing_polls:
             poll.hurry(poll.context.settings.watched_every)
             return False
         return True
-
-    def _is_each_waited_for(self) -> bool:
-        """As long as the first of them was: but where ever new ones come, it is gone on without them in the end."""
-        streak = self.poll.context.memory.missing_polls[self.calendar.id]
-        most = self.poll.context.settings.most_missing_polls
-        for_last = streak.polls - max(streak.lacking.values(), default=0)
-        return for_last >= most or streak.polls > _MOST_WAITS * most
 
     async def _is_given_up(self, ledger: Ledger) -> bool:
         """Whether it is gone on without what is not given: not where it is much, or all.
@@ -118,16 +106,14 @@ class Closing(Ending):
         """
         if not self._has_waited():
             return False
+        missing, most = self.poll.context.memory.missing_polls, self.poll.context.settings.most_missing_polls
         lagging = len(self.lagging - self.ungiven)
         is_giving = self.calendar.id in self.poll.giving and await has_given(ledger.db, self.calendar)
         self.is_refused = lagging > FEW_GONE or (lagging > 0 and not is_giving)
         if self.is_refused:
-            # No wait of any: what is not given once it gives others again is waited for then.
-            missing = self.poll.context.memory.missing_polls
-            streak = missing[self.calendar.id]
-            missing[self.calendar.id] = streak._replace(polls=streak.polls - 1, lacking={})
+            missing[self.calendar.id] = missing[self.calendar.id].without_last()
             return False
-        if not self._is_each_waited_for():
+        if not missing[self.calendar.id].has_waited_for_each(most):
             self.poll.hurry(self.poll.context.settings.watched_every)
             return False
         if lagging:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +23,8 @@ V = TypeVar("V")
 
 _FEW = 20
 """Texts: to store so many takes the processor no longer than other things that are done unasked."""
+_MOST_WAITS = 3
+"""One after the other, for events that are not given: in a longer row they are many, and the calendar old."""
 _STORED_AT_ONCE = 2
 """While one waits for the database, rows are made for the other."""
 
@@ -72,6 +74,19 @@ class Streak(NamedTuple):
     polls: int
     lacking: Mapping[Href, int] = MappingProxyType({})
     "What is listed and not given, each with the first of these polls that met it so."
+
+    def lacking_now(self, hrefs: Iterable[Href]) -> Streak:
+        """Those that were lacking before are so since then."""
+        return self._replace(lacking={href: self.lacking.get(href, self.polls) for href in hrefs})
+
+    def without_last(self) -> Streak:
+        """A poll that got nothing was no wait for any: what is lacking once others are given is waited for then."""
+        return self._replace(polls=self.polls - 1, lacking={})
+
+    def has_waited_for_each(self, most: int) -> bool:
+        """`most` polls for the last of them too: but where ever new ones come, it is enough in the end."""
+        since = max(self.lacking.values(), default=0)
+        return self.polls - since >= most or self.polls > _MOST_WAITS * most
 
 
 class Looked(NamedTuple):
