@@ -104,14 +104,15 @@ class Closing(Ending):
 
         That is no event that went astray, and its time would be open.
         """
-        if not self._has_waited():
-            return False
+        has_waited = self._has_waited()
         missing, most = self.poll.context.memory.missing_polls, self.poll.context.settings.most_missing_polls
         lagging = len(self.lagging - self.ungiven)
         is_giving = self.calendar.id in self.poll.giving and await has_given(ledger.db, self.calendar)
-        self.is_refused = lagging > FEW_GONE or (lagging > 0 and not is_giving)
-        if self.is_refused:
-            missing[self.calendar.id] = missing[self.calendar.id].without_last()
+        if lagging > FEW_GONE or (lagging > 0 and not is_giving):
+            missing[self.calendar.id] = missing[self.calendar.id].waiting_for_none(most)
+            self.is_refused = has_waited
+            return False
+        if not has_waited:
             return False
         if not missing[self.calendar.id].has_waited_for_each(most):
             self.poll.hurry(self.poll.context.settings.watched_every)

@@ -79,9 +79,12 @@ class Streak(NamedTuple):
         """Those that were lacking before are so since then."""
         return self._replace(lacking={href: self.lacking.get(href, self.polls) for href in hrefs})
 
-    def without_last(self) -> Streak:
-        """A poll that got nothing was no wait for any: what is lacking once others are given is waited for then."""
-        return self._replace(polls=self.polls - 1, lacking={})
+    def waiting_for_none(self, most: int) -> Streak:
+        """A poll that got nothing was no wait for any: what is lacking once others are given is waited for then.
+
+        Beyond `most`, it is not counted either.
+        """
+        return self._replace(polls=self.polls - (self.polls > most), lacking={})
 
     def has_waited_for_each(self, most: int) -> bool:
         """`most` polls for the last of them too: but where ever new ones come, it is enough in the end."""

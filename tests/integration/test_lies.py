@@ -696,18 +696,19 @@ async def test_ever_new_ones_that_are_not_given_keep_their_calendar_from_being_r
         engine.now += 15
 
 
+@pytest.mark.parametrize("polls", [2, 5, 50])
 @pytest.mark.parametrize("left", ["first", "second"])
 async def test_one_that_is_not_given_when_a_server_gives_the_others_again_is_waited_for(
-    engine: Engine, home: FakeCalendar, left: str
+    engine: Engine, home: FakeCalendar, left: str, polls: int
 ) -> None:
     context, most = engine.context(), engine.settings.most_missing_polls
     await engine.settle(context)
     home.put("first", event("first", at(20, 9), at(20, 10)))
     engine.server.hidden |= home.texts.keys()
-    for _ in range(10 * most):
+    for _ in range(polls):
         engine.now += 60
         await engine.poll(context)
-    assert (await engine.account()).status == AccountStatus.UNREACHABLE
+    assert ((await engine.account()).status == AccountStatus.UNREACHABLE) == (polls > most)
     last_read = (await engine.account()).last_synced_at
     home.put("second", event("second", at(21, 9), at(21, 10)))
     engine.server.hidden = {Href(f"{home.path}{left}.ics")}
