@@ -488,6 +488,24 @@ async def test_it_closes_time_though_it_is_never_given_by_itself(
     assert context.memory.ungiven, "it is not asked for again"
 
 
+@pytest.mark.parametrize("extra", ["", "BEGIN:VEVENT\r\nUID:x\r\nDTSTART:?\r\nEND:VEVENT\r\n"])
+async def test_it_is_waited_for_in_a_first_reading_though_a_part_of_its_text_can_not_be_read(
+    engine: Engine, work: FakeCalendar, monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    context = engine.context()
+    work.put("other", event("other", at(21, 9), at(21, 10)))
+    old = event("x", at(20, 9), at(20, 10)).replace("END:VCALENDAR", f"{extra}END:VCALENDAR")
+    href = work.put("x", event("x", at(22, 9), at(22, 10)))
+    engine.server.lagging[href] = ETag(""), old
+    fails_by_itself(monkeypatch, [href], Forbidden())
+    await engine.choose("Home", "Work")
+    for _ in range(engine.settings.most_missing_polls):
+        engine.now += 15
+        await engine.poll(context)
+        assert (at(20, 9), at(20, 10)) in await engine.slots()
+        assert (await engine.calendar("Work")).last_synced_at is None
+
+
 @pytest.mark.parametrize("told", [Unreachable(), ServerFailed(), Throttled(1)], ids=repr)
 async def test_one_that_comes_without_its_etag_and_not_by_itself_keeps_no_other_from_being_read(
     engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
