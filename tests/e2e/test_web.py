@@ -209,8 +209,10 @@ async def test_why_nothing_was_blocked_stays_to_be_read(
     await browser.run("document.querySelector('#block').click()")
     problem = "document.querySelector('#problem').innerText"
     await browser.wait_until(f"{problem} && !document.querySelector('#block').disabled")
-    await block_an_hour(owner, connected)  # Is told, and has the week read anew.
-    shown = f"/ADDED\\s*Lunch/.test({CHANGES}) && document.querySelector('#week .blocked[title=\"Lunch\"]')"
+    start = await amid_a_free_window(owner, connected)  # Which the week shows, whatever hour it is.
+    span = {"start": start.isoformat(), "end": (start + HALF_AN_HOUR).isoformat()}
+    await block(owner, connected, "Errand", **span)  # Is told, and has the week read anew.
+    shown = f"/ADDED\\s*Errand/.test({CHANGES}) && document.querySelector('#week .blocked[title=Errand]')"
     await browser.wait_until(shown)
     assert await browser.run(problem)
 
