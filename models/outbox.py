@@ -11,7 +11,7 @@ from domain.changes import ChangeKind
 from domain.copies import WriteState
 from models.calendar import Calendar
 from models.changelog import Ledger
-from models.sql import Db, execute, fetch, marks
+from models.sql import Db, execute, execute_many, fetch, marks
 
 UNSENT = frozenset({WriteState.PENDING, WriteState.FAILED})
 """What iCloud has is not yet what it should be: a row of the outbox stands for it."""
@@ -126,13 +126,11 @@ async def still_ours(db: Db, taken: TakenWrite) -> TakenWrite | None:
 
 async def give_back(db: Db, writes: Sequence[TakenWrite]) -> None:
     """Unfinished, to whoever looks next."""
-    for taken in writes:
-        await execute(
-            db,
-            "UPDATE pending_write SET lease_until = NULL WHERE appointment_id = $1 AND lease_until = $2",
-            taken.appointment_id,
-            taken.lease_until,
-        )
+    await execute_many(
+        db,
+        "UPDATE pending_write SET lease_until = NULL WHERE appointment_id = $1 AND lease_until = $2",
+        [(taken.appointment_id, taken.lease_until) for taken in writes],
+    )
 
 
 async def finish_write(db: Db, taken: TakenWrite) -> None:
