@@ -20,6 +20,15 @@ class Work:
     """Headers of a request: what it is a part of, where its sender says so."""
 
 
+class LeftError(Exception):
+    """Whoever asked has gone, or takes nothing of the answer."""
+
+
+def ended_by(error: BaseException) -> str:
+    """The outcome of what an exception ends. Called off is not broken: so ends each page that follows, and each process."""
+    return "broken" if isinstance(error, Exception) and not isinstance(error, LeftError) else "left"
+
+
 Watch = Callable[[Work], AbstractContextManager[object]]
 """Entered while the work goes on, and left with its outcome set."""
 

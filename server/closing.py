@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from domain.work import LeftError
+
 NOT_UTF8 = 1007
 RESTARTING = 1012
 AGAIN_LATER = 1013
@@ -15,7 +17,7 @@ TOO_SLOW = 4410
 ASKED_TWICE = 4429
 
 
-class ClosedError(Exception):
+class ClosedError(LeftError):
     """The socket is to be closed with this code and reason, which is ours alone: RFC 6455 5.5 leaves it 123 bytes."""
 
     def __init__(self, code: int, reason: str) -> None:

@@ -18,7 +18,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from domain.work import Work
+from domain.work import Work, ended_by
 from models.sql import fetch
 from resolvers.context import Services
 
@@ -79,8 +79,8 @@ class Metrics:
         self._running.labels(kind).inc()
         try:
             yield
-        except BaseException:
-            work.outcome = "broken"
+        except BaseException as error:
+            work.outcome = ended_by(error)
             raise
         finally:
             self._running.labels(kind).dec()

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from domain.work import Work
+from domain.work import Work, ended_by
 
 _LEFT_WITHIN = 2.0
 """Seconds that a process's end waits for a collector: what it was not told then is lost."""
@@ -41,8 +41,8 @@ class Traces:
         ) as span:
             try:
                 yield
-            except BaseException:
-                work.outcome = "broken"
+            except BaseException as error:
+                work.outcome = ended_by(error)
                 raise
             finally:
                 span.update_name(work.kind)

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
+from domain.work import LeftError
 from server.closing import NOT_UTF8
 from server.room import Config, Room
 
@@ -61,7 +62,7 @@ def _bounded(transport: asyncio.Transport) -> None:
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KEPT_BY_THE_KERNEL)
 
 
-class GoneError(Exception):
+class GoneError(LeftError):
     """The peer has gone, or was told to."""
 
 
