@@ -25,7 +25,7 @@ class LeftError(Exception):
 
 
 def ended_by(error: BaseException) -> str:
-    """The outcome of what an exception ends. Called off is not broken: so ends each page that follows, and each process."""
+    """The outcome of what an exception ends. What is called off is not broken: so ends each page that follows."""
     return "broken" if isinstance(error, Exception) and not isinstance(error, LeftError) else "left"
 
 
