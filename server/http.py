@@ -46,7 +46,6 @@ _SHOWN_HEADERS = "etag, retry-after"
 _METHODS = "GET, HEAD, POST, OPTIONS"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _ONLY_POST = "POST, OPTIONS"
-_RETRY_AFTER = 5
 _NOT_KEPT = (b"cache-control", caching.NEVER.encode())
 _OF_EACH = ((b"x-content-type-options", b"nosniff"), (b"vary", caching.VARY.encode()))
 _HOW_TO_FOLLOW = (
@@ -207,8 +206,8 @@ def _answered(answer: Answer, accepts: Accepted, exchange: _Exchange) -> Respons
 
 def _full(problem: TooManyError) -> Denied:
     if problem.is_ours:
-        return Denied(503, Code.UNAVAILABLE, str(problem), time.time() + _RETRY_AFTER)
-    return Denied(429, Code.RATE_LIMITED, str(problem), time.time() + _RETRY_AFTER)
+        return Denied(503, Code.UNAVAILABLE, str(problem), time.time() + replies.RETRY_AFTER)
+    return Denied(429, Code.RATE_LIMITED, str(problem), time.time() + replies.RETRY_AFTER)
 
 
 def _cacheable(

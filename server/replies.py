@@ -15,6 +15,9 @@ from server.framing import FRAMINGS, whole
 from server.negotiation import GRAPHQL_JSON, JSON
 from server.wire import cut, has_begun, send_whole
 
+RETRY_AFTER = 5
+"""Seconds, where nobody knows when waiting will have helped."""
+
 
 def answered(answer: Answer, media_type: str) -> Response:
     """A request error has a status of its own only in GraphQL's media type; in JSON's, proxies speak by status too."""
@@ -56,8 +59,11 @@ async def give_up(scope: Scope, receive: Receive, send: Send) -> None:
 def fault(problem: Exception) -> Response:
     """Whatever was raised where no operation runs: the database, mostly, when a key is looked at."""
     [error] = refused_by(problem).errors
-    code = (error.extensions or {})["code"]
-    return _errors(503 if code == Code.UNAVAILABLE else 500, JSON, error.formatted)
+    if (error.extensions or {})["code"] != Code.UNAVAILABLE:
+        return _errors(500, JSON, error.formatted)
+    reply = _errors(503, JSON, error.formatted)
+    reply.headers["retry-after"] = str(RETRY_AFTER)
+    return reply
 
 
 def _errors(status: int, media_type: str, error: object) -> Response:

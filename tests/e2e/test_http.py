@@ -274,6 +274,9 @@ async def test_a_database_that_hangs_up_is_told_as_unavailable(
         wire.cut()
         assert await rename(served) == ["UNAVAILABLE"]
         assert "An operation failed" in caplog.text
+        unlooked = await served.post(served.booking, VIEWER)
+        assert (unlooked.status_code, codes(unlooked.json())) == (503, ["UNAVAILABLE"])
+        assert int(unlooked.headers["retry-after"]) > 0
         wire.mend()
 
 
