@@ -1,4 +1,4 @@
-"""Holds what no linter does: no path of one machine, no registry's address, no setting that the README leaves out."""
+"""Holds what no linter does: no path of one machine, no registry's address, no private key."""
 
 from __future__ import annotations
 

@@ -66,11 +66,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`field` is its name in Settings; None for a secret, which only `server.secrets` reads."""
+    """`field` is its name in Settings; None for a secret, which only `server.secret_keys` reads."""
 
     name: str
     default: str
-    meaning: str
     field: str | None
     read: Callable[[str], Any]
 
@@ -217,212 +216,43 @@ def _authority(value: str) -> Path | None:
 
 
 SETTINGS = (
-    Setting(
-        "SLOTWIRE_DATABASE_URL",
-        "sqlite:///slotwire.sqlite3",
-        "`sqlite:///path` (four slashes for an absolute one) or `postgres://user@host/name`",
-        "database_url",
-        _database_url,
-    ),
-    Setting(
-        "SLOTWIRE_DATABASE_POOL",
-        "10",
-        "connections to PostgreSQL, at most, of one process; half of them for the sync loop",
-        "database_pool",
-        _number(2, 1000),
-    ),
-    Setting("SLOTWIRE_HOST", "127.0.0.1", "the address to listen on; `0.0.0.0` for every one", "host", _text),
-    Setting("SLOTWIRE_PORT", "8080", "the port to listen on", "port", _number(1, 65535)),
-    Setting(
-        "SLOTWIRE_SEALING_KEY_FILE",
-        "slotwire.key",
-        "the keys that passwords are sealed and identities are derived with; made at the first start, readable by"
-        " its owner alone",
-        "sealing_key_file",
-        Path,
-    ),
-    Setting(
-        "SLOTWIRE_SEALING_KEYS",
-        "",
-        "in place of the file: `id:base64`, 32 bytes each, the one to seal with first, separated by commas",
-        None,
-        _text,
-    ),
-    Setting(
-        "SLOTWIRE_IDENTITY_KEY",
-        "",
-        "with `SLOTWIRE_SEALING_KEYS`: base64, 32 bytes or more; never changed, or guests' tokens end",
-        None,
-        _text,
-    ),
-    Setting(
-        "SLOTWIRE_CALDAV_URL",
-        ICLOUD_URL,
-        "the calendar server; plain http to this machine alone",
-        "caldav_url",
-        _caldav_url,
-    ),
-    Setting(
-        "SLOTWIRE_CALDAV_HOSTS",
-        "",
-        "further hosts that passwords may go to (`name` or `name:port`), separated by commas; iCloud's are known",
-        "caldav_hosts",
-        _hosts,
-    ),
-    Setting(
-        "SLOTWIRE_CALDAV_CA_FILE",
-        "",
-        "certificates, in PEM, of an authority to trust beside the machine's: for a calendar server of your own",
-        "caldav_ca_file",
-        _authority,
-    ),
-    Setting(
-        "SLOTWIRE_CALDAV_IS_ICLOUD",
-        "auto",
-        "`on`: only app-specific passwords are taken; `auto`: where the calendar server is iCloud's",
-        "caldav_is_icloud",
-        _switch_or_auto,
-    ),
-    Setting(
-        "SLOTWIRE_ICLOUD_CHINA",
-        "off",
-        "`on`: iCloud's hosts in China are allowed too",
-        "icloud_china",
-        _switch,
-    ),
-    Setting(
-        "SLOTWIRE_POLL_WATCHED",
-        "15",
-        "seconds between polls while someone looks at the user's time",
-        "poll_watched",
-        _number(5, 3600),
-    ),
-    Setting("SLOTWIRE_POLL_USUAL", "60", "seconds between polls else", "poll_usual", _number(5, 86_400)),
-    Setting(
-        "SLOTWIRE_POLL_QUIET",
-        "300",
-        "seconds between polls of an account without a change for a day",
-        "poll_quiet",
-        _number(5, 86_400),
-    ),
-    Setting(
-        "SLOTWIRE_REQUESTS_PER_MINUTE",
-        "240",
-        "requests to the calendar server, at most, for one account; past them we wait, before Apple says so",
-        "requests_per_minute",
-        _number(10, 100_000),
-    ),
-    Setting(
-        "SLOTWIRE_STALENESS_LIMIT",
-        "1800",
-        "seconds after which a calendar that could not be read closes its owner's time",
-        "staleness_limit",
-        _number(60, 604_800),
-    ),
-    Setting(
-        "SLOTWIRE_LOOK_AGAIN_AFTER",
-        "60",
-        "seconds: a booking polls iCloud first where the last poll is older",
-        "look_again_after",
-        _number(0, 86_400),
-    ),
-    Setting("SLOTWIRE_HOLD_SECONDS", "300", "how long a guest's hold lasts", "hold_for", _number(10, 3600)),
-    Setting(
-        "SLOTWIRE_HORIZON_DAYS",
-        "400",
-        "how many days ahead events are read and can be booked",
-        "horizon_days",
-        _number(1, 1100),
-    ),
-    Setting(
-        "SLOTWIRE_KEEP_CHANGES_DAYS",
-        "7",
-        "days for which a subscriber can resume from its cursor",
-        "keep_changes_days",
-        _number(1, 365),
-    ),
-    Setting(
-        "SLOTWIRE_ALLOWED_ORIGINS",
-        "",
-        "pages that may call with ADMIN and OWNER keys, such as `https://app.example.com`, separated by commas, or `*`;"
-        " BOOKING keys have their own",
-        "allowed_origins",
-        _origins,
-    ),
-    Setting(
-        "SLOTWIRE_TRUSTED_PROXIES",
-        "",
-        "addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas",
-        "trusted_proxies",
-        _networks,
-    ),
-    Setting(
-        "SLOTWIRE_CONNECTIONS",
-        "10000",
-        "websockets and streams, at most, that one process holds open",
-        "connections",
-        _number(1, 1_000_000),
-    ),
-    Setting(
-        "SLOTWIRE_CONNECTIONS_PER_ADDRESS",
-        "500",
-        "of them from one address (of IPv6, from one /64)",
-        "connections_per_address",
-        _number(1, 1_000_000),
-    ),
-    Setting(
-        "SLOTWIRE_CONNECTIONS_PER_KEY",
-        "5000",
-        "of them with one key",
-        "connections_per_key",
-        _number(1, 1_000_000),
-    ),
-    Setting("SLOTWIRE_GRAPHIQL", "on", "`off`: no GraphiQL at /graphiql", "graphiql", _switch),
-    Setting(
-        "SLOTWIRE_BOOKING_INTROSPECTION",
-        "off",
-        "`on`: BOOKING keys too may read the schema",
-        "booking_introspection",
-        _switch,
-    ),
-    Setting(
-        "SLOTWIRE_METRICS",
-        "off",
-        "`on`: /metrics, in Prometheus's format",
-        "metrics",
-        _switch,
-    ),
-    Setting(
-        "SLOTWIRE_METRICS_FROM",
-        "127.0.0.1, ::1",
-        "addresses or networks that may read /metrics, separated by commas",
-        "metrics_from",
-        _networks,
-    ),
-    Setting(
-        "SLOTWIRE_TRACES_URL",
-        "",
-        "where OpenTelemetry traces go, over OTLP/HTTP, such as `http://127.0.0.1:4318/v1/traces`",
-        "traces_url",
-        _traces_url,
-    ),
-    Setting(
-        "SLOTWIRE_DRAIN_SECONDS",
-        "0",
-        "how long requests are still taken after SIGTERM, while /readyz says 503",
-        "drain_for",
-        _number(0, 600),
-    ),
-    Setting("SLOTWIRE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`", "log_level", _log_level),
-    Setting("SLOTWIRE_LOG_FORMAT", "plain", "`plain`, or `json`: one object a line", "log_json", _log_format),
-    Setting(
-        "SLOTWIRE_DEMO_FILE",
-        "",
-        "set by `make demo` alone: facts, keys among them, that the start page hands to anyone",
-        "demo_file",
-        _path_or_none,
-    ),
+    Setting("SLOTWIRE_DATABASE_URL", "sqlite:///slotwire.sqlite3", "database_url", _database_url),
+    Setting("SLOTWIRE_DATABASE_POOL", "10", "database_pool", _number(2, 1000)),
+    Setting("SLOTWIRE_HOST", "127.0.0.1", "host", _text),
+    Setting("SLOTWIRE_PORT", "8080", "port", _number(1, 65535)),
+    Setting("SLOTWIRE_SEALING_KEY_FILE", "slotwire.key", "sealing_key_file", Path),
+    Setting("SLOTWIRE_SEALING_KEYS", "", None, _text),
+    Setting("SLOTWIRE_IDENTITY_KEY", "", None, _text),
+    Setting("SLOTWIRE_CALDAV_URL", ICLOUD_URL, "caldav_url", _caldav_url),
+    Setting("SLOTWIRE_CALDAV_HOSTS", "", "caldav_hosts", _hosts),
+    Setting("SLOTWIRE_CALDAV_CA_FILE", "", "caldav_ca_file", _authority),
+    Setting("SLOTWIRE_CALDAV_IS_ICLOUD", "auto", "caldav_is_icloud", _switch_or_auto),
+    Setting("SLOTWIRE_ICLOUD_CHINA", "off", "icloud_china", _switch),
+    Setting("SLOTWIRE_POLL_WATCHED", "15", "poll_watched", _number(5, 3600)),
+    Setting("SLOTWIRE_POLL_USUAL", "60", "poll_usual", _number(5, 86_400)),
+    Setting("SLOTWIRE_POLL_QUIET", "300", "poll_quiet", _number(5, 86_400)),
+    Setting("SLOTWIRE_REQUESTS_PER_MINUTE", "240", "requests_per_minute", _number(10, 100_000)),
+    Setting("SLOTWIRE_STALENESS_LIMIT", "1800", "staleness_limit", _number(60, 604_800)),
+    Setting("SLOTWIRE_LOOK_AGAIN_AFTER", "60", "look_again_after", _number(0, 86_400)),
+    Setting("SLOTWIRE_HOLD_SECONDS", "300", "hold_for", _number(10, 3600)),
+    Setting("SLOTWIRE_HORIZON_DAYS", "400", "horizon_days", _number(1, 1100)),
+    Setting("SLOTWIRE_KEEP_CHANGES_DAYS", "7", "keep_changes_days", _number(1, 365)),
+    Setting("SLOTWIRE_ALLOWED_ORIGINS", "", "allowed_origins", _origins),
+    Setting("SLOTWIRE_TRUSTED_PROXIES", "", "trusted_proxies", _networks),
+    Setting("SLOTWIRE_CONNECTIONS", "10000", "connections", _number(1, 1_000_000)),
+    Setting("SLOTWIRE_CONNECTIONS_PER_ADDRESS", "500", "connections_per_address", _number(1, 1_000_000)),
+    Setting("SLOTWIRE_CONNECTIONS_PER_KEY", "5000", "connections_per_key", _number(1, 1_000_000)),
+    Setting("SLOTWIRE_GRAPHIQL", "on", "graphiql", _switch),
+    Setting("SLOTWIRE_BOOKING_INTROSPECTION", "off", "booking_introspection", _switch),
+    Setting("SLOTWIRE_METRICS", "off", "metrics", _switch),
+    Setting("SLOTWIRE_METRICS_FROM", "127.0.0.1, ::1", "metrics_from", _networks),
+    Setting("SLOTWIRE_TRACES_URL", "", "traces_url", _traces_url),
+    Setting("SLOTWIRE_DRAIN_SECONDS", "0", "drain_for", _number(0, 600)),
+    Setting("SLOTWIRE_LOG_LEVEL", "INFO", "log_level", _log_level),
+    Setting("SLOTWIRE_LOG_FORMAT", "plain", "log_json", _log_format),
+    Setting("SLOTWIRE_DEMO_FILE", "", "demo_file", _path_or_none),
 )
+"""What each means stands in the README, in this order."""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

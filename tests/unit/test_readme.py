@@ -23,6 +23,7 @@ README = (ROOT / "README.md").read_text()
 FOR_CLIENTS = (ROOT / "docs" / "api.md").read_text()
 FOR_OPERATORS = (ROOT / "docs" / "operations.md").read_text()
 OF_ICLOUD = (ROOT / "docs" / "icloud.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = ROOT / "web" / "graphiql" / "src" / "examples.json"
 DOCUMENTS = re.findall(r"```graphql\n(.*?)```", README + FOR_CLIENTS + FOR_OPERATORS, re.DOTALL)
 
@@ -62,9 +63,40 @@ def is_close_code(value: object) -> bool:
     return isinstance(value, int) and value >= 1000
 
 
-def test_the_readme_lists_every_setting_and_no_other() -> None:
-    listed = re.findall(r"^\| `(SLOTWIRE_\w+)` \|", README, re.MULTILINE)
-    assert listed == [setting.name for setting in SETTINGS]
+def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
+    listed = re.findall(r"^\| `(SLOTWIRE_\w+)` \| (?:`(.+?)`)? \| \S", README, re.MULTILINE)
+    assert listed == [(setting.name, setting.default) for setting in SETTINGS]
+
+
+def test_the_readme_names_every_command() -> None:
+    told = README.partition("lists the commands:")[2].partition("\n")[0]
+    shown = re.findall(r"^    ([a-z-]+)(?: |$)", _parser().format_help(), re.MULTILINE)
+    assert re.findall(r"`([\w-]+)`", told) == shown
+
+
+def test_operators_are_told_every_metric() -> None:
+    counted = {
+        name
+        for source in (ROOT / "server").glob("*.py")
+        for name in re.findall(r'\(\s*"(slotwire_\w+)"', source.read_text())
+    }
+    assert counted
+    assert {name for name in counted if f"`{name}" not in FOR_OPERATORS} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_link_of_the_pages_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", page.read_text()):
+        path, _, place = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not place or place in places(target), link
+
+
+def places(page: Path) -> set[str]:
+    """What GitHub calls a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def root_fields(document: str) -> set[str]:
