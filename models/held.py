@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from domain.ids import Kind, derived_id
 from models.calendar import Calendar
 from models.database import Database
+from models.rows import NOT_GIVEN, problems_json
 from models.settle import chunks
 from models.sql import Db, Row, fetch, marks
 
@@ -65,7 +66,10 @@ async def hrefs_from(database: Database, calendar: Calendar, beginning: str) -> 
 
 
 async def not_given(db: Db, calendar: Calendar) -> list[str]:
-    return await hrefs_where(db, calendar, "etag = '' AND has_problems")
+    """On record so. A text that came without its ETag has none either, and perhaps problems of its own."""
+    return await hrefs_where(
+        db, calendar, "etag = '' AND has_problems AND problems = $2", problems_json([NOT_GIVEN])
+    )
 
 
 async def has_given(db: Db, calendar: Calendar) -> bool:

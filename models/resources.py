@@ -12,12 +12,12 @@ from models.calendar import Calendar, Resource
 from models.changelog import Ledger
 from models.held import of_names, resource_id, stored_rows
 from models.rows import (
+    NOT_GIVEN,
     EventRow,
     ReadResource,
     ResourceRow,
     Rows,
     SlotRow,
-    StoredProblem,
     problems_json,
     slot_ids,
 )
@@ -75,9 +75,6 @@ async def store_resources(
     await replace_slots(ledger, slots, rows.slots, roll=roll)
 
 
-_NOT_GIVEN = StoredProblem(None, "UNREADABLE", "iCloud lists this event and does not give it.", None)
-
-
 async def note_not_given(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str]) -> None:
     """Listed, and not given however often it was asked for. What is held of it stays; its ETag says: fetch it."""
     stored = await stored_rows(ledger.db, calendar, hrefs)
@@ -88,7 +85,7 @@ async def note_not_given(ledger: Ledger, calendar: Calendar, hrefs: Sequence[str
             body="",
             uid=None,
             occurrences=(),
-            problems=(_NOT_GIVEN,),
+            problems=(NOT_GIVEN,),
             is_readable=False,
             keeps_events=href in stored,
         )

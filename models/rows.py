@@ -116,6 +116,10 @@ class StoredProblem:
         }
 
 
+NOT_GIVEN = StoredProblem(None, "UNREADABLE", "iCloud lists this event and does not give it.", None)
+"""By these words it is known again, and asked for: in others, what is on record would not be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadResource:
     """A resource as fetched and read. `keeps_events`: unreadable now, so what was last readable goes on blocking."""

@@ -121,8 +121,7 @@ def moves_for_nothing(poll: Poll, calendar: Calendar) -> bool:
 
 async def once_not_given(poll: Poll, calendar: Calendar) -> set[Href]:
     """Once listed and not given: asked for until it is given or gone."""
-    if calendar.listed_token or calendar.last_synced_at is None:
-        # None yet in a first reading: a text without an ETag that has problems of its own looks the same.
+    if calendar.listed_token:
         return set()
     async with poll.context.database.reading() as db:
         return {Href(href) for href in await not_given(db, calendar)}

@@ -506,6 +506,26 @@ async def test_it_is_waited_for_in_a_first_reading_though_a_part_of_its_text_can
         assert (await engine.calendar("Work")).last_synced_at is None
 
 
+@pytest.mark.parametrize("uid", ["d3", "other"])
+async def test_nor_is_it_taken_for_one_gone_on_without_where_another_was(
+    engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, uid: str
+) -> None:
+    context = await resting(engine, home)
+    last_read = (await engine.account()).last_synced_at
+    undated = f"BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTART:?\r\nEND:VEVENT\r\nEND:VCALENDAR"
+    href = home.put("d3", event("d3", at(22, 9), at(22, 10)))
+    old = event("d3", at(21, 9), at(21, 10)).replace("END:VCALENDAR", undated)
+    engine.server.lagging[href] = ETag(""), old
+    fails_by_itself(monkeypatch, [href], Forbidden())
+    for _ in range(engine.settings.most_missing_polls):
+        engine.now += 15
+        await engine.poll(context)
+        assert (await engine.account()).last_synced_at == last_read
+    engine.now += 15
+    await engine.poll(context)
+    assert (await engine.account()).last_synced_at == engine.now
+
+
 @pytest.mark.parametrize("told", [Unreachable(), ServerFailed(), Throttled(1)], ids=repr)
 async def test_one_that_comes_without_its_etag_and_not_by_itself_keeps_no_other_from_being_read(
     engine: Engine, home: FakeCalendar, monkeypatch: pytest.MonkeyPatch, told: RemoteError
