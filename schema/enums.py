@@ -103,13 +103,13 @@ _describe(
         "CONNECTED": "All is read, and read again at each poll.",
         "NEEDS_NEW_PASSWORD": "Apple refused the password: it was revoked, or the Apple ID's own password"
         " was changed.",
-        "UNREACHABLE": "iCloud can't be reached, or asks to wait; retried by itself.",
+        "UNREACHABLE": "iCloud can't be reached, asks to wait, or gives no good answer; retried by itself.",
     },
 )
 _describe(
     ICloudProblemCode,
     "ICloudProblemCode",
-    "What keeps an account from being CONNECTED.",
+    "What is wrong with an account, or with its choice of calendars.",
     {
         "PASSWORD_REFUSED": "Apple refused the password; renew it.",
         "THROTTLED": "Apple asked to wait.",

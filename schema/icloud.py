@@ -15,7 +15,7 @@ from schema.scalars import DateTime
 from schema.times import moment
 
 
-@strawberry.type(description="What keeps an account from being CONNECTED.")
+@strawberry.type(description="What is wrong with an account, or with its choice of calendars.")
 class ICloudProblem:
     code: ICloudProblemCode = strawberry.field(description="Its kind.")
     message: str = strawberry.field(description="What it is and what to do, for the owner to read.")
@@ -50,7 +50,8 @@ class ICloudAccount(Node):
     apple_id: str = strawberry.field(description="As it was typed when connecting.")
     status: AccountStatus = strawberry.field(description="How it fares.")
     problem: ICloudProblem | None = strawberry.field(
-        description="What keeps it from being CONNECTED, for the owner to read."
+        description="What is wrong with it, for the owner to read. CONNECTED has one too, where the choice of calendars"
+        " is at fault."
     )
     connected_at: DateTime = strawberry.field(description="When it was connected.")
     last_synced_at: DateTime | None = strawberry.field(
