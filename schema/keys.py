@@ -53,7 +53,7 @@ class Key(Node):
 @strawberry.type(description="One thing that was done in the subaccount.")
 class AuditEntry(Node):
     at: DateTime = strawberry.field(description="When it was done.")
-    actor: str = strawberry.field(description="The key's label, or the sync loop.")
+    actor: str = strawberry.field(description="The key's label, or `command line`.")
     action: str = strawberry.field(description="What was done, such as `key.created`.")
     subject_id: strawberry.ID | None = strawberry.field(description="To what; it may be gone since.")
 
