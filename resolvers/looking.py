@@ -1,4 +1,4 @@
-"""Looks at iCloud before time is given away: a booking rests on a state that is a minute old at most."""
+"""Looks at iCloud before time is given away: a booking rests on a state of the last minute, where iCloud answers."""
 
 from __future__ import annotations
 

@@ -93,6 +93,15 @@ def test_every_link_of_the_pages_leads_somewhere(page: Path) -> None:
         assert not place or place in places(target), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_program_of_the_pages_is_there(page: Path) -> None:
+    text = page.read_text()
+    for name in re.findall(r"\bbenchmarks\.(\w+)", text):
+        assert list((ROOT / "benchmarks").glob(f"{name}.py")) or (ROOT / "benchmarks" / name).is_dir(), name
+    for name in re.findall(r"\b((?:scripts|tests|benchmarks|web)/[\w/.-]*\w)", text):
+        assert (ROOT / name).exists(), name
+
+
 def places(page: Path) -> set[str]:
     """What GitHub calls a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
