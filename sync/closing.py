@@ -14,7 +14,6 @@ from models.sql import execute
 from sync.absence import Removal
 from sync.context import Ungiven
 from sync.ending import Ending
-from sync.fetching import keep_slow
 from sync.own import note_deleted
 from sync.plan import FEW_GONE, plan_comparison, plan_look
 from sync.poll import is_comparison_due
@@ -130,7 +129,6 @@ class Closing(Ending):
         calendar.update_from_dict({"sync_token": self.token, "listed_token": self._told_as_read})
         calendar.last_synced_at = poll.started
         self._remember_not_given()
-        keep_slow(poll, calendar, self.lagging)
         unexplained = poll.context.memory.unexplained_polls
         before = unexplained.pop(calendar.id, None)
         if before is not None and calendar.id in poll.waited_out:

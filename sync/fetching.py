@@ -201,10 +201,10 @@ def _forget_slow(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:
         slow[calendar.id] = [left for part in slow[calendar.id] if (left := part - hrefs)]
 
 
-def keep_slow(poll: Poll, calendar: Calendar, lagging: AbstractSet[Href]) -> None:
-    """These alone: the whole calendar was read, and of the others no more is to be asked for."""
+def keep_slow(poll: Poll, calendar: Calendar, wanted: AbstractSet[Href]) -> None:
+    """These alone are to be asked for of the whole calendar: the others are gone, or given by now."""
     parts = poll.context.memory.slow.pop(calendar.id, ())
-    if left := [kept for part in parts if (kept := part & lagging)]:
+    if left := [kept for part in parts if (kept := part & wanted)]:
         poll.context.memory.slow[calendar.id] = left
 
 

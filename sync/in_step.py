@@ -9,6 +9,7 @@ from models.calendar import Calendar
 from sync.absence import Removal, prove
 from sync.closing import Closing
 from sync.compare import compare
+from sync.fetching import keep_slow
 from sync.first_reading import FirstReading
 from sync.pages import read_pages
 from sync.plan import PullPlan, plan_pull
@@ -119,6 +120,7 @@ async def _read(
         and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
+    keep_slow(poll, calendar, frozenset(removal.plan.fetch))
     await read_pages(
         poll,
         calendar,

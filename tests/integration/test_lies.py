@@ -1091,6 +1091,24 @@ async def test_silent_ones_in_several_parts_of_a_first_answer_keep_the_rest_from
     assert not context.memory.slow, "what is gone is remembered for good"
 
 
+async def test_silent_ones_that_are_deleted_are_remembered_of_no_calendar_that_is_never_read_to_its_end(
+    engine: Engine, home: FakeCalendar
+) -> None:
+    context = engine.context()
+    await engine.settle(context)
+    engine.server.hidden |= {home.put(f"h{n}", event(f"h{n}", at(20, 9), at(20, 10))) for n in range(25)}
+    for number in range(3):
+        silent = home.put(f"s{number}", event(f"s{number}", at(21, 9), at(21, 10)))
+        engine.server.spoiling = {silent: Unreachable()}
+        for _ in range(8):
+            await engine.poll(context)
+            engine.now = (await engine.account()).next_poll_at or 0
+        assert {silent} in [part for parts in context.memory.slow.values() for part in parts]
+        home.delete(silent)
+        await engine.poll(context)
+        assert not [part for parts in context.memory.slow.values() for part in parts if silent in part]
+
+
 @pytest.mark.parametrize("has_another", [True, False])
 @pytest.mark.parametrize("told", [Forbidden(), ServerFailed(), NotThere(), Unreachable()], ids=repr)
 async def test_whether_the_only_event_of_a_calendar_is_at_fault_another_calendars_tells(
