@@ -20,6 +20,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from domain.actor import Role
@@ -41,6 +42,7 @@ _STANDARD_ERROR = 2
 def main(arguments: list[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """0, or 1 with one line on stderr."""
     _open_what_is_closed()
+    _spell_out_what_a_terminal_lacks()
     environment = os.environ if environment is None else environment
     given = _parser().parse_args(arguments)
     try:
@@ -70,6 +72,12 @@ def _open_what_is_closed() -> None:
     os.close(number)
     if sys.stderr is None:
         sys.stderr = open(_STANDARD_ERROR, "w", encoding="utf-8")  # noqa: SIM115 - to the process's end.
+
+
+def _spell_out_what_a_terminal_lacks() -> None:
+    """As on standard error already: a letter of one name, and no other line of a list would be told."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

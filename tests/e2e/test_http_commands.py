@@ -214,6 +214,12 @@ def test_a_list_of_nothing_is_no_line(environment: dict[str, str]) -> None:
     assert run(environment, "subaccounts", "list").stdout == ""
 
 
+def test_a_letter_that_the_terminal_lacks_keeps_no_list_from_being_told(environment: dict[str, str]) -> None:
+    subaccount = printed(environment | {"PYTHONUTF8": "1"}, "subaccounts", "create", "Studio Zoë")
+    plain = environment | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    assert printed(plain, "subaccounts", "list") == rf"{subaccount}  Studio Zo\xeb"
+
+
 def test_an_operator_sets_up_a_subaccount_its_users_and_its_keys(environment: dict[str, str]) -> None:
     subaccount = printed(environment, "subaccounts", "create", "Studio Martin")
     assert printed(environment, "subaccounts", "list") == f"{subaccount}  Studio Martin"
