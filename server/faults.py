@@ -34,14 +34,20 @@ def mended(problem: GraphQLError) -> GraphQLError:
     cause = _cause(problem)
     if cause is None:
         return _located(problem, error(Code.BAD_REQUEST, without_values(problem.message)))
+    tell("An operation failed", cause)
     if is_unavailable(cause):
-        # Each request meets it, and where says nothing.
-        log.error("An operation failed: %s: %s", type(cause).__name__, cause)
         return _located(
             problem, error(Code.UNAVAILABLE, "This can't be answered right now: try again in a minute.")
         )
-    log.error("An operation failed: %s", type(cause).__name__, exc_info=cause)
     return _located(problem, error(Code.INTERNAL, "Something went wrong on our side: try again later."))
+
+
+def tell(what: str, cause: BaseException) -> None:
+    """In the log. Where the database is away each request meets it, and where says nothing."""
+    if is_unavailable(cause):
+        log.error("%s: %s: %s", what, type(cause).__name__, cause)
+    else:
+        log.error("%s: %s", what, type(cause).__name__, exc_info=cause)
 
 
 def of_validation(problem: GraphQLError) -> GraphQLError:

@@ -285,5 +285,7 @@ def set_up(*, level: str, as_json: bool) -> None:
     logging._srcfile = None  # noqa: SLF001  # logging's own way to look for no caller.
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Says with its trace, each second that PostgreSQL is away, what our own lines say.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     # Strawberry logs every client's mistake with the text of its document.
     logging.getLogger("strawberry.execution").disabled = True

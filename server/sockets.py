@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +12,7 @@ from enum import Enum, auto
 from resolvers.context import Services
 from resolvers.keys import no_longer_good
 from resolvers.limits import network_of
-
-log = logging.getLogger(__name__)
+from sync.faults import Faults
 
 LOOK_EVERY = 2.0
 """Seconds. With what a key is trusted for between two looks, a revoked one is out within 5 s."""
@@ -94,15 +92,15 @@ class Sockets:
 
     async def watch(self) -> None:
         """Until it is cancelled. One look at all keys, however many connections they have."""
+        faults = Faults()
         while True:
             await asyncio.sleep(LOOK_EVERY)
             if not self._by_secret:
                 continue
             try:
                 gone = await no_longer_good(self._services, list(self._by_secret))
-            except Exception:
-                # A database that can't be asked revokes nothing.
-                log.warning("Keys can't be looked at right now; connections stay open.", exc_info=True)
+            except Exception as error:  # noqa: BLE001 - a database that can't be asked revokes nothing.
+                faults.tell(error, "keys can't be looked at right now, and connections stay open")
                 continue
             for secret in gone:
                 self._end_all(secret, Ending.REVOKED)

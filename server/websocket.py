@@ -20,6 +20,7 @@ from server import closing
 from server.access import Caller, Denied, authorization_of, bearer
 from server.closing import ClosedError
 from server.engine import Answer, refused_by
+from server.faults import tell
 from server.front import Front, Ready
 from server.outgoing import Outgoing
 from server.request import read_request
@@ -157,9 +158,8 @@ class _Connection:
         authorization = authorization_of(payload or {})
         try:
             admitted = await self._front.gate.admit(authorization, self._caller)
-        except Exception:
-            # The database, mostly: the key may be good.
-            log.exception("A key can't be looked at.")
+        except Exception as problem:  # noqa: BLE001 - the database, mostly: the key may be good.
+            tell("A key can't be looked at", problem)
             raise ClosedError(closing.AGAIN_LATER, _LATER) from None
         if isinstance(admitted, Denied):
             raise ClosedError(closing.FORBIDDEN, admitted.message)

@@ -1,4 +1,4 @@
-"""Faults in a poll, a write or a turn: told whole once, so that thousands that meet one, or an outage, fill no log."""
+"""Faults in a poll, a write, a turn or a look: told whole once, so that thousands, or an outage, fill no log."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from resolvers.cursors import write_cursor
 from resolvers.views import GuestView, SlotView
 from schema.build import build
 from schema.operation import Operation
-from server import outgoing, websocket
+from server import outgoing, sockets, websocket
 from server.database import open_database
 from server.engine import Engine, Prepared, Request
 from tests.clients.proxy import wire_to_database
@@ -402,6 +402,35 @@ async def test_a_database_that_hangs_up_closes_what_is_followed_with_1013_and_it
         async with served.socket(served.owner) as opened:
             await follow(served, opened, after=before)
             assert (await receive(opened))["payload"]["data"]["blockedSlotChanges"]["kind"] == "ADDED"
+
+
+async def test_a_database_that_is_away_fills_no_log(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = 0
+
+    async def away() -> Snapshot:
+        nonlocal tried
+        tried += 1
+        raise ConnectionRefusedError
+
+    async with served.socket(served.owner):
+        monkeypatch.setattr(sockets, "LOOK_EVERY", 0.01)
+        monkeypatch.setattr(served.services.database, "open_snapshot", away)
+        async with served.raw_socket() as other:
+            await send(other, type="connection_init", payload={"authorization": f"Bearer {served.booking}"})
+            assert (await closed_with(other))[0] == 1013
+        async with asyncio.timeout(30):
+            while tried < 6:
+                await asyncio.sleep(0.01)
+        monkeypatch.undo()
+    told = [(record.getMessage(), record.exc_info is not None) for record in caplog.records]
+    looked = "keys can't be looked at right now, and connections stay open"
+    assert told == [
+        ("A key can't be looked at: ConnectionRefusedError: ", False),
+        (looked, True),
+        (f"{looked}, as before: ConnectionRefusedError", False),
+    ]
 
 
 async def test_a_change_that_can_be_told_only_in_part_is_told_whole_after_1013(
