@@ -165,11 +165,15 @@ async def _availability(guest: Client, running: World) -> Json:
 
 
 def _roomy(availability: Json) -> datetime:
-    """A bookable start with two free hours after it, so that an event there closes just a part."""
+    """A bookable start with two free hours after it, so that an event there closes just a part.
+
+    Not within the hour: what is about to pass would not be open again at the end.
+    """
+    soonest = datetime.now(UTC) + timedelta(hours=1)
     for window in availability["windows"]:
         for text in availability["slotStarts"]:
             start = _at(text)
-            if _at(window["start"]) <= start and start + timedelta(hours=2) <= _at(window["end"]):
+            if max(soonest, _at(window["start"])) <= start <= _at(window["end"]) - timedelta(hours=2):
                 return start
     raise AssertionError("The seeded owner has no two free hours in two weeks.")
 
