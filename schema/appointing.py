@@ -33,10 +33,12 @@ class CreateAppointmentInput:
     appointment_type_id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="Gives it its length, its buffers and its title."
     )
-    start: DateTime = strawberry.field(description="When it begins; any instant that is not taken.")
+    start: DateTime = strawberry.field(
+        description="When it begins; any instant of the years 1970 to 2199 that is not taken."
+    )
     end: DateTime | None = strawberry.field(
         default=strawberry.UNSET,
-        description="Null: the type's length after start; one of the two is needed.",
+        description="At most 31 days after start. Null: the type's length after start; one of the two is needed.",
     )
     title: str | None = strawberry.field(
         default=strawberry.UNSET, description="What it is called; null for the type's name and the guest's."

@@ -86,7 +86,7 @@ class AvailabilityInput:
     )
     max_staleness_seconds: int | None = strawberry.field(
         default=strawberry.UNSET,
-        description="How old the calendars' state may be. Null: the server's own limit.",
+        description="How old the calendars' state may be, 1 second to 30 days. Null: the server's own limit.",
     )
     on_stale: StalePolicy | None = strawberry.field(
         default=StalePolicy.CLOSE,
@@ -122,11 +122,12 @@ class AvailabilityInput:
 @strawberry.type(description="How old the state is that an answer rests on.")
 class Freshness:
     as_of: DateTime | None = strawberry.field(
-        description="The oldest state that the answer rests on. Null when no calendar takes part."
+        description="The oldest state that the answer rests on. Null when no calendar takes part, or none"
+        " was read yet."
     )
     is_fresh: bool = strawberry.field(description="False when some calendar was older than allowed.")
     applied: StalePolicy | None = strawberry.field(
-        description="What was done about it; null where all was fresh."
+        description="What was done about it; null where all was fresh by itself."
     )
 
     @classmethod

@@ -24,8 +24,8 @@ from schema.refusals import (
 from schema.scalars import DateTime
 
 IDEMPOTENCY_KEY = (
-    "16 to 200 characters, made anew for each booking (a UUID). Counts within the calling key."
-    " Same key and input: the same answer."
+    "16 to 200 characters, made anew for each booking (a UUID). Counts within the calling key and the mutation, for"
+    " a day at least. Same key and input: the same booking, as it is by then; what was refused is tried anew."
 )
 HELD = "The hold on this start, used up. One that has expired is ignored: the start is booked if it is still open."
 
@@ -85,13 +85,16 @@ class HoldReleased:
 
 
 @strawberry.type(
-    description="The time is taken for this guest, and will be written to the host's linked calendar."
+    description="The time is taken for this guest, and will be written to the host's linked calendar, where"
+    " there is one."
 )
 class AppointmentBooked:
     booking: Booking = strawberry.field(description="What was booked, with the token to manage it.")
 
 
-@strawberry.type(description="The time is open again, and the event is removed from iCloud.")
+@strawberry.type(
+    description="The booking closes no time any more, and its event will be removed from iCloud."
+)
 class BookingCancelled:
     booking: Booking = strawberry.field(description="The booking, with how it was cancelled.")
 

@@ -48,7 +48,11 @@ class EventProblem:
         )
 
 
-@strawberry.type(description="What counts as busy. By default BUSY blocks and FREE does not.")
+@strawberry.type(
+    description="What counts as busy. By default BUSY blocks and FREE does not. Where several rules apply"
+    " to an event, one"
+    " IGNORE is enough to open it."
+)
 class BusyPolicy:
     declined: BusyRule = strawberry.field(description="Invitations the owner declined. Default IGNORE.")
     unanswered: BusyRule = strawberry.field(
@@ -63,7 +67,9 @@ class BusyPolicy:
     all_day_free: BusyRule = strawberry.field(
         description="All-day events that are marked FREE. Default IGNORE."
     )
-    travel_time: BusyRule = strawberry.field(description="Travel time before an event. Default BLOCK.")
+    travel_time: BusyRule = strawberry.field(
+        description="Travel time before an event, and the way back after it. Default BLOCK."
+    )
 
     @classmethod
     def of(cls, policy: domain.BusyPolicy) -> Self:
@@ -97,7 +103,11 @@ class Calendar(Node):
         description="The start of the last poll that left it as it is in iCloud."
     )
 
-    @shown(description="0 for a calendar that is neither linked nor conflict: only those are read.")
+    @shown(
+        description="How many occurrences of events are kept of it. 0 for a calendar that is neither linked"
+        " nor conflict: only"
+        " those are read."
+    )
     async def event_count(self, info: Info) -> int:
         return await info.context.load.event_count.load(self.id) or 0
 
@@ -107,7 +117,9 @@ class Calendar(Node):
     async def problems(
         self,
         info: Info,
-        first: Annotated[int | None, strawberry.argument(description="How many at most.")] = FIRST_PROBLEMS,
+        first: Annotated[
+            int | None, strawberry.argument(description="How many at most, 1 to 200.")
+        ] = FIRST_PROBLEMS,
     ) -> list[EventProblem]:
         found = await info.context.load.problems.load((self.id, otherwise(first, FIRST_PROBLEMS)))
         return [EventProblem.of(problem) for problem in granted(found)]

@@ -53,7 +53,7 @@ class SetBusyPolicyInput:
         default=strawberry.UNSET, description="All-day events that are marked FREE."
     )
     travel_time: BusyRule | None = strawberry.field(
-        default=strawberry.UNSET, description="Travel time before an event."
+        default=strawberry.UNSET, description="Travel time before an event, and the way back after it."
     )
 
 

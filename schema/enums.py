@@ -101,8 +101,8 @@ _describe(
         " closed.",
         "SYNCING": "A chosen calendar is read for the first time: availability is closed until it ends.",
         "CONNECTED": "All is read, and read again at each poll.",
-        "NEEDS_NEW_PASSWORD": "Apple refused the password: it was revoked, or the Apple ID's own password"
-        " was changed.",
+        "NEEDS_NEW_PASSWORD": "Apple refused the password three times: it was revoked, or the Apple ID's own password"
+        " was changed. Or the server can't open what it stored, as `problem` says.",
         "UNREACHABLE": "iCloud can't be reached, asks to wait, or gives no good answer; retried by itself.",
     },
 )
@@ -111,11 +111,12 @@ _describe(
     "ICloudProblemCode",
     "What is wrong with an account, or with its choice of calendars.",
     {
-        "PASSWORD_REFUSED": "Apple refused the password; renew it.",
+        "PASSWORD_REFUSED": "Apple refused the password, or the server can't open the stored one. Renew it where the"
+        " status is NEEDS_NEW_PASSWORD; before that it is tried again.",
         "THROTTLED": "Apple asked to wait.",
-        "UNREACHABLE": "Apple's servers could not be reached.",
+        "UNREACHABLE": "Apple's servers could not be reached, or failed.",
         "UNEXPECTED_ANSWER": "Apple's servers answered with what makes no sense; tried again by itself.",
-        "LINKED_CALENDAR_UNUSABLE": "The linked calendar is gone or read-only now.",
+        "LINKED_CALENDAR_UNUSABLE": "The linked calendar is gone, takes no events or takes no writes now.",
         "CONFLICT_CALENDAR_UNREADABLE": "A conflict calendar is subscribed by URL now: until it is taken out, its"
         " state grows old.",
     },
@@ -162,7 +163,10 @@ _describe(
     ShowAs,
     "ShowAs",
     "How the owner marked an event.",
-    {"BUSY": "Marked Busy: blocks, as the busy policy says.", "FREE": "Marked Free: blocks nothing."},
+    {
+        "BUSY": "Marked Busy: blocks, as the busy policy says.",
+        "FREE": "Marked Free: blocks nothing, unless it is for whole days and the busy policy says so.",
+    },
 )
 _describe(
     EventStatus,
@@ -217,7 +221,8 @@ _describe(
     {
         "CLOSE": "Time that an over-old calendar could block is closed.",
         "SERVE_LAST_KNOWN": "Answer from what was last known, and say so.",
-        "REFRESH": "Poll iCloud first, and answer from that; CLOSE if it can't be reached.",
+        "REFRESH": "Poll iCloud first, and answer from that, later than the rest of the query; CLOSE if it can't be"
+        " reached.",
     },
 )
 _describe(
@@ -260,10 +265,13 @@ _describe(
     "WriteState",
     "How an appointment's copy in iCloud fares.",
     {
-        "NOT_LINKED": "No linked calendar when it was booked.",
+        "NOT_LINKED": "No calendar was linked when it was booked; or that choice was taken back, or iCloud"
+        " disconnected,"
+        " before all was written.",
         "PENDING": "To be written, changed or removed; retried until it is.",
-        "WRITTEN": "It stands in the linked calendar as booked.",
-        "FAILED": "The owner has to act, as `problem` says: the calendar is gone or takes no writes, say, or the event "
+        "WRITTEN": "It stands in iCloud as booked, in `calendar` where that is known.",
+        "FAILED": "The owner has to act, as `problem` says: the calendar is gone or takes no writes, say,"
+        " or the event "
         "is no longer the appointment's alone. Tried again once an hour all the same.",
         "CHANGED_IN_ICLOUD": "The owner moved or edited it in iCloud; the appointment stands as booked.",
         "DELETED_IN_ICLOUD": "The owner deleted it in iCloud; the appointment stands as booked.",

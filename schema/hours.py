@@ -78,7 +78,7 @@ class HoursSpanInput:
 @strawberry.input(description="The hours of one date, in place of its weekday's.")
 class DateOverrideInput:
     date: dt.date = strawberry.field(description="The date, in the user's zone.")
-    hours: list[HoursSpanInput] = strawberry.field(description="Empty: off all day.")
+    hours: list[HoursSpanInput] = strawberry.field(description="At most 50 spans. Empty: off all day.")
 
     def value(self) -> domain.DateOverride:
         return domain.DateOverride(self.date, tuple(span.value() for span in self.hours))

@@ -29,7 +29,7 @@ class Key(Node):
     )
     revoked_at: DateTime | None = strawberry.field(description="When it was revoked.")
 
-    @shown(description="Whom an OWNER key speaks for; null once that user is removed.")
+    @shown(description="Whom an OWNER key speaks for; null for another role. It is deleted with that user.")
     async def user(self, info: Info) -> User | None:
         if self.user_ref is None:
             return None
@@ -86,9 +86,11 @@ class SyncHealth:
         " median.",
     )
     poll_lag_seconds_p99: float = strawberry.field(
-        name="pollLagSecondsP99", description="The same: 99 of 100 ran sooner."
+        name="pollLagSecondsP99", description="The same: 99 of 100 ran as soon, or sooner."
     )
-    pending_writes: int = strawberry.field(description="Appointments whose copies wait to be written.")
+    pending_writes: int = strawberry.field(
+        description="Appointments whose copies wait to be written, changed or removed."
+    )
     oldest_pending_write_at: DateTime | None = strawberry.field(
         description="Since when the longest of them waits."
     )

@@ -57,7 +57,8 @@ class CreateKeyInput:
     )
     allowed_origins: list[str] | None = strawberry.field(
         default=strawberry.UNSET,
-        description="For a BOOKING key: pages in browsers may call only from these origins.",
+        description="For a BOOKING key: pages in browsers may call only from these origins, at most 50."
+        " Null: from any.",
     )
 
 
@@ -74,7 +75,9 @@ class UserCreated:
 
 
 @strawberry.type(
-    description="The change is stored; a new zone has moved the user's hours and all-day events."
+    description="The change is stored. A new zone has moved the user's hours, and moves all-day and"
+    " floating events with the"
+    " next poll, at once where iCloud answers: until then all time is closed."
 )
 class UserUpdated:
     user: User = strawberry.field(description="As it is after the change.")
@@ -91,10 +94,13 @@ class KeyCreated:
     secret: str = strawberry.field(description="Shown this once; only its hash is kept.")
 
 
-@strawberry.type(description="The key is refused from now on; its sockets are closed within 5 s.")
+@strawberry.type(
+    description="The key is refused from now on, by other processes of the server after 2 s; its sockets"
+    " are closed within 5 s."
+)
 class KeyRevoked:
     key_id: strawberry.ID = strawberry.field(
-        description="Its id; it stays in the list of keys, with the time."
+        description="Its id; it stays in the list of keys, with the time, until its user is removed."
     )
 
 
@@ -144,7 +150,8 @@ class Managing:
         return answer if isinstance(answer, Refusal) else UserCreated(user=User.of(answer))
 
     @done(
-        description="ADMIN. Disconnects the user, and deletes its keys, pages, holds and appointments. What was written"
+        description="ADMIN. Disconnects the user, and deletes its keys, pages, holds and appointments. What"
+        " was written"
         " of these to iCloud stays there.",
         as_type=RemoveUserResult,
     )

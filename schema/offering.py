@@ -21,7 +21,9 @@ class CreateAppointmentTypeInput:
     user_id: strawberry.ID = strawberry.field(description="With whom it is booked.")
     name: str = strawberry.field(description="What guests read; at most 200 characters.")
     slug: str = strawberry.field(
-        description="The booking page's address: unique in the subaccount, and kept once archived."
+        description="The booking page's address: small letters, digits and single hyphens between them, at"
+        " most 80; unique in"
+        " the subaccount, and kept once archived."
     )
     duration_minutes: int = strawberry.field(description="How long it takes, in minutes.")
     step_minutes: int | None = strawberry.field(

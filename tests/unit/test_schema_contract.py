@@ -20,6 +20,10 @@ from graphql import (
     print_ast,
 )
 
+from domain import hours, validate
+from domain.changes import MOST_SLOTS_AT_ONCE
+from resolvers import booking, keyring, origins, paging, question
+from resolvers.settings import ResolverSettings
 from schema.build import build
 
 ROOT = Path(__file__).parents[2]
@@ -130,3 +134,33 @@ def test_a_description_that_says_no_more_than_the_name_is_found(
     name: str, description: str, *, repeats: bool
 ) -> None:
     assert only_repeats(name, description) is repeats
+
+
+def test_the_limits_that_are_told_are_those_that_are_held() -> None:
+    printed = " ".join(PRINTED.split())
+    most = {field: limits[1] for field, limits in validate._NUMBERS.items()}
+    settings, day = ResolverSettings(), 86_400
+    for told in (
+        f"`first` 1 to {paging.MOST_AT_ONCE}; from–to at most {question.MOST_DAYS} days",
+        f"{paging.MOST_DAYS} for other lists; names and titles {validate.NAME_LENGTH} characters",
+        f"notes and reasons {validate.NOTES_LENGTH:,}.",
+        f"lengths and steps 1 to {most['durationMinutes']:,} minutes, buffers {most['bufferAfterMinutes']} at most",
+        f"a notice {most['minimumNoticeMinutes']:,} at most, a horizon 1 to {most['horizonDays']} days",
+        f"a day's maximum 1 to {most['maximumPerDay']}.",
+        f"at most {question.MOST_USERS} users",
+        f"at most {question.MOST_STARTS}.",
+        f"may be, 1 second to {question._LONGEST_STALENESS // day} days.",
+        f"at most {hours.MOST_WEEKLY_SPANS} spans.",
+        f"At most {hours.MOST_WEEKLY_SPANS} spans. Empty: off all day.",
+        f"at most {hours.MOST_OVERRIDES}, one a date",
+        f"between them, at most {validate.SLUG_LENGTH};",
+        f"At most {booking._LONGEST // day} days after start.",
+        f"these origins, at most {origins.MOST_ORIGINS}.",
+        f"other processes of the server after {keyring.TRUSTED_FOR:g} s",
+        f"in any form; at most {validate.PHONE_LENGTH} characters",
+        f"{validate.KEY_LENGTHS[0]} to {validate.KEY_LENGTHS[-1]} characters, made anew",
+        f"over {MOST_SLOTS_AT_ONCE} slots changed at once",
+        f"or after {settings.refresh_at_most:g} s.",
+        f"for {settings.hold_for // 60} minutes (a setting)",
+    ):
+        assert told in printed, told
