@@ -21,13 +21,18 @@ from server.database import migrate, open_database
 from server.interpreter import settle
 from tests.memory import memory
 
-if os.environ.get("CI") == "true":
-    # The gate judges a change, not its luck: the same examples each time. Chance is for the commands that take a seed.
-    hypothesis.settings.register_profile("ci", derandomize=True, database=None)
-    hypothesis.settings.load_profile("ci")
-
 POSTGRES = os.environ.get("SLOTWIRE_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres")
 IN_CI = os.environ.get("CI") == "true"
+
+# A machine that is busy fails no test: nothing of Hypothesis's own is by the clock.
+hypothesis.settings.register_profile(
+    "by no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+# The gate judges a change, not its luck: the same examples each time. Chance is for the commands that take a seed.
+hypothesis.settings.register_profile(
+    "ci", hypothesis.settings.get_profile("by no clock"), derandomize=True, database=None
+)
+hypothesis.settings.load_profile("ci" if IN_CI else "by no clock")
 
 
 def pytest_xdist_auto_num_workers() -> int:

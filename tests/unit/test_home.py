@@ -106,7 +106,7 @@ def by_forms(body: bytes) -> tuple[ListedCalendar, ...] | None:
         return None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(answers)
 @example("\ufeff" + BEGIN + OWN + "</multistatus>")
 def test_both_ways_read_the_same(answer: str) -> None:
@@ -114,7 +114,7 @@ def test_both_ways_read_the_same(answer: str) -> None:
     assert by_forms(body) == generally(body)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     answers,
     st.integers(0, 10_000),

@@ -281,7 +281,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(mutated())
 def test_nothing_makes_the_reader_raise(text: bytes) -> None:
     for occurrence in read(text).occurrences:

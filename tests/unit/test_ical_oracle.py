@@ -204,7 +204,7 @@ def ends_by_the_rfc(made: Series, start: int) -> set[int]:
     return found
 
 
-@settings(max_examples=2_000 if IN_CI else 200, deadline=None)
+@settings(max_examples=2_000 if IN_CI else 200)
 @given(series())
 def test_the_oracle_finds_the_same_occurrences(made: Series) -> None:
     check(made)
@@ -291,7 +291,7 @@ def splits(draw: st.DrawFn) -> Split:
     )
 
 
-@settings(max_examples=500 if IN_CI else 100, deadline=None)
+@settings(max_examples=500 if IN_CI else 100)
 @given(splits())
 def test_the_oracle_moves_this_and_future_alike(split: Split) -> None:
     reading = read_resource(split.text(), zone=OWNER, addresses=frozenset(), window=WINDOW)

@@ -111,7 +111,7 @@ windows = st.builds(
 zones = st.sampled_from(["Europe/Berlin", "Europe/Berlin", "Pacific/Kiritimati", "Mars/Olympus"])
 
 
-@settings(max_examples=5_000 if IN_CI else 500, deadline=None)
+@settings(max_examples=5_000 if IN_CI else 500)
 @given(changed(), windows, zones)
 def test_a_short_way_finds_what_the_general_one_finds(text: str, window: Span, zone: str) -> None:
     short = read_resource(text, zone=zone, addresses=ADDRESSES, window=window)
@@ -195,7 +195,7 @@ SHIFTING = ["Australia/Lord_Howe", "America/Havana", "Africa/Casablanca", "Ameri
 NEAR_CHANGES = [datetime(2026, 10, 25), datetime(2027, 3, 28), datetime(2026, 11, 1), datetime(2027, 2, 14)]
 
 
-@settings(max_examples=2_000 if IN_CI else 500, deadline=None)
+@settings(max_examples=2_000 if IN_CI else 500)
 @given(
     regular(),
     windows,

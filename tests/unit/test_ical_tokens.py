@@ -122,7 +122,7 @@ def test_the_lines_of_made_up_calendars_are_icalendars() -> None:
         check(text)
 
 
-@settings(max_examples=2_000 if IN_CI else 200, deadline=None)
+@settings(max_examples=2_000 if IN_CI else 200)
 @given(changed())
 def test_the_lines_of_a_changed_resource_are_icalendars(text: str) -> None:
     assume(is_asked(text))

@@ -174,10 +174,14 @@ async def test_what_waits_for_its_reader_is_tried_by_one_clock_however_much_it_i
     filled(pipe, log)
     log.handlers[0].flush()
     monkeypatch.setattr(Out, "_bring_out", counted)
+    clock = asyncio.get_running_loop().time
+    began = clock()
     for _ in range(100):
         log.warning("and on")
-    await asyncio.sleep(logs.TOGETHER * 2)
-    assert 0 < len(tried) < 10
+    async with asyncio.timeout(60):
+        while len(tried) < 3:
+            await asyncio.sleep(logs.TOGETHER)
+    assert len(tried) <= (clock() - began) / logs.TOGETHER + 1
 
 
 def test_what_is_lost_to_a_reader_that_takes_nothing_is_counted(

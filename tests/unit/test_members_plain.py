@@ -80,7 +80,7 @@ def shortly(body: bytes) -> Members | None:
         return None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(answers)
 @example("\ufeff" + BEGIN + PLAIN.format(href="/c/a.ics", etag="1", data="") + "</multistatus>")
 def test_both_ways_read_the_same(answer: str) -> None:
@@ -88,7 +88,7 @@ def test_both_ways_read_the_same(answer: str) -> None:
     assert shortly(body) == generally(body)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     answers,
     st.integers(0, 10_000),

@@ -71,7 +71,7 @@ def rules(draw: st.DrawFn) -> str:
     return ";".join(f"{name}={value}" for name, value in parts.items())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rules(), st.datetimes(datetime(2019, 1, 1), datetime(2027, 1, 1)), st.integers(0, 400))
 def test_dateutil_gives_the_same_starts(rule: str, first: datetime, offset: int) -> None:
     first = first.replace(minute=0, second=0, microsecond=0)
