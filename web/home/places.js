@@ -2,12 +2,13 @@
 import { PLACES, send } from "./api.js";
 import { instant } from "./fill.js";
 
-const WEEK = 7 * 24 * 3_600_000;
+const HOUR = 3_600_000;
+const WEEK = 7 * 24 * HOUR;
 
 /** `{}` while nothing is connected: the starts that are open until then need not be open afterwards. */
 export async function askPlaces(key, { userId, bookingPage }) {
-  const now = Date.now();
-  const input = { bookingPage, from: instant(now), to: instant(now + WEEK), firstSlots: 1 };
+  const from = Date.now() + HOUR;
+  const input = { bookingPage, from: instant(from), to: instant(from + WEEK), firstSlots: 1 };
   try {
     const answer = await send(key, PLACES, { userId, input });
     return answer.user?.iCloudAccount ? placesIn(answer) : {};
@@ -19,7 +20,8 @@ export async function askPlaces(key, { userId, bookingPage }) {
 /** What an answer's data tells, whichever operation it is of. */
 export function placesIn(data) {
   const account = data?.connectICloud?.account ?? data?.user?.iCloudAccount;
-  const found = { calendarId: toLink(account?.calendars ?? [])?.id, freeStart: data?.availability?.slotStarts?.[0] };
+  const freeStart = toBook(data?.availability?.slotStarts ?? []);
+  const found = { calendarId: toLink(account?.calendars ?? [])?.id, freeStart };
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value));
 }
 
@@ -27,4 +29,9 @@ export function placesIn(data) {
 export function toLink(calendars) {
   const linkable = calendars.filter(({ linkable }) => linkable?.yes);
   return linkable.find(({ name }) => name === "Home") ?? linkable[0];
+}
+
+/** Not within the hour, where there is another: it would have passed once whoever reads on books it. */
+function toBook(starts) {
+  return starts.find((start) => Date.parse(start) >= Date.now() + HOUR) ?? starts[0];
 }
