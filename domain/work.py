@@ -24,9 +24,14 @@ class LeftError(Exception):
     """Whoever asked has gone, or takes nothing of the answer."""
 
 
-def ended_by(error: BaseException) -> str:
-    """The outcome of what an exception ends. What is called off is not broken: so ends each page that follows."""
-    return "broken" if isinstance(error, Exception) and not isinstance(error, LeftError) else "left"
+def ended_by(error: BaseException, work: Work) -> str:
+    """The outcome of what an exception ends. What is called off is not broken: so ends each page that follows.
+
+    What had gone wrong before that is told all the same.
+    """
+    if isinstance(error, Exception) and not isinstance(error, LeftError):
+        return "broken"
+    return "left" if work.outcome == "ok" else work.outcome
 
 
 Watch = Callable[[Work], AbstractContextManager[object]]

@@ -91,7 +91,13 @@ class GraphQLOverHTTP:
         head, method = of_head(scope, self._read_head), scope["method"]
         said: dict[str, object] = {"address": head.caller.address}
         exchange = _Exchange(scope, receive, head, said, method, method in _SAFE_METHODS)
-        response = await self._respond(exchange)
+        work = Work(NOT_RUN, facts={"transport": "http"}, came_with=exchange.headers)
+        with self._front.watch(work):
+            response = await self._respond(exchange, work)
+            if isinstance(response, Stream):  # How it ends is known once it has.
+                await response(scope, receive, send)
+                work.outcome = response.outcome
+                return
         await response(scope, receive, send)
 
     def _read_head(self, scope: Scope) -> _Head:
@@ -103,20 +109,18 @@ class GraphQLOverHTTP:
             is_json=_is_json(headers.get("content-type", "")),
         )
 
-    async def _respond(self, exchange: _Exchange) -> Response:
+    async def _respond(self, exchange: _Exchange, work: Work) -> Response:
         began = time.perf_counter()
-        work = Work(NOT_RUN, facts={"transport": "http"}, came_with=exchange.headers)
-        with self._front.watch(work):
-            try:
-                response = await self._answer(exchange)
-            except Exception as problem:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
-                response = replies.fault(problem)
-            if len(response.body) >= SMALLEST:
-                response = await coded(response, exchange.headers.get("accept-encoding"))
-            _complete(response, exchange)
-            work.kind = str(exchange.said.get("operation", NOT_RUN)).partition(" ")[0]
-            work.outcome = outcome_of(exchange.said.get("codes"), status=response.status_code)
-            work.facts["status"] = response.status_code
+        try:
+            response = await self._answer(exchange)
+        except Exception as problem:  # noqa: BLE001 - the database, mostly: keys can't be looked at.
+            response = replies.fault(problem)
+        if len(response.body) >= SMALLEST:
+            response = await coded(response, exchange.headers.get("accept-encoding"))
+        _complete(response, exchange)
+        work.kind = str(exchange.said.get("operation", NOT_RUN)).partition(" ")[0]
+        work.outcome = outcome_of(exchange.said.get("codes"), status=response.status_code)
+        work.facts["status"] = response.status_code
         ms = round((time.perf_counter() - began) * 1000, 1)
         exchange.said.update(status=response.status_code, ms=ms)
         tell(log, "request", exchange.said)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,6 +28,12 @@ _LOOK_AT_THE_LOOP_EVERY = 0.5
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAGS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _WRITES = "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM pending_write"
+_OPERATIONS = ("request", "query", "mutation", "subscription")
+_OURS = (
+    *product(_OPERATIONS, ("http", "websocket"), ("fault", "broken")),
+    *product(("poll", "write"), ("",), ("broken",)),
+)
+"""What wakes someone: kind, transport and outcome."""
 # A subscription lasts as long as its page is open: that is no latency.
 _UNTIMED = frozenset({"subscription"})
 
@@ -44,6 +51,9 @@ class Metrics:
             ["kind", "transport", "outcome"],
             registry=self.registry,
         )
+        # At 0 from the start: a series that begins at 1 has no rate, and the first fault would wake no one.
+        for kind, transport, outcome in _OURS:
+            self._done.labels(kind, transport, outcome)
         self._seconds = Histogram(
             "slotwire_work_seconds",
             "How long they took.",
@@ -80,7 +90,7 @@ class Metrics:
         try:
             yield
         except BaseException as error:
-            work.outcome = ended_by(error)
+            work.outcome = ended_by(error, work)
             raise
         finally:
             self._running.labels(kind).dec()

@@ -17,6 +17,7 @@ from schema.errors import Code, error
 from server.engine import Answer
 from server.framing import Framing
 from server.sockets import Ending
+from server.telemetry import outcome_of
 from server.wire import cut, keep_little
 
 log = logging.getLogger("server.requests")
@@ -53,10 +54,14 @@ class Stream(Response):
         self._framing = framing
         self.held = ExitStack()
         self._said = said
+        # Each that an event had, once.
+        self._codes: dict[object, None] = {}
         self._began = self._sent_at = time.monotonic()
         self._sending = asyncio.Lock()
         self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._events = 0
+        self.outcome = "left"
+        "As metrics have it, once it is over."
 
     def end(self, ending: Ending) -> None:
         if not self._ended.done():
@@ -75,6 +80,7 @@ class Stream(Response):
                     await _gone(receive)
         finally:
             seconds = round(time.monotonic() - self._began, 1)
+            self.outcome = _outcome(why, self._said.get("codes"))
             said = self._said | {"why": str(why), "events": self._events, "seconds": seconds}
             log.info("stream closed", extra={"said": said})
 
@@ -100,12 +106,12 @@ class Stream(Response):
         while True:
             wait = max(self._sent_at + every - time.monotonic(), 0.0)
             await asyncio.wait(ends, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():  # Before the rest: once all was told, the request counts as gone.
+                return telling.result()
             if leaving.done():
                 return End.GONE
             if self._ended.done():
                 return self._ended.result()
-            if telling.done():
-                return telling.result()
             if time.monotonic() - self._sent_at >= every:
                 await self._write(self._framing.beat)
 
@@ -114,7 +120,8 @@ class Stream(Response):
         async with aclosing(self._answers):
             async for answer in self._answers:
                 if codes := answer.codes:
-                    self._said["codes"] = codes
+                    self._codes |= dict.fromkeys(codes)
+                    self._said["codes"] = [*self._codes]
                 if answer.is_for_later:
                     return End.UNAVAILABLE
                 await self._write(self._framing.event(answer))
@@ -135,6 +142,11 @@ class Stream(Response):
         async with asyncio.timeout(SEND_WITHIN), self._sending:
             await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
             self._sent_at = time.monotonic()
+
+
+def _outcome(why: End, codes: object) -> str:
+    told = outcome_of(codes)
+    return told if told == "fault" or why in {End.COMPLETE, End.UNAVAILABLE} else "left"
 
 
 async def _gone(receive: Receive) -> None:

@@ -14,6 +14,7 @@ from server.metrics import Metrics
 NOT_RUN = "request"
 """The kind of what never became an operation: a wrong key, a document that is none."""
 
+# The worst first.
 _BY_CODE = {Code.INTERNAL: "fault", Code.UNAVAILABLE: "unavailable", Code.RATE_LIMITED: "limited"}
 _BY_STATUS = {401: "denied", 403: "denied", 429: "limited", 500: "fault", 503: "unavailable"}
 
@@ -60,5 +61,5 @@ def outcome_of(codes: object, *, status: int = 200) -> str:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     found = codes if isinstance(codes, list) else []
-    worst = next((_BY_CODE[Code(code)] for code in found if code in _BY_CODE), None)
+    worst = next((word for code, word in _BY_CODE.items() if code in found), None)
     return worst or ("refused" if found or status >= 400 else "ok")

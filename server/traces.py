@@ -42,7 +42,7 @@ class Traces:
             try:
                 yield
             except BaseException as error:
-                work.outcome = ended_by(error)
+                work.outcome = ended_by(error, work)
                 raise
             finally:
                 span.update_name(work.kind)

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 
 from domain.actor import Actor
 from domain.work import Work
+from models.unavailable import is_unavailable
 from schema.errors import Code, error
 from schema.operation import Operation
 from server import closing
@@ -25,7 +26,7 @@ from server.front import Front, Ready
 from server.outgoing import Outgoing
 from server.request import read_request
 from server.sockets import Ending, TooManyError
-from server.telemetry import outcome_of
+from server.telemetry import NOT_RUN, outcome_of
 from server.wire import PART_WITHIN, GoneError, wire_of
 
 log = logging.getLogger("server.requests")
@@ -160,8 +161,10 @@ class _Connection:
             admitted = await self._front.gate.admit(authorization, self._caller)
         except Exception as problem:  # noqa: BLE001 - the database, mostly: the key may be good.
             tell("A key can't be looked at", problem)
+            self._count("unavailable" if is_unavailable(problem) else "fault")
             raise ClosedError(closing.AGAIN_LATER, _LATER) from None
         if isinstance(admitted, Denied):
+            self._count(outcome_of(None, status=admitted.status))
             raise ClosedError(closing.FORBIDDEN, admitted.message)
         try:
             self._held.enter_context(self._front.sockets.holding(bearer(authorization) or "", self._end))
@@ -188,11 +191,11 @@ class _Connection:
             raise ClosedError(closing.INVALID, asked)
         if len(self._running) >= MOST_OPERATIONS:
             too_many = error(Code.RATE_LIMITED, f"At most {MOST_OPERATIONS} operations run on one socket.")
-            await self._refuse(name, Answer(None, (too_many,), began=False))
+            await self._turn_down(name, Answer(None, (too_many,), began=False))
             return
         ready = self._front.made_ready(asked, self._actor)
         if isinstance(ready, Answer):
-            await self._refuse(name, ready)
+            await self._turn_down(name, ready)
             return
         self._say("websocket operation", operation=ready.told)
         self._running[name] = asyncio.create_task(self._run(name, ready, self._actor))
@@ -203,7 +206,7 @@ class _Connection:
         try:
             if ready.kind is OperationType.SUBSCRIPTION:
                 with self._front.watch(work):
-                    work.outcome = outcome_of(await self._follow(name, ready, operation))
+                    await self._follow(name, ready, operation, work)
             else:
                 async with self._answering:
                     await self._out.calm()
@@ -221,26 +224,35 @@ class _Connection:
             with suppress(ClosedError, GoneError):
                 await self._refuse(name, refused_by(problem))
 
-    async def _follow(self, name: str, ready: Ready, operation: Operation) -> list[object]:
-        """The codes of what ended it, where it did not end by itself."""
+    async def _follow(self, name: str, ready: Ready, operation: Operation, work: Work) -> None:
         answers, head = self._front.engine.subscribe(ready.prepared, ready.request, operation), _head(name)
         async with aclosing(answers):
             async for answer in answers:
+                self._heed(answer, work)
                 if answer.is_for_later:
                     # An error would end it for good: clients come back to what is lost.
                     self._close(closing.AGAIN_LATER, _LATER)
-                    return answer.codes
+                    return
                 if not answer.began:
                     self._forget(name)
                     await self._refuse(name, answer)
-                    return answer.codes
+                    return
                 text = head + answer.as_bytes() + b"}"
                 # A thousand sockets come through here for one change.
                 if not self._out.send_at_once(text):
                     await self._out.send(text)
         self._forget(name)
         await self._out.send(_complete(name))
-        return []
+
+    def _heed(self, answer: Answer, work: Work) -> None:
+        """One event that broke is a fault, whatever comes after it. Said once: those that follow break alike."""
+        found = outcome_of(answer.codes)
+        if work.outcome == "fault" or found == "ok":
+            return
+        if answer.began and found == "fault":
+            self._say("websocket operation", codes=answer.codes)
+        if found == "fault" or not answer.began or answer.is_for_later:
+            work.outcome = found
 
     async def _tell(self, name: str, answer: Answer) -> None:
         """A query's or a mutation's one answer. The id is free again before the client learns of the end."""
@@ -248,9 +260,20 @@ class _Connection:
             self._forget(name)
             await self._refuse(name, answer)
             return
+        if answer.codes:
+            self._say("websocket operation", codes=answer.codes)
         await self._out.send(_head(name) + answer.as_bytes() + b"}")
         self._forget(name)
         await self._out.send(_complete(name))
+
+    async def _turn_down(self, name: str, answer: Answer) -> None:
+        self._count(outcome_of(answer.codes))
+        await self._refuse(name, answer)
+
+    def _count(self, outcome: str) -> None:
+        """What never became an operation."""
+        with self._front.watch(Work(NOT_RUN, outcome, {"transport": "websocket"})):
+            pass
 
     async def _refuse(self, name: str, answer: Answer) -> None:
         """One operation's end, and no other's: clients take a socket that is closed for it as one that is lost."""
