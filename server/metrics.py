@@ -34,6 +34,7 @@ _OURS = (
     *product(("poll", "write"), ("",), ("broken",)),
 )
 """What wakes someone: kind, transport and outcome."""
+_OVERDUE = "SELECT MIN(next_poll_at) AS due_at FROM icloud_account"
 # A subscription lasts as long as its page is open: that is no latency.
 _UNTIMED = frozenset({"subscription"})
 
@@ -72,6 +73,9 @@ class Metrics:
         )
         self._pending = self._gauge("slotwire_pending_writes", "Appointments to be written to iCloud.")
         self._oldest = self._gauge("slotwire_oldest_pending_write_seconds", "For how long the oldest waits.")
+        self._overdue = self._gauge(
+            "slotwire_overdue_poll_seconds", "For how long the poll that is due longest has been due."
+        )
         self._lag = Histogram(
             "slotwire_poll_lag_seconds",
             "Seconds between when a poll was due and when it ran.",
@@ -105,8 +109,11 @@ class Metrics:
         """Raises what the database raises."""
         async with services.database.reading() as db:
             [writes] = await fetch(db, _WRITES)
+            [polls] = await fetch(db, _OVERDUE)
+        now = services.clock()
         self._pending.set(writes["number"])
-        self._oldest.set(0 if writes["oldest"] is None else max(services.clock() - writes["oldest"], 0))
+        self._oldest.set(_since(writes["oldest"], now))
+        self._overdue.set(_since(polls["due_at"], now))
         return generate_latest(self.registry)
 
     async def look_at_the_loop(self) -> None:
@@ -118,3 +125,7 @@ class Metrics:
 
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(name, help_text, registry=self.registry)
+
+
+def _since(at: float | None, now: float) -> float:
+    return 0 if at is None else max(now - at, 0)

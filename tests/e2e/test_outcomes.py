@@ -15,7 +15,7 @@ from models.database import Database
 from server.metrics import Metrics
 from server.telemetry import Telemetry, outcome_of
 from tests.e2e.serving import Served, receive, send, serving
-from tests.integration.world import world_on
+from tests.integration.world import NOW, world_on
 
 STREAMS = ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0"]
 NO_ONE = "usr_00000000000000000000000000"
@@ -160,3 +160,20 @@ async def test_what_never_became_an_operation_counts_over_websockets_too(
         await send(opened, type="connection_init", payload={"authorization": "Bearer sw_owner_" + "x" * 43})
         await opened.wait_closed()
     assert told(metrics) == {("request", "websocket", "refused"): 1, ("request", "websocket", "denied"): 1}
+
+
+async def test_a_poll_that_nobody_begins_is_told_by_every_process(served: Served, metrics: Metrics) -> None:
+    """Not one that waits, as iCloud said or for its owner: a night without any would wake someone."""
+
+    async def overdue(due_at: float | None) -> float | None:
+        await world.write("UPDATE icloud_account SET next_poll_at = $1", due_at)
+        await metrics.text(served.services)
+        return metrics.registry.get_sample_value("slotwire_overdue_poll_seconds")
+
+    world = served.world
+    await metrics.text(served.services)
+    assert metrics.registry.get_sample_value("slotwire_overdue_poll_seconds") == 0
+    await world.connect()
+    assert await overdue(None) == 0
+    assert await overdue(NOW + 3600) == 0
+    assert await overdue(NOW - 1000) == 1000
