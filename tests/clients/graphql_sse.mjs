@@ -1,6 +1,6 @@
 // graphql-sse, the client of server-sent events, with one connection an operation.
 import { createClient } from 'graphql-sse';
-import { BLOCK, CHANGES, VIEWER, anHour, assert, block, cursor, equal, headers, sleep, tell, url, user, within } from './harness.mjs';
+import { BLOCK, CHANGES, VIEWER, anHour, assert, block, cursor, equal, followAsShown, headers, sleep, tell, url, user, within } from './harness.mjs';
 
 const make = (options = {}) => createClient({ url, headers, retryAttempts: 0, ...options });
 
@@ -58,7 +58,7 @@ await tell({
     equal((await failing(client, { query: VIEWER })).response.status, 405, 'status');
   },
 
-  'what came meanwhile is there after a drop, by keeping the cursor in the variables': async () => {
+  'what came meanwhile is there after a drop, by keeping the cursor as the manual shows': async () => {
     const aborts = [];
     const fetchFn = (where, options) => {
       const controller = new AbortController();
@@ -67,22 +67,14 @@ await tell({
       return fetch(where, { ...options, signal: controller.signal });
     };
     const client = make({ fetchFn, retryAttempts: 10, retry: async () => {} });
-    const request = { query: CHANGES, variables: { user, after: await cursor() } };
     const seen = [];
-    const leave = client.subscribe(request, {
-      next({ data }) {
-        request.variables.after = data.blockedSlotChanges.cursor;
-        seen.push(data.blockedSlotChanges.slot.id);
-      },
-      error() {},
-      complete() {},
-    });
+    await followAsShown(client, (change) => seen.push(change.slot.id));
     const made = [await block()];
     while (!seen.length) await sleep(20);
     aborts.at(-1)();
     made.push(await block(), await block());
     while (seen.length < made.length) await sleep(20);
     equal(seen, made, 'changes');
-    leave();
+    client.dispose();
   },
 });

@@ -1,5 +1,6 @@
 // Claims about the server, each tried by itself and told on a line of JSON; and what every client here needs.
 import { createHash, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 
 export const url = process.env.SLOTWIRE_URL;
 export const socketUrl = url.replace(/^http/, 'ws');
@@ -15,6 +16,15 @@ export const BLOCK = `mutation Block($input: CreateBlockedSlotInput!) { createBl
 export const CHANGES = `subscription Changes($user: ID!, $after: Cursor) {
   blockedSlotChanges(userId: $user, after: $after) { cursor kind slot { id } } }`;
 export const CURSOR = 'query Cursor($user: ID!) { user(id: $user) { cursor } }';
+
+export const manual = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
+const [, following] = manual.match(/```js\n(const request = .*?)```/s);
+
+/** As the manual shows it: each change that `client` is told of comes to `apply`. */
+export async function followAsShown(client, apply) {
+  const names = ['client', 'FOLLOW', 'user', 'cursor', 'apply', 'report'];
+  new Function(...names, following)(client, CHANGES, user, await cursor(), apply, () => {});
+}
 
 export function assert(holds, story) {
   if (!holds) throw new Error(story);

@@ -24,7 +24,7 @@ SEED = os.environ.get("SLOTWIRE_CLIENT_SEED", "1")
 NOT_OFFERED = {"5A70", "D6D5", "6A70"}
 AUDITS = dict(line.split(" ", 1) for line in (HERE / "audits.txt").read_text().splitlines())
 
-FOLLOWS = "what came meanwhile is there after a drop, by keeping the cursor in the variables"
+FOLLOWS = "what came meanwhile is there after a drop, by keeping the cursor as the manual shows"
 CLAIMS = {
     "graphql_ws.mjs": (
         "a query and its answer",
