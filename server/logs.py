@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 # Our keys, app-specific passwords, credentials in a header or in a URL.
 _SECRETS = re.compile(
@@ -79,10 +79,16 @@ class _Line(logging.Formatter):
         if self._as_json:
             whole = {"at": at, "level": record.levelname, "logger": record.name, "message": text, **said}
             return scrubbed(json.dumps(whole | ({"trace": trace} if trace else {}), default=str))
+        if not text.isprintable():
+            text = " ".join(text.splitlines())  # A calendar server's own words, or the database's.
         pairs = "".join([f" {name}={value}" for name, value in said.items()])
         return scrubbed(
             f"{at} {record.levelname:<7} {record.name}: {text}{pairs}" + (f"\n{trace}" if trace else "")
         )
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the base class's name.
+        _forget_rows(ei[1])
+        return super().formatException(ei)
 
     def _moment(self, at: float) -> str:
         """RFC 3339 in milliseconds. A second's lines share all of it but those."""
@@ -92,6 +98,16 @@ class _Line(logging.Formatter):
             text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = (whole, text)
         return f"{text}.{int((at - whole) * 1000):03d}Z"
+
+
+def _forget_rows(error: BaseException | None) -> None:
+    """PostgreSQL tells as a detail the row that it refuses: names, e-mails, titles."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if hasattr(error, "sqlstate") and hasattr(error, "detail"):
+            error.detail = None
+        error = error.__cause__ or error.__context__
 
 
 class Stream(Protocol):

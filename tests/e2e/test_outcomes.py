@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,8 @@ from starlette.applications import Starlette
 
 from models.bell import Bell
 from models.database import Database
+from models.sql import execute
+from server.logs import _Line
 from server.metrics import Metrics
 from server.telemetry import Telemetry, outcome_of
 from tests.e2e.serving import Served, receive, send, serving
@@ -177,3 +180,19 @@ async def test_a_poll_that_nobody_begins_is_told_by_every_process(served: Served
     assert await overdue(None) == 0
     assert await overdue(NOW + 3600) == 0
     assert await overdue(NOW - 1000) == 1000
+
+
+async def test_a_row_that_the_database_refuses_stands_in_no_log(database: Database) -> None:
+    async with database.writing() as db:
+        try:
+            await execute(
+                db,
+                "INSERT INTO deployment_fact (name, value) VALUES ($1, NULL)",
+                "Grace\n\ngrace@example.com",
+            )
+        except Exception as error:  # noqa: BLE001 - each database has its own.
+            given = (type(error), error, error.__traceback__)
+            record = logging.LogRecord("x", logging.ERROR, "", 1, "An operation failed", (), given)
+    told = _Line(as_json=False).format(record).casefold()
+    assert "grace" not in told
+    assert "not null" in told or "not-null" in told

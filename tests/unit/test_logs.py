@@ -292,3 +292,8 @@ def test_a_moment_is_shown_in_milliseconds() -> None:
     assert [text.split(" ")[0] for text in shown] == [
         "2026-10-26T07:33:20.000Z", "2026-10-26T07:33:20.500Z", "2026-10-26T07:33:21.250Z",
     ]  # fmt: skip
+
+
+def test_a_line_is_one_line_whoever_words_it() -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 1, "told: %s", ("a\r\nb\nc",), None)
+    assert logs._Line(as_json=False).format(record).endswith("x: told: a b c")
