@@ -127,6 +127,19 @@ async def test_a_wrong_password_is_refused_as_such(signed: Signed) -> None:
         await other.discover()
 
 
+async def test_an_account_is_found_from_the_entry_in_three_questions() -> None:
+    async with _standin("strict") as icloud:
+        server = ICloud(Guard(icloud.entry_url, icloud.hosts))
+        await _signed(server, APPLE_ID, APP_PASSWORD)
+        await server.close()
+        dsid = icloud.cloud.member(APPLE_ID).account.dsid
+        assert [(seen.method, seen.path, seen.depth) for seen in icloud.requests] == [
+            ("PROPFIND", "/", "0"),
+            ("PROPFIND", f"/{dsid}/principal/", "0"),
+            ("PROPFIND", f"/{dsid}/calendars/", "1"),
+        ]
+
+
 async def test_the_listing_tells_what_holds_events(signed: Signed) -> None:
     listed = {each.name: each for each in await signed.account.list_calendars(signed.home_url)}
     assert listed["Home"].kind is CalendarKind.EVENTS
