@@ -26,7 +26,8 @@ from schema.times import Slot, Window, moment
 
 @strawberry.input(
     description="Exactly one of bookingPage, userIds. A page brings its user and all its type's rules:"
-    " BOOKING may give"
+    " BOOKING, and an OWNER on"
+    " another's page, may give"
     " only it, with from, to, firstSlots, manageToken and holdToken; anything else is Forbidden. With"
     " userIds, a length"
     " comes from appointmentTypeId or durationMinutes (30 if neither), the step from the same (else the"
@@ -182,7 +183,8 @@ class Availability:
         return [DateTime(start) for start in self.view.openings.at]
 
     @shown(
-        description="Position of each user's change log that this answer stands for. Empty for a BOOKING key."
+        description="Position of each user's change log that this answer stands for. Empty for a BOOKING"
+        " key, and for an OWNER on another's page."
     )
     def cursors(self) -> list[UserCursor]:
         return [

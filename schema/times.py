@@ -29,7 +29,8 @@ class Slot:
     start: DateTime = strawberry.field(description="When it begins.")
     end: DateTime = strawberry.field(description="When it ends: the start and the asked length.")
     user_ids: list[strawberry.ID] | None = strawberry.field(
-        description="The users who are free then: all of them with EVERYONE. Null for a BOOKING key."
+        description="The users who are free then: all of them with EVERYONE. Null for a BOOKING key, for an OWNER"
+        " on another's page, and in nextSlots."
     )
 
     @classmethod
