@@ -33,6 +33,8 @@ class Ready:
     told: str
 
 
+_LONGEST_NAME = 100
+"""Of an operation, in the log: one as long as a body would fill it."""
 # Of bodies that were asked before, and what they were read as.
 _MOST_BYTES = 1024 * 1024
 _LONGEST = 4096
@@ -76,7 +78,7 @@ class Front:
         if isinstance(prepared, Answer):
             return prepared
         self.documents.keep(asked, subaccount=actor.subaccount)
-        told = f"{prepared.kind.value} {prepared.name or ''}".strip()
+        told = f"{prepared.kind.value} {(prepared.name or '')[:_LONGEST_NAME]}".strip()
         return Ready(request, prepared, prepared.kind, told)
 
     def operation(self, actor: Actor, *, address: str) -> Operation:

@@ -28,8 +28,8 @@ from server.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, MULTIPART, Acce
 from server.request import MOST_BYTES, Asked, read_parameters
 from server.sockets import TooManyError
 from server.stream import Stream
-from server.telemetry import NOT_RUN, outcome_of
-from server.wire import body_here, of_head
+from server.telemetry import GONE, NOT_RUN, outcome_of
+from server.wire import GoneError, body_here, of_head
 from server.within import within
 
 log = logging.getLogger("server.requests")
@@ -258,6 +258,8 @@ async def _read_post(exchange: _Exchange, media_type: str) -> bytes | Response:
         return replies.refused(415, media_type, Code.BAD_REQUEST, "Send the body uncompressed.", **told)
     try:
         body = here if (here := body_here(exchange.scope)) is not None else await _whole_body(exchange)
+    except GoneError:
+        return Response(status_code=GONE)
     except TimeoutError:
         message = f"The body took over {BODY_WITHIN:.0f} s."
         return replies.refused(408, media_type, Code.BAD_REQUEST, message, connection="close")
@@ -274,7 +276,7 @@ def _is_json(content_type: str) -> bool:
 
 
 async def _whole_body(exchange: _Exchange) -> bytes | None:
-    """Raises TimeoutError."""
+    """Raises TimeoutError, and GoneError where no one is there to read what is said of it."""
     body = bytearray()
     with suppress(TimeoutError):
         return await within(BODY_WITHIN, _body(exchange, body))
@@ -289,7 +291,7 @@ async def _body(exchange: _Exchange, body: bytearray) -> bytes | None:
     while True:
         message = await exchange.receive()
         if message["type"] == "http.disconnect":
-            return b""  # No one is there to read what is said of it.
+            raise GoneError
         body += message.get("body", b"")
         if len(body) > MOST_BYTES:
             return None

@@ -16,7 +16,16 @@ NOT_RUN = "request"
 
 # The worst first.
 _BY_CODE = {Code.INTERNAL: "fault", Code.UNAVAILABLE: "unavailable", Code.RATE_LIMITED: "limited"}
-_BY_STATUS = {401: "denied", 403: "denied", 429: "limited", 500: "fault", 503: "unavailable"}
+GONE = 499
+"""Nobody is answered so: the client has gone before it had asked. Proxies log it as this, too."""
+_BY_STATUS = {
+    401: "denied",
+    403: "denied",
+    429: "limited",
+    GONE: "left",
+    500: "fault",
+    503: "unavailable",
+}
 
 
 @dataclass(frozen=True, slots=True)

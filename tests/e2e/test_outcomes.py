@@ -196,3 +196,21 @@ async def test_a_row_that_the_database_refuses_stands_in_no_log(database: Databa
     told = _Line(as_json=False).format(record).casefold()
     assert "grace" not in told
     assert "not null" in told or "not-null" in told
+
+
+async def test_who_goes_before_all_is_asked_made_no_mistake(served: Served, metrics: Metrics) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    head = f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {served.owner}\r\n"
+    writer.write(f"{head}content-type: application/json\r\ncontent-length: 500\r\n\r\n{{".encode())
+    await writer.drain()
+    writer.close()
+    assert await once_told(metrics) == {("request", "http", "left"): 1}
+
+
+async def test_an_operation_is_not_named_at_any_length(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.requests")
+    await served.ask(served.owner, f"query {'N' * 50_000} {{ viewer {{ role }} }}")
+    [said] = [record.said for record in caplog.records if record.message == "request"]  # type: ignore[attr-defined]
+    assert said["operation"] == "query " + "N" * 100
