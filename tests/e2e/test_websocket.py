@@ -426,7 +426,8 @@ async def test_a_database_that_is_away_fills_no_log(
         monkeypatch.undo()
     told = [(record.getMessage(), record.exc_info is not None) for record in caplog.records]
     looked = "keys can't be looked at right now, and connections stay open"
-    assert told == [
+    # Which comes first is the machine's affair.
+    assert sorted(told) == [
         ("A key can't be looked at: ConnectionRefusedError: ", False),
         (looked, True),
         (f"{looked}, as before: ConnectionRefusedError", False),
