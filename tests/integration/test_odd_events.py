@@ -27,9 +27,11 @@ from tests.fakes.odd_server import OddServer, Stopped
 from tests.integration.engine import DAY, NOW, Engine, event
 from tests.integration.odd_texts import Closing, closing_of, with_a_problem
 
-RUNS = int(os.environ.get("SLOTWIRE_ODD_RUNS", "10"))
+RUNS = int(os.environ.get("SLOTWIRE_ODD_RUNS", "0"))
 """On each of the two databases."""
 SEED = int(os.environ.get("SLOTWIRE_ODD_SEED", "1"))
+FOUND = (7, 9, 17, 40, 51, 84, 112, 132, 136, 140)
+"""Seeds of the few that are always run: most of them found something."""
 FIRST, QUARTER = int(NOW) + 40 * DAY, 900
 Span = tuple[int, int]
 
@@ -307,7 +309,7 @@ async def life_on(database: Database, bell: Bell, chance: random.Random) -> Life
     return life
 
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + RUNS))
+@pytest.mark.parametrize("seed", range(SEED, SEED + RUNS) if RUNS else FOUND)
 async def test_what_a_server_fails_at_opens_no_time_and_closes_none_for_good(
     database: Database, bell: Bell, seed: int
 ) -> None:
