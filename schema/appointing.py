@@ -86,8 +86,8 @@ AppointmentResult = Annotated[
 class Appointing:
     @done(
         description="OWNER, ADMIN. Held to blocked slots, appointments and holds only: working hours,"
-        " notice, horizon, grid,"
-        " buffers and the daily maximum are not asked. The same for rescheduleAppointment.",
+        " notice, horizon, grid, buffers and the daily maximum are not asked. The same for"
+        " rescheduleAppointment.",
         as_type=AppointmentResult,
     )
     async def create_appointment(

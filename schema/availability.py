@@ -26,13 +26,10 @@ from schema.times import Slot, Window, moment
 
 @strawberry.input(
     description="Exactly one of bookingPage, userIds. A page brings its user and all its type's rules:"
-    " BOOKING, and an OWNER on"
-    " another's page, may give"
-    " only it, with from, to, firstSlots, manageToken and holdToken; anything else is Forbidden. With"
-    " userIds, a length"
-    " comes from appointmentTypeId or durationMinutes (30 if neither), the step from the same (else the"
-    " length)."
-    " `from`–`to` spans at most 92 days; at most 20 users."
+    " BOOKING, and an OWNER on another's page, may give only it, with from, to, firstSlots, manageToken and"
+    " holdToken; anything else is Forbidden. With userIds, a length comes from appointmentTypeId or"
+    " durationMinutes (30 if neither), the step from the same (else the length). `from`–`to` spans at most"
+    " 92 days; at most 20 users."
 )
 class AvailabilityInput:
     booking_page: str | None = strawberry.field(
@@ -164,9 +161,8 @@ class Availability:
 
     @shown(
         description="Maximal free spans, disjoint, by start, clipped to from–to: within working hours (for"
-        " ANYONE, the union),"
-        " less blocked slots, appointments and holds, notice, horizon, full days and stale time. May be"
-        " shorter than a slot."
+        " ANYONE, the union), less blocked slots, appointments and holds, notice, horizon, full days and"
+        " stale time. May be shorter than a slot."
     )
     def windows(self) -> list[Window]:
         return [Window.of(span) for span in self.view.windows]

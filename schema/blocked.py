@@ -18,8 +18,7 @@ from schema.scalars import DateTime
 class BlockedSlot(Node):
     id: strawberry.ID = strawberry.field(
         description="Stays for the same calendar, UID and original start: an occurrence moved or edited is"
-        " CHANGED;"
-        " a series whose starts all shift is REMOVED and ADDED."
+        " CHANGED; a series whose starts all shift is REMOVED and ADDED."
     )
     user_ref: strawberry.Private[UserRef]
     event_id: strawberry.Private[str | None]

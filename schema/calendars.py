@@ -49,9 +49,8 @@ class EventProblem:
 
 
 @strawberry.type(
-    description="What counts as busy. By default BUSY blocks and FREE does not. Where several rules apply"
-    " to an event, one"
-    " IGNORE is enough to open it."
+    description="What counts as busy. By default BUSY blocks and FREE does not. Where several rules apply to"
+    " an event, one IGNORE is enough to open it."
 )
 class BusyPolicy:
     declined: BusyRule = strawberry.field(description="Invitations the owner declined. Default IGNORE.")
@@ -105,8 +104,7 @@ class Calendar(Node):
 
     @shown(
         description="How many occurrences of events are kept of it. 0 for a calendar that is neither linked"
-        " nor conflict: only"
-        " those are read."
+        " nor conflict: only those are read."
     )
     async def event_count(self, info: Info) -> int:
         return await info.context.load.event_count.load(self.id) or 0

@@ -204,8 +204,8 @@ _describe(
         "CHANGED": "It was moved, or edited.",
         "REMOVED": "The time is open again.",
         "RESET": "Read blockedSlots anew, go on from this cursor: the log no longer reaches back to the one"
-        " given, or over"
-        " 500 slots changed at once (a first sync, a calendar chosen or left, a disconnect, a policy).",
+        " given, or over 500 slots changed at once (a first sync, a calendar chosen or left, a disconnect, a"
+        " policy).",
     },
 )
 _describe(
@@ -266,13 +266,11 @@ _describe(
     "How an appointment's copy in iCloud fares.",
     {
         "NOT_LINKED": "No calendar was linked when it was booked; or that choice was taken back, or iCloud"
-        " disconnected,"
-        " before all was written.",
+        " disconnected, before all was written.",
         "PENDING": "To be written, changed or removed; retried until it is.",
         "WRITTEN": "It stands in iCloud as booked, in `calendar` where that is known.",
-        "FAILED": "The owner has to act, as `problem` says: the calendar is gone or takes no writes, say,"
-        " or the event "
-        "is no longer the appointment's alone. Tried again once an hour all the same.",
+        "FAILED": "The owner has to act, as `problem` says: the calendar is gone or takes no writes, say, or"
+        " the event is no longer the appointment's alone. Tried again once an hour all the same.",
         "CHANGED_IN_ICLOUD": "The owner moved or edited it in iCloud; the appointment stands as booked.",
         "DELETED_IN_ICLOUD": "The owner deleted it in iCloud; the appointment stands as booked.",
         "REMOVED": "Cancelled, and its event removed from iCloud.",

@@ -75,9 +75,8 @@ class UserCreated:
 
 
 @strawberry.type(
-    description="The change is stored. A new zone has moved the user's hours, and moves all-day and"
-    " floating events with the"
-    " next poll, at once where iCloud answers: until then all time is closed."
+    description="The change is stored. A new zone has moved the user's hours, and moves all-day and floating"
+    " events with the next poll, at once where iCloud answers: until then all time is closed."
 )
 class UserUpdated:
     user: User = strawberry.field(description="As it is after the change.")
@@ -151,8 +150,7 @@ class Managing:
 
     @done(
         description="ADMIN. Disconnects the user, and deletes its keys, pages, holds and appointments. What"
-        " was written"
-        " of these to iCloud stays there.",
+        " was written of these to iCloud stays there.",
         as_type=RemoveUserResult,
     )
     async def remove_user(self, info: Info, old: Input[RemoveUserInput]) -> UserRemoved | Refusal:

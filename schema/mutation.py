@@ -13,8 +13,7 @@ from schema.offering import Offering
 
 @strawberry.type(
     description="All that can be done. Each answers with what came of it, or with a typed refusal; what is"
-    " read in the answer"
-    " is read after the change."
+    " read in the answer is read after the change."
 )
 class Mutation(Managing, Appointing, GuestBooking, Offering, Blocking, Configuring, Connecting):
     pass

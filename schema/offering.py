@@ -22,8 +22,7 @@ class CreateAppointmentTypeInput:
     name: str = strawberry.field(description="What guests read; at most 200 characters.")
     slug: str = strawberry.field(
         description="The booking page's address: small letters, digits and single hyphens between them, at"
-        " most 80; unique in"
-        " the subaccount, and kept once archived."
+        " most 80; unique in the subaccount, and kept once archived."
     )
     duration_minutes: int = strawberry.field(description="How long it takes, in minutes.")
     step_minutes: int | None = strawberry.field(

@@ -77,8 +77,7 @@ class User(Node):
 
     @shown(
         description="Time closed by busy iCloud events and by hand; appointments close time too, and are"
-        " listed by"
-        " themselves. By start, then id."
+        " listed by themselves. By start, then id."
     )
     async def blocked_slots(
         self, info: Info, *, from_: From, to: To, first: First = PAGE, after: After = strawberry.UNSET
@@ -118,8 +117,7 @@ class User(Node):
 
     @shown(
         description="The change log's newest position in the same snapshot as the rest of this answer. Over"
-        " several pages:"
-        " keep the first page's cursor, subscribe after it, apply changes by id."
+        " several pages: keep the first page's cursor, subscribe after it, apply changes by id."
     )
     async def cursor(self, info: Info) -> Cursor:
         position = await info.context.load.position.load(self.ref)

@@ -46,9 +46,8 @@ Id = Annotated[
 
 @strawberry.type(
     description="All that can be asked. One query reads one state of the database, whatever changes"
-    " meanwhile. A field that"
-    " finds nothing the key may see is null; one that the key's role may never reach is null with code"
-    " FORBIDDEN."
+    " meanwhile. A field that finds nothing the key may see is null; one that the key's role may never reach"
+    " is null with code FORBIDDEN."
 )
 class Query:
     @shown(description="Who the key speaks for, and what it may do.")

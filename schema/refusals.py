@@ -17,8 +17,8 @@ R = TypeVar("R", bound=Refusal)
 @strawberry.interface(
     name="UserError",
     description="What a caller can mend. Every result union ends in the members that any call can give"
-    " (InvalidInput,"
-    " NotFound, Forbidden), and a client that asks for `... on UserError { message }` reads every one of them.",
+    " (InvalidInput, NotFound, Forbidden), and a client that asks for `... on UserError { message }` reads"
+    " every one of them.",
 )
 class Told:
     message: str = strawberry.field(description="A sentence to show a person: what is wrong, and what to do.")

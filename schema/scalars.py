@@ -119,10 +119,9 @@ SCALARS: dict[object, ScalarDefinition] = {
     TimeZone: _scalar("TimeZone", "IANA time zone name, such as `Europe/Paris`.", parse=parse_time_zone),
     Cursor: _scalar(
         "Cursor",
-        "Opaque position in one user's change log. Positions of one user are totally ordered and never reused;"
-        " those that one subscription shows can skip. One that belongs to another user is refused; one the"
-        " log does"
-        " not know (too old, or from before a backup was restored) gives RESET.",
+        "Opaque position in one user's change log. Positions of one user are totally ordered and never"
+        " reused; those that one subscription shows can skip. One that belongs to another user is refused;"
+        " one the log does not know (too old, or from before a backup was restored) gives RESET.",
         parse=parse_cursor,
     ),
 }

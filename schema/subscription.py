@@ -29,18 +29,15 @@ AfterCursor = Annotated[
 
 @strawberry.type(
     description="All that can be followed. A refusal is an error whose extensions carry code and field, and"
-    " ends the"
-    " subscription; so does the revocation of the key."
+    " ends the subscription; so does the revocation of the key."
 )
 class Subscription:
     @followed(
         as_type=BlockedSlotChange,
         description="OWNER or ADMIN. Every change of a user's blocked slots, in order, each once, as the"
-        " sync loop or a manual"
-        " block makes it (a booking closes time as an appointment: appointmentChanges). With `after`, first"
-        " all that came"
-        " since that cursor: a client that reconnects with the last cursor it saw misses nothing and sees"
-        " nothing twice.",
+        " sync loop or a manual block makes it (a booking closes time as an appointment:"
+        " appointmentChanges). With `after`, first all that came since that cursor: a client that reconnects"
+        " with the last cursor it saw misses nothing and sees nothing twice.",
     )
     def blocked_slot_changes(
         self, info: Info, user_id: UserId, after: AfterCursor = strawberry.UNSET
@@ -50,12 +47,10 @@ class Subscription:
     @followed(
         as_type=AvailabilityUpdate,
         description="Any key. The availability now, and again whenever its windows, its slots or"
-        " freshness.isFresh change, be"
-        " it by someone's time, by settings or because time passes; nothing otherwise. Now is taken at the"
-        " whole minute, and"
-        " the passing of time alone counts only when a bookable start comes or goes. What availability"
-        " answers as a typed"
-        " error, this answers as a GraphQL error whose extensions carry code and field.",
+        " freshness.isFresh change, be it by someone's time, by settings or because time passes; nothing"
+        " otherwise. Now is taken at the whole minute, and the passing of time alone counts only when a"
+        " bookable start comes or goes. What availability answers as a typed error, this answers as a"
+        " GraphQL error whose extensions carry code and field.",
     )
     def availability_changes(
         self,
