@@ -102,12 +102,15 @@ class _Line(logging.Formatter):
 
 def _forget_rows(error: BaseException | None) -> None:
     """PostgreSQL tells as a detail the row that it refuses: names, e-mails, titles."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
+    left, seen = [error], set[int]()
+    while left:
+        error = left.pop()
+        if error is None or id(error) in seen:
+            continue
         seen.add(id(error))
         if hasattr(error, "sqlstate") and hasattr(error, "detail"):
             error.detail = None
-        error = error.__cause__ or error.__context__
+        left += [error.__cause__, error.__context__, *getattr(error, "exceptions", ())]
 
 
 class Stream(Protocol):

@@ -191,8 +191,9 @@ async def test_a_row_that_the_database_refuses_stands_in_no_log(database: Databa
                 "Grace\n\ngrace@example.com",
             )
         except Exception as error:  # noqa: BLE001 - each database has its own.
-            given = (type(error), error, error.__traceback__)
-            record = logging.LogRecord("x", logging.ERROR, "", 1, "An operation failed", (), given)
+            group = ExceptionGroup("tasks", [error])
+    given = (type(group), group, None)
+    record = logging.LogRecord("x", logging.ERROR, "", 1, "The sync loop ended by itself.", (), given)
     told = _Line(as_json=False).format(record).casefold()
     assert "grace" not in told
     assert "not null" in told or "not-null" in told
