@@ -246,11 +246,11 @@ class _Connection:
 
     def _heed(self, answer: Answer, work: Work) -> None:
         """One event that broke is a fault, whatever comes after it. Said once: those that follow break alike."""
-        found = outcome_of(answer.codes)
-        if work.outcome == "fault" or found == "ok":
+        if not (codes := answer.codes) or work.outcome == "fault":
             return
+        found = outcome_of(codes)
         if answer.began and found == "fault":
-            self._say("websocket operation", codes=answer.codes)
+            self._say("websocket operation", codes=codes)
         if found == "fault" or not answer.began or answer.is_for_later:
             work.outcome = found
 
