@@ -197,15 +197,14 @@ def _ask_apart(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:
 
 def _forget_slow(poll: Poll, calendar: Calendar, asked: Iterable[Href]) -> None:
     slow, hrefs = poll.context.memory.slow, frozenset(asked)
-    if calendar.id in slow:
-        slow[calendar.id] = [left for part in slow[calendar.id] if (left := part - hrefs)]
+    if left := [rest for part in slow.pop(calendar.id, ()) if (rest := part - hrefs)]:
+        slow[calendar.id] = left
 
 
-def keep_slow(poll: Poll, calendar: Calendar, wanted: AbstractSet[Href]) -> None:
+def keep_slow(poll: Poll, calendar: Calendar, wanted: Iterable[Href]) -> None:
     """These alone are to be asked for of the whole calendar: the others are gone, or given by now."""
-    parts = poll.context.memory.slow.pop(calendar.id, ())
-    if left := [kept for part in parts if (kept := part & wanted)]:
-        poll.context.memory.slow[calendar.id] = left
+    known = frozenset[Href]().union(*poll.context.memory.slow.get(calendar.id, ()))
+    _forget_slow(poll, calendar, known.difference(wanted))
 
 
 async def fetch_all(poll: Poll, calendar: Calendar, hrefs: Iterable[Href]) -> dict[Href, Fetched]:

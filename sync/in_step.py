@@ -120,7 +120,7 @@ async def _read(
         and calendar.id not in poll.context.memory.without_changes,
         ends_poll=ends_poll,
     )
-    keep_slow(poll, calendar, frozenset(removal.plan.fetch))
+    keep_slow(poll, calendar, removal.plan.fetch)
     await read_pages(
         poll,
         calendar,
