@@ -80,8 +80,10 @@ class Stream(Response):
                     await _gone(receive)
         finally:
             seconds = round(time.monotonic() - self._began, 1)
-            self.outcome = _outcome(why, self._said.get("codes"))
-            said = self._said | {"why": str(why), "events": self._events, "seconds": seconds}
+            codes = [*self._codes]
+            self.outcome = _outcome(why, codes)
+            said = self._said | ({"codes": codes} if codes else {})
+            said |= {"why": str(why), "events": self._events, "seconds": seconds}
             log.info("stream closed", extra={"said": said})
 
     async def _go_on(self, receive: Receive) -> End:
@@ -119,9 +121,7 @@ class Stream(Response):
         await self._write(self._framing.opening)
         async with aclosing(self._answers):
             async for answer in self._answers:
-                if codes := answer.codes:
-                    self._codes |= dict.fromkeys(codes)
-                    self._said["codes"] = [*self._codes]
+                self._codes |= dict.fromkeys(answer.codes)
                 if answer.is_for_later:
                     return End.UNAVAILABLE
                 await self._write(self._framing.event(answer))
