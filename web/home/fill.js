@@ -1,5 +1,5 @@
 // Fills the `{{places}}` of the example operations with facts (ids, the demo's names) and with times near now.
-const HOUR = 3_600_000;
+export const HOUR = 3_600_000;
 
 /** The examples with every place filled; a place that no fact is known for stays visible as `<place>`. */
 export function fill(examples, facts, now = new Date()) {

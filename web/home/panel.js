@@ -1,12 +1,11 @@
 // The live panel: follows one user's changes, and reads the coming week anew at each.
 import * as api from "./api.js";
 import { drawChanges, quietly } from "./changes.js";
-import { instant } from "./fill.js";
+import { HOUR, instant } from "./fill.js";
 import { follow } from "./live.js";
 import { toLink } from "./places.js";
 import { clock, drawWeek, midnights, within } from "./week.js";
 
-const HOUR = 3_600_000;
 const QUARTER = HOUR / 4;
 const TITLE = "Blocked on the start page";
 const STATES = { connecting: "Connecting…", live: "Live", refused: "Refused" };

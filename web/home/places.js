@@ -1,8 +1,7 @@
 // What the examples' places stand for once an account is connected: asked for as a page opens, and seen in answers.
 import { PLACES, send } from "./api.js";
-import { instant } from "./fill.js";
+import { HOUR, instant } from "./fill.js";
 
-const HOUR = 3_600_000;
 const WEEK = 7 * 24 * HOUR;
 
 /** `{}` while nothing is connected: the starts that are open until then need not be open afterwards. */
