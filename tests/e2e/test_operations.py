@@ -23,15 +23,12 @@ from benchmarks.campaigns.connected import connect
 from benchmarks.client import Client
 from benchmarks.ports import free_ports
 from benchmarks.world import APPLE_ID, PASSWORD, ROOT, Process, World, world
-from domain.work import Work
 from models.bell import Bell
 from models.database import Database
-from server.closing import TOO_SLOW, ClosedError
 from server.database import migrate
 from server.metrics import Metrics
-from server.telemetry import Telemetry, outcome_of
+from server.telemetry import Telemetry
 from server.traces import Traces
-from server.wire import GoneError
 from tests.e2e import queries as q
 from tests.e2e.serving import Served, receive, send, serving, settings_with
 from tests.integration.world import world_on
@@ -90,29 +87,6 @@ async def test_metrics_count_operations_by_kind_transport_and_outcome(served: Se
     assert found["slotwire_pending_writes", ()] == 0
 
 
-async def test_a_page_that_is_closed_is_no_fault(served: Served) -> None:
-    query = (
-        f'subscription {{ iCloudAccountChanges(userId: "{served.world.anna.user}") {{ account {{ id }} }} }}'
-    )
-    async with served.socket(served.owner) as opened:
-        await send(opened, type="subscribe", id="1", payload={"query": query})
-        assert (await receive(opened))["type"] == "next"
-    async with asyncio.timeout(30):
-        while not (done := await ended(served, "subscription")):
-            await asyncio.sleep(0.02)
-    assert done == {"left": 1}
-
-
-async def ended(served: Served, kind: str) -> dict[str, float]:
-    """How many of a kind, by their outcomes."""
-    found = await metrics_of(served)
-    return {
-        labels[1]: value
-        for (name, labels), value in found.items()
-        if name == "slotwire_work_total" and labels[0] == kind and value
-    }
-
-
 async def test_metrics_tell_nothing_of_anyone(served: Served) -> None:
     await served.post(served.owner, VIEWER)
     text = (await get(served, "/metrics")).text
@@ -136,41 +110,6 @@ async def test_it_is_ready_while_the_database_is_migrated_for_it(served: Served)
     answer = await get(served, "/readyz")
     assert (answer.status_code, answer.text) == (503, "The database was migrated for another version.\n")
     assert (await get(served, "/healthz")).text == "ok\n"
-
-
-@pytest.mark.parametrize(
-    ("error", "outcome"),
-    [
-        (ZeroDivisionError(), "broken"),
-        (asyncio.CancelledError(), "left"),
-        (GoneError(), "left"),
-        (ClosedError(TOO_SLOW, "Too slow"), "left"),
-    ],
-    ids=lambda given: type(given).__name__ if isinstance(given, BaseException) else given,
-)
-def test_what_broke_is_told_from_what_nobody_waits_for(error: BaseException, outcome: str) -> None:
-    work, metrics = Work("poll"), Metrics()
-    with pytest.raises(type(error)), metrics.watch(work):
-        raise error
-    labels = {"kind": "poll", "transport": "", "outcome": outcome}
-    assert metrics.registry.get_sample_value("slotwire_work_total", labels) == 1
-
-
-@pytest.mark.parametrize(
-    ("codes", "status", "word"),
-    [
-        (None, 200, "ok"),
-        (["BAD_REQUEST"], 200, "refused"),
-        (["NOT_FOUND", "INTERNAL"], 200, "fault"),
-        (["UNAVAILABLE"], 200, "unavailable"),
-        (None, 503, "unavailable"),
-        (None, 429, "limited"),
-        (None, 401, "denied"),
-        (None, 413, "refused"),
-    ],
-)
-def test_an_outcome_is_one_of_few_words(codes: list[str] | None, status: int, word: str) -> None:
-    assert outcome_of(codes, status=status) == word
 
 
 class Collector:

@@ -11,12 +11,15 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from domain.work import Work
 from models.bell import Bell
 from models.database import Database
 from models.sql import execute
+from server.closing import TOO_SLOW, ClosedError
 from server.logs import _Line
 from server.metrics import Metrics
 from server.telemetry import Telemetry, outcome_of
+from server.wire import GoneError
 from tests.e2e.serving import Served, receive, send, serving
 from tests.integration.world import NOW, world_on
 
@@ -100,6 +103,41 @@ def test_a_first_fault_is_seen_to_come() -> None:
         assert metrics.registry.get_sample_value(ENDED, labels) == 0, labels
 
 
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ZeroDivisionError(), "broken"),
+        (asyncio.CancelledError(), "left"),
+        (GoneError(), "left"),
+        (ClosedError(TOO_SLOW, "Too slow"), "left"),
+    ],
+    ids=lambda given: type(given).__name__ if isinstance(given, BaseException) else given,
+)
+def test_what_broke_is_told_from_what_nobody_waits_for(error: BaseException, outcome: str) -> None:
+    work, metrics = Work("poll"), Metrics()
+    with pytest.raises(type(error)), metrics.watch(work):
+        raise error
+    labels = {"kind": "poll", "transport": "", "outcome": outcome}
+    assert metrics.registry.get_sample_value(ENDED, labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("codes", "status", "word"),
+    [
+        (None, 200, "ok"),
+        (["BAD_REQUEST"], 200, "refused"),
+        (["NOT_FOUND", "INTERNAL"], 200, "fault"),
+        (["UNAVAILABLE"], 200, "unavailable"),
+        (None, 503, "unavailable"),
+        (None, 429, "limited"),
+        (None, 401, "denied"),
+        (None, 413, "refused"),
+    ],
+)
+def test_an_outcome_is_one_of_few_words(codes: list[str] | None, status: int, word: str) -> None:
+    assert outcome_of(codes, status=status) == word
+
+
 def test_a_fault_counts_before_what_else_went_wrong() -> None:
     assert outcome_of(["RATE_LIMITED", "UNAVAILABLE", "INTERNAL"]) == "fault"
 
@@ -132,6 +170,13 @@ async def test_a_stream_that_the_server_ends_is_told_as_such(
     assert await once_told(metrics) == {("subscription", "http", "refused"): 1}
     [said] = [record.said for record in caplog.records if record.message == "stream closed"]  # type: ignore[attr-defined]
     assert (said["why"], said["codes"]) == ("complete", ["NOT_FOUND"])
+
+
+async def test_a_page_that_is_closed_is_no_fault(served: Served, metrics: Metrics) -> None:
+    async with served.socket(served.owner) as opened:
+        await send(opened, type="subscribe", id="1", payload=follow(served.world.anna.user))
+        assert (await receive(opened))["type"] == "next"
+    assert await once_told(metrics) == {("subscription", "websocket", "left"): 1}
 
 
 async def test_a_subscription_over_a_websocket_whose_event_broke_is_a_fault(
