@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from zlib import crc32
 
@@ -17,6 +15,7 @@ import pytest
 
 from models.bell import Bell
 from server.database import open_database
+from tests.alone import alone
 from tests.e2e.serving import Served, serving
 from tests.integration.world import world_on
 
@@ -33,7 +32,7 @@ def need(what: str, *, is_there: bool) -> None:
 @pytest.fixture(scope="session")
 def packages() -> Path:
     need("node and npm are not installed", is_there=bool(shutil.which("node") and shutil.which("npm")))
-    with _alone():
+    with alone(HERE):
         fetched, wanted = (
             HERE / "node_modules" / ".fetched",
             str(crc32((HERE / "package-lock.json").read_bytes())),
@@ -49,14 +48,6 @@ def packages() -> Path:
             need(f"npm could not fetch the clients: {done.stderr[-300:]}", is_there=done.returncode == 0)
             fetched.write_text(wanted)
     return HERE
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Several workers share one folder of packages."""
-    with (HERE / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="module")

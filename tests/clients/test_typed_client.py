@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from models.bell import Bell
 from models.database import Database
 from resolvers import events
 from resolvers.views import SlotView
+from tests.alone import alone
 from tests.clients.conftest import need
 from tests.clients.proxy import wire_to
 from tests.e2e.serving import Served, serving
@@ -33,8 +33,7 @@ pytestmark = pytest.mark.slow  # The first run fetches the packages.
 def built() -> Path:
     """The examples in plain JavaScript: types generated, checked, and taken off."""
     need("node and npm are not installed", is_there=bool(shutil.which("node") and shutil.which("npm")))
-    with (CLIENT / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(CLIENT):
         done = subprocess.run([CLIENT / "build.sh"], capture_output=True, text=True, check=False)
     need(f"npm could not fetch the packages: {done.stderr[-300:]}", is_there=done.returncode != 3)
     assert done.returncode == 0, done.stdout + done.stderr

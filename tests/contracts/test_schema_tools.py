@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.alone import alone
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "schema/tools"
@@ -24,8 +25,7 @@ pytestmark = pytest.mark.slow
 def tools() -> None:
     if shutil.which("npm") is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Node.js is not installed")
-    with (TOOLS / ".lock").open("w") as lock:  # Several workers share one folder of packages.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(TOOLS):
         subprocess.run([ROOT / "scripts/check_schema"], check=True)
 
 

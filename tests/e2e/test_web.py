@@ -27,6 +27,7 @@ from benchmarks.ports import free_ports
 from benchmarks.world import ROOT
 from server.pages import page_routes
 from standin.owner import Phone
+from tests.alone import alone
 from tests.clients.proxy import wire_to
 from tests.e2e import queries as q
 from tests.e2e.browser import Page, find_chromium, open_browser
@@ -74,7 +75,8 @@ def need(tool: str, found: str | None) -> str:
 @pytest.fixture(scope="module")
 def web() -> Path:
     need("node", shutil.which("node"))
-    subprocess.run([ROOT / "web/build.sh"], check=True)
+    with alone(ROOT / "web"):
+        subprocess.run([ROOT / "web/build.sh"], check=True)
     return ROOT / "web"
 
 
