@@ -217,6 +217,10 @@ def _facts(port: int, state: Mapping[str, object], people: People) -> dict[str, 
     }
 
 
+OPEN_FROM, OPEN_UNTIL = "12:30", "13:30"
+"""Of the seeded owner on every working day: an event there does close time."""
+
+
 def _greeting(place: Place, facts: Mapping[str, str]) -> str:
     folder, python = os.path.relpath(place.folder), os.path.relpath(sys.executable)
     day = next_working_day(datetime.now(UTC).date())
@@ -245,7 +249,7 @@ Paste into GraphiQL to connect, then see the calendars:
 Once calendars are chosen, be the owner's phone, and watch the time close:
 
   STANDIN_PASSWORD={facts["appSpecificPassword"]} {python} -m standin phone add --url {facts["caldavUrl"]} \\
-    --apple-id {facts["appleId"]} --calendar Home --title Dentist --start {day}T14:00 --end {day}T15:00
+    --apple-id {facts["appleId"]} --calendar Home --title Dentist --start {day}T{OPEN_FROM} --end {day}T{OPEN_UNTIL}
 
 The same facts are in {folder}/demo.json; logs in {folder}/server.log and {folder}/standin.log."""
 

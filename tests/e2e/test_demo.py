@@ -5,20 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from benchmarks.client import Client
 from benchmarks.ports import free_ports
 from benchmarks.world import ROOT
-from server.demo import next_working_day
+from domain.busy import BusyPolicy, blocked_span
+from domain.interval import Span
+from server.demo import OPEN_FROM, OPEN_UNTIL, ZONE, next_working_day
+from standin.event_text import Guest
+from standin.lived import Story, told
+from standin.seed import Owner
+from sync.ical.resource import read_resource
 
 FACTS = {
     *("graphqlUrl", "websocketUrl", "graphiqlUrl", "webUrl", "adminKey", "ownerKey", "bookingKey"),
@@ -113,6 +124,37 @@ def test_the_event_that_it_offers_to_add_is_on_a_day_that_is_open() -> None:
     assert [next_working_day(day).strftime("%a") for day in week] == [
         *("Fri", "Mon", "Mon", "Mon"), *("Tue", "Wed", "Thu"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [date(2026, 11, 26), date(2027, 3, 24), date(2028, 10, 25)])
+def test_the_event_that_it_offers_to_add_closes_time_that_was_open(first: date) -> None:
+    for today in [first + timedelta(days=5 * number) for number in range(14)]:
+        day, zone = next_working_day(today), ZoneInfo(ZONE)
+        edges = [
+            datetime.combine(day, time_of_day.fromisoformat(text), zone) for text in (OPEN_FROM, OPEN_UNTIL)
+        ]
+        start, end = (int(edge.timestamp()) for edge in edges)
+        busy = read_all(told(story(today, zone)), Span(start, end))
+        assert [span for span in busy if span.overlaps(Span(start, end))] == [], today
+
+
+def story(today: date, zone: ZoneInfo) -> Story:
+    """As the stand-in's seed tells it."""
+    owner = Guest(Owner().full_name, Owner().apple_id, is_owner=True)
+    return Story(random.Random(1), today, zone, owner, f"/{Owner().dsid}/principal/")
+
+
+def read_all(calendars: Mapping[str, Mapping[str, str]], window: Span) -> list[Span]:
+    """What blocks in any of them."""
+    return [
+        span
+        for texts in calendars.values()
+        for text in texts.values()
+        for occurrence in read_resource(
+            text, zone=ZONE, addresses=frozenset({Owner().apple_id}), window=window
+        ).occurrences
+        if (span := blocked_span(occurrence, BusyPolicy()))
+    ]
 
 
 def test_a_taken_port_is_named_in_a_sentence(tmp_path: Path) -> None:
